@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+/*
+ * The log: one line a fact on stderr, "area: verb key=value ...", in English. Control
+ * characters are escaped and long lines cut, because names come from strangers.
+ * NEVER a message body, a token or a key, at any level; ids and sizes only.
+ */
+
+#include "base/mem.h"
+
+enum log_level { LOG_ERROR = 3, LOG_WARNING = 4, LOG_NOTICE = 5, LOG_INFO = 6, LOG_DEBUG = 7 }; /* syslog's numbers */
+enum log_area { LOG_MAIN, LOG_STORE, LOG_RELAY, LOG_OUTBOX, LOG_RULES, LOG_COMMAND, LOG_MATRIX, LOG_XMPP, LOG_AREAS };
+
+/* Lines above `level` are dropped (default LOG_INFO). With `journal`, lines carry systemd's "<N>" and no time. */
+void log_open(enum log_level level, int journal);
+
+/* Tests: every line goes to `hook` instead of stderr; NULL ends that. */
+void log_register(void (*hook)(enum log_level level, const char *line));
+
+/* Keeps errno. */
+void log_line(enum log_level level, enum log_area area, const char *format, ...) PRINTF_LIKE(3, 4);
+
+#define log_error(area, ...) log_line(LOG_ERROR, area, __VA_ARGS__)
+#define log_warning(area, ...) log_line(LOG_WARNING, area, __VA_ARGS__)
+#define log_notice(area, ...) log_line(LOG_NOTICE, area, __VA_ARGS__)
+#define log_info(area, ...) log_line(LOG_INFO, area, __VA_ARGS__)
+#define log_debug(area, ...) log_line(LOG_DEBUG, area, __VA_ARGS__)
+
+/* Logs a failure of our own machine where it was noticed and forwards its code: return error_trace(r); */
+#define error_trace(code) log_failure((code), __FILE__, __LINE__, __func__)
+int log_failure(int code, const char *file, int line, const char *function);
+
+#endif

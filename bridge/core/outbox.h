@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CORE_OUTBOX_H
+#define CORE_OUTBOX_H
+
+/*
+ * What is to be said, committed before it is sent (delivery.md 3, 8, 9). A hold and a digest are rows with
+ * a later due instant. Per lane rows go in order of their id among those that are due.
+ *
+ *   WAITING --handed to the port--> TRIED --settled--> DELIVERED
+ *                                     |  \--refused--> REFUSED (the author is told)
+ *                                     \--again/lost--> TRIED, handed out again under the same name
+ */
+
+#include "base/mem.h"
+#include "core/port.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct outbox;
+
+enum refusal {
+	REFUSAL_NOT_MEMBER, /* the room does not let us in */
+	REFUSAL_MODERATED,  /* no voice, or not enough power */
+	REFUSAL_NICK,       /* no nick could be had */
+	REFUSAL_TOO_BIG,
+	REFUSAL_ROOM_GONE,
+	REFUSAL_OTHER,
+	REFUSAL_COUNT,
+};
+
+/* The far side has it. remote_id: event id, or the room's stanza-id ("" when it gives none). Unknown and settled ids are ignored. */
+void outbox_settled(struct outbox *outbox, int64_t id, const char *remote_id);
+
+/* The far side will never take it. `detail` is its own reason, for the log and the author (no body); may be NULL. */
+void outbox_refused(struct outbox *outbox, int64_t id, enum refusal why, const char *detail);
+
+/* It surely was not taken, or may be sent again under the same name without harm: hand it out again after delay_ms; the lane waits. */
+void outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms);
+
+/*
+ * The connection is gone: whatever of this network was handed out and not settled may or may not have arrived. Rows stay
+ * TRIED. ready() must answer 0 for a lane until the port has asked the archive about them.
+ */
+void outbox_lost(struct outbox *outbox, enum network network);
+
+/* The rows of a lane in doubt, oldest first: for asking the archive. */
+bool outbox_has_doubts(struct outbox *outbox, const char *lane);
+void outbox_each_doubt(struct outbox *outbox, const char *lane,
+		void (*each)(void *context, int64_t id, const char *name, int64_t first_try_ms), void *context);
+
+/* Settles by name a row that the archive, or a late echo, shows. False when no row of that lane and name is unsettled. */
+bool outbox_settle_name(struct outbox *outbox, const char *lane, const char *name, const char *remote_id);
+
+/*
+ * Gives the lane's next row to the bot ("Name: text"), because its ghost cannot speak in time (decisions 1.3). Only for a row
+ * that was never tried. Renders it again under the same name. False when there is none.
+ */
+bool outbox_overflow(struct outbox *outbox, const char *lane);
+
+/* ready() may answer otherwise now: look again in this turn. */
+void outbox_wake(struct outbox *outbox);
+
+#endif

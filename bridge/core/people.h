@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CORE_PEOPLE_H
+#define CORE_PEOPLE_H
+
+/*
+ * Who is who: names, ghosts (a person's stand-in on the other network) and where they are joined.
+ * Ports keep here what must survive a restart; everything is written in the turn's transaction.
+ */
+
+#include "base/mem.h"
+#include "rules/message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct people;
+
+#define PEOPLE_ADDRESS_MAX 1024 /* an MXID (255) or a JID */
+#define PEOPLE_NAME_MAX 256
+
+/* A Matrix user's display name in a room; "" forgets it (he left, or has none). */
+void people_set_name(struct people *people, const char *room, const char *person, const char *name);
+/* False when none is known. Cut on a character boundary. */
+bool people_name(struct people *people, const char *room, const char *person, char *out, size_t size);
+
+/* A ghost: `address` is its MXID or bare JID; `device` its Matrix device id ("" on XMPP). */
+struct ghost_record {
+	char address[PEOPLE_ADDRESS_MAX];
+	char device[32];
+	char name[PEOPLE_NAME_MAX]; /* the display name it was last given, or "" */
+	bool ready;                 /* registered, with its device */
+};
+/* The bot is person "". */
+bool people_ghost(struct people *people, enum network network, const char *person, struct ghost_record *out);
+void people_save_ghost(struct people *people, enum network network, const char *person, const struct ghost_record *ghost);
+
+/* Where ghosts are joined; `nick` is the XMPP nick ("" on Matrix). Forgotten with joined = false. */
+void people_save_occupant(struct people *people, enum network network, const char *room, const char *person, const char *nick,
+		bool joined);
+bool people_occupant(struct people *people, enum network network, const char *room, const char *person, char *nick, size_t size);
+/* Every joined ghost of a room. */
+void people_each_occupant(struct people *people, enum network network, const char *room,
+		void (*each)(void *context, const char *person, const char *nick), void *context);
+
+/* Matrix direct rooms of the bot: one a person. */
+void people_save_direct(struct people *people, const char *person, const char *room);
+bool people_direct(struct people *people, const char *person, char *room, size_t size);
+/* The person whose direct room this is; false when it is none. */
+bool people_direct_of(struct people *people, const char *room, char *person, size_t size);
+
+#endif

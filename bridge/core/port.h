@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CORE_PORT_H
+#define CORE_PORT_H
+
+/*
+ * What a network must offer to the core, and the vocabulary they share. The core calls a
+ * port only through struct port_ops; a port calls the core only through inbox.h, outbox.h and people.h.
+ *
+ * The turn. Everything happens in turns of the loop. While callbacks run, writes go into one open
+ * transaction; at the end of the turn it is committed, then store_after_commit() callbacks run (the 200 to
+ * the homeserver), then the relay judges what was accepted and the outbox marks what may go, in a second
+ * transaction, and only after its commit send() is called. So nothing is acknowledged or sent
+ * that was not committed first.
+ *
+ * Addresses. A room is named by its Matrix room id ("!x:hs") or its MUC's bare JID. A lane is where outbox
+ * rows queue in order: a room's address, or a person's private address, which only the port of that network
+ * reads: "@alice:hs" (Matrix, the bot's direct room), "bob@example.org" (XMPP chat with the bot's JID),
+ * "marketing@rooms.example.org/Bob" (XMPP, private message through the room).
+ */
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "rules/message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct port;
+struct port_ops;
+
+/* Somebody who writes. All borrowed, NUL-terminated UTF-8. */
+struct author {
+	const char *person; /* "@alice:hs", "xmpp:bob@example.org", or "xmpp:ROOM/key" where the JID is not known; NULL: our bot */
+	const char *stem;   /* what his ghost's address is made of: an MXID without its sigil, a bare JID, or an alias; NULL for the bot */
+	const char *name;   /* display name or nick, as foreign as it came */
+};
+
+enum incoming_kind {
+	INCOMING_NOTHING, /* of no interest: settled at once */
+	INCOMING_MESSAGE, /* somebody said something */
+	INCOMING_POISON,  /* cannot be read: quarantined; `reason` says why */
+};
+
+/* One inbox row, read. Everything points into the arena given to read(), or is static. */
+struct incoming {
+	enum incoming_kind kind;
+	struct author author;
+	enum message_kind message;
+	const char *text;     /* clean (str_clean), fallbacks stripped; never NULL for a message */
+	const char *reply_to; /* source id of the message that this one answers, or NULL */
+	const char *reply_address; /* lane for a private answer to the author */
+	bool moderator;       /* decisions 2.2, at the moment of the message */
+	bool live;            /* false: from an archive; may be bridged, is never obeyed */
+	bool direct;          /* said to the bot alone, not to a room of a group */
+	const char *direct_room; /* with `direct`: the room whose group is meant (a private message through a MUC), or NULL */
+	int64_t origin_ms;    /* by its server's clock; for display only */
+	const char *reason;   /* of poison */
+};
+
+enum outgoing_kind {
+	OUTGOING_MESSAGE, /* somebody's message, by his ghost */
+	OUTGOING_ROOM,    /* the bot to a room, as a notice */
+	OUTGOING_PRIVATE, /* the bot to one person, as a notice */
+	OUTGOING_MARK,    /* the bot's reaction to a message: `text` is the emoji, `reply_to` the message (Matrix only) */
+};
+
+/* What render() turns into bytes. All borrowed. */
+struct outgoing {
+	enum outgoing_kind kind;
+	const char *name;     /* the row's name: Matrix transaction id, XMPP id and origin-id */
+	const char *lane;
+	struct author author; /* person NULL: the bot speaks, `text` is complete */
+	enum message_kind message;
+	const char *text;     /* clean; fits (port_ops.fits) */
+	const char *html;     /* a Matrix formatted body of our own making, or NULL; XMPP ignores it */
+	const char *reply_to; /* id, in the lane's network, of the message this one answers, or NULL */
+	const char *thread;   /* Matrix: id of the message under which a command's answer is put, or NULL */
+	int64_t delay_ms;     /* XEP-0203 stamp (written at, UTC) for what is released late; 0: none */
+};
+
+/* A row that the outbox hands to a port: what render() made, to be sent as it is. Borrowed until the call returns. */
+struct sending {
+	int64_t id;        /* the row; for outbox_settled() and its kin */
+	const char *name;
+	const char *lane;
+	enum outgoing_kind kind;
+	struct author author; /* as rendered; person NULL: the bot */
+	const char *payload;  /* NUL-terminated, `size` bytes */
+	size_t size;
+	bool tried;        /* it was handed out before, perhaps by an earlier process */
+};
+
+/* An arena: what read() allocates lives until the row is done. */
+struct arena;
+void *arena_take(struct arena *arena, size_t size) MUST_USE;
+char *arena_copy(struct arena *arena, const char *text) MUST_USE;
+
+struct port_ops {
+	enum network network;
+
+	/* Starts connecting; returns at once. 0 or -errno. Afterwards the port works by loop callbacks. */
+	int (*start)(struct port *port);
+
+	/* Leaves in order as far as that takes no waiting; afterwards no callback comes any more. */
+	void (*stop)(struct port *port);
+
+	/*
+	 * Reads the raw bytes of an inbox row of this port. Deterministic but for what the port has learnt of
+	 * the room meanwhile (names, power); must survive any bytes. Fills *out.
+	 */
+	void (*read)(struct port *port, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out);
+
+	/* Bytes for the wire, complete but for what the connection adds. Deterministic. `out` is empty on entry. */
+	void (*render)(struct port *port, const struct outgoing *outgoing, struct str *out);
+
+	/* How many leading bytes of `text` fit into one part (on a character boundary, > 0 for non-empty text). */
+	size_t (*fits)(struct port *port, const char *text, size_t n);
+
+	/*
+	 * How many more rows of this lane the port can take now; 0 while it is not connected, not in the room,
+	 * not reconciled or its window is full. `author` of the lane's next row lets it prepare that ghost.
+	 * When the answer may have changed from 0 the port calls outbox_wake().
+	 */
+	unsigned (*ready)(struct port *port, const char *lane, const struct author *author);
+
+	/*
+	 * Sends a row, after its intent was committed. Rows of one lane come in order. The port must answer
+	 * exactly once, now or later, by outbox_settled(), outbox_refused(), outbox_again() or outbox_lost().
+	 */
+	void (*send)(struct port *port, const struct sending *row);
+
+	/* Called at the end of each turn, after all send(): one write for everything. */
+	void (*flush)(struct port *port);
+};
+
+struct port {
+	const struct port_ops *ops;
+};
+
+#endif

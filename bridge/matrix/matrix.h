@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MATRIX_MATRIX_H
+#define MATRIX_MATRIX_H
+
+/* The Matrix port: an application service (Matrix AS v1.18) with ghosts. */
+
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/seal.h"
+#include "core/groups.h"
+#include "core/inbox.h"
+#include "core/outbox.h"
+#include "core/people.h"
+#include "core/port.h"
+#include "store/store.h"
+
+/* Borrowed for the life of the port. */
+struct matrix_settings {
+	const char *address;     /* of the homeserver: "http://127.0.0.1:8008" */
+	const char *domain;      /* its server_name */
+	const char *listen_host; /* numeric address */
+	uint16_t listen_port;
+	const char *id;          /* of the registration */
+	const char *as_token, *hs_token;
+	const char *bot;         /* localpart */
+	const char *ghosts;      /* prefix of the ghosts' localparts: "_xmpp_" */
+	const char *component;   /* our XMPP component, for recognising our own in names; may be NULL */
+	int (*is_operator)(void *context, const char *person); /* permissions: admin */
+	void *context;
+};
+
+struct matrix_parts {
+	struct loop *loop;
+	struct store *store;
+	struct seal *seal;
+	struct groups *groups;
+	struct inbox *inbox;
+	struct outbox *outbox;
+	struct people *people;
+};
+
+/*
+ * Binds the listener (0, or -errno: -EADDRINUSE...) and prepares; nothing is sent before ops->start().
+ * *out is the caller's (matrix_close).
+ */
+int matrix_open(struct port **out, const struct matrix_settings *settings, const struct matrix_parts *parts) MUST_USE;
+void matrix_close(struct port *port);
+
+/* How many groups' rooms are joined with their gap filled; for the ready line and `status`. */
+unsigned matrix_joined(const struct port *port);
+
+/* One sentence for the admin when the homeserver refuses us for good (M_UNKNOWN_TOKEN); NULL while all is well. Lent. */
+const char *matrix_failure(const struct port *port);
+
+/* ---- for `sourdine check`, blocking, each with its own connection ---- */
+
+/*
+ * One request to the homeserver as the appservice (user_id NULL: none). *status is the HTTP status, *answer the body
+ * (malloc'd; the caller's). 0; -EHOSTUNREACH and *answer = curl's sentence when nobody answered.
+ */
+int matrix_request(const struct matrix_settings *settings, const char *method, const char *path, const char *user_id, const char *body,
+		long *status, char **answer) MUST_USE;
+
+#endif

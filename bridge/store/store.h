@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+/*
+ * The database: the only user of SQLite. One connection, WAL, synchronous=FULL (delivery.md 3.2).
+ * Statements are an enum and a table (statements.h), prepared once; callers bind and step through this header.
+ * Writes go into the turn's transaction, opened by the first of them and committed by store_commit().
+ * A failed fsync aborts the process: the kernel may already have dropped the pages.
+ */
+
+#include "base/mem.h"
+#include "store/statements.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+enum { STORE_E_NEWER = 1, STORE_E_CORRUPT = 2, STORE_E_NETWORK = 3, STORE_E_LOCKED = 4 };
+
+/*
+ * Opens DIR/sourdine.db, made when missing (*created tells), and locks the directory against a second daemon.
+ * 0; STORE_E_NEWER: its schema is newer than this program; STORE_E_CORRUPT; STORE_E_NETWORK: a network file system;
+ * STORE_E_LOCKED: another process has it; -errno.
+ */
+int store_open(struct store **out, const char *directory, bool *created) MUST_USE;
+void store_close(struct store *store);
+
+/* One run of a statement: bind in the order of its parameters, step, read columns, done. */
+struct query {
+	struct store *store;
+	struct sqlite3_stmt *statement;
+	int bound;
+};
+
+struct query store_query(struct store *store, enum statement statement);
+void query_int(struct query *query, int64_t value);
+void query_text(struct query *query, const char *text); /* NULL is SQL's NULL; borrowed until query_done() */
+void query_blob(struct query *query, const void *p, size_t n); /* p NULL is SQL's NULL */
+/* True: a row is there. False: no more rows, or the write is made. A failing statement is logged and remembered by the transaction. */
+bool query_step(struct query *query);
+int64_t query_get_int(struct query *query, int column);
+const char *query_get_text(struct query *query, int column); /* lent until the next step; NULL for NULL */
+const void *query_get_blob(struct query *query, int column, size_t *n);
+void query_done(struct query *query);
+/* step and done, for a write. */
+void query_run(struct query *query);
+int64_t store_last_id(struct store *store);
+int store_changes(struct store *store);
+
+/*
+ * Commits the turn's transaction, if one is open. 0; -ENOSPC or -EIO when it could not be (it was rolled back, callbacks of
+ * store_after_commit() are called with done = false).
+ */
+int store_commit(struct store *store) MUST_USE;
+/* A part that can fail alone: an error inside undoes only what came since. */
+void store_savepoint(struct store *store);
+/* True: kept. False: something failed (or `keep` was false) and was undone. */
+bool store_release(struct store *store, bool keep);
+
+/* Runs once after the next commit (done), or when it failed. */
+void store_after_commit(struct store *store, void (*then)(void *context, bool done), void *context);
+
+/* PRAGMA quick_check: 0, or STORE_E_CORRUPT and its first line in `why`. */
+int store_verify(struct store *store, char *why, size_t size) MUST_USE;
+
+/* Bytes of database and WAL. */
+int64_t store_size(struct store *store);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef XMPP_JABBER_H
+#define XMPP_JABBER_H
+
+/* The XMPP port: an external component (XEP-0114) with ghosts in multi-user chats (XEP-0045). The prefix is jabber_, since xmpp_ is libstrophe's. */
+
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/seal.h"
+#include "core/groups.h"
+#include "core/inbox.h"
+#include "core/outbox.h"
+#include "core/people.h"
+#include "core/port.h"
+#include "store/store.h"
+
+/* Borrowed for the life of the port. */
+struct jabber_settings {
+	const char *host; /* numeric address or a name resolved once, at start */
+	uint16_t port;
+	const char *component; /* our domain */
+	const char *secret;
+	const char *nick;      /* of the bot, in rooms */
+	const char *matrix_domain; /* the homeserver's, for recognising our own; may be NULL */
+	int (*is_operator)(void *context, const char *person);
+	void *context;
+};
+
+struct jabber_parts {
+	struct loop *loop;
+	struct store *store;
+	struct seal *seal;
+	struct groups *groups;
+	struct inbox *inbox;
+	struct outbox *outbox;
+	struct people *people;
+};
+
+int jabber_open(struct port **out, const struct jabber_settings *settings, const struct jabber_parts *parts) MUST_USE;
+void jabber_close(struct port *port);
+
+/* How many groups' rooms are joined with their gap filled. */
+unsigned jabber_joined(const struct port *port);
+
+/* One sentence for the admin when the server refuses us for good (wrong secret, unknown component); NULL while all is well. Lent. */
+const char *jabber_failure(const struct port *port);
+
+/* ---- for `sourdine check`, blocking with a time-out ---- */
+
+enum jabber_probe { JABBER_FINE, JABBER_UNREACHABLE, JABBER_REFUSED };
+
+/* Connects and authenticates, then leaves. `detail` gets one sentence: what the server said, or the system's error. */
+enum jabber_probe jabber_probe(const struct jabber_settings *settings, char *detail, size_t size);
+
+/*
+ * With a connection of its own: whether the bot can enter this MUC under its nick. The same answers; REFUSED with the room's
+ * true reason. Must not be called while the daemon runs under the same component (it would replace its connection).
+ */
+enum jabber_probe jabber_probe_room(const struct jabber_settings *settings, const char *room, char *detail, size_t size);
+
+#endif
