@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Version 1 is the first release's. A later version appends one entry to `steps` and changes schema.sql; entries are never
+ * edited. The frozen old schemas lie in tests/schema/.
+ */
+#include "store/migrations.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "store/schema.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+
+#define APPLICATION_ID 0x736F7264 /* "sord" */
+
+/* steps[n] leads from version n + 1 to n + 2. */
+static const char *const steps[] = { NULL };
+#define VERSION (int)(sizeof(steps) / sizeof(steps[0]))
+
+static int
+pragma(sqlite3 *db, const char *sql, int *out)
+{
+	sqlite3_stmt *statement;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+		return STORE_E_CORRUPT;
+	int r = sqlite3_step(statement) == SQLITE_ROW ? 0 : STORE_E_CORRUPT;
+	*out = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	return r;
+}
+
+static int
+apply(sqlite3 *db, const char *sql, int version)
+{
+	AUTO_FREE char *all = xasprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", sql,
+			APPLICATION_ID, version);
+
+	if (sqlite3_exec(db, all, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	log_error(LOG_STORE, "migration failed to=%d error=\"%s\"", version, sqlite3_errmsg(db));
+	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return STORE_E_CORRUPT;
+}
+
+static int
+create(sqlite3 *db)
+{
+	struct str sql AUTO_STR;
+
+	str_init(&sql, 65536);
+	for (const char *const *line = schema_sql; *line; line++)
+		str_add(&sql, *line);
+	return apply(db, str_get(&sql), VERSION);
+}
+
+int
+migrations_run(sqlite3 *db)
+{
+	int id, version;
+
+	if (pragma(db, "PRAGMA application_id", &id) || pragma(db, "PRAGMA user_version", &version))
+		return STORE_E_CORRUPT;
+	if (version == 0)
+		return create(db);
+	if (id != APPLICATION_ID)
+		return STORE_E_CORRUPT;
+	if (version > VERSION)
+		return STORE_E_NEWER;
+	for (; version < VERSION; version++) {
+		int r = apply(db, steps[version - 1], version + 1);
+		if (r)
+			return r;
+	}
+	return 0;
+}

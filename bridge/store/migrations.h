@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_MIGRATIONS_H
+#define STORE_MIGRATIONS_H
+
+#include "base/mem.h"
+
+struct sqlite3;
+
+/*
+ * Brings a database to the schema of this program: a new one by schema.sql, an old one by numbered steps
+ * (PRAGMA user_version), each in a transaction of its own.
+ * 0; STORE_E_NEWER: made by a later program; STORE_E_CORRUPT: not ours, or broken.
+ */
+int migrations_run(struct sqlite3 *db) MUST_USE;
+
+#endif

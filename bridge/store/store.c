@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQLite behind a table of prepared statements. One connection (with two, SQLite before 3.51.3 can corrupt its WAL);
+ * the transaction of a turn begins with its first write and ends in store_commit(), and whoever must answer
+ * for a write is called back after it.
+ */
+#include "store/store.h"
+
+#include "base/log.h"
+#include "store/migrations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define CHECKPOINT_PAGES 1000
+
+struct callback {
+	struct callback *next;
+	void (*then)(void *context, bool done);
+	void *context;
+};
+
+struct store {
+	sqlite3 *db;
+	char *path;
+	int lock;
+	bool open, failed, full, in_part;
+	sqlite3_stmt *statements[STATEMENT_COUNT];
+	struct callback *first, **last; /* owns */
+};
+
+static const char *const statement_sql[STATEMENT_COUNT] = {
+#define X(name, sql) [name] = sql,
+	STATEMENTS(X)
+#undef X
+};
+
+static const char *const statement_names[STATEMENT_COUNT] = {
+#define X(name, sql) [name] = #name,
+	STATEMENTS(X)
+#undef X
+};
+
+/* Logs what failed and marks the transaction. A failed fsync ends the process: see the header. */
+static void
+note_failure(struct store *store, const char *what)
+{
+	int code = sqlite3_extended_errcode(store->db);
+
+	log_error(LOG_STORE, "statement failed what=%s code=%d error=\"%s\"", what, code, sqlite3_errmsg(store->db));
+	if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC) {
+		log_error(LOG_STORE, "fsync failed: stopping, because what the disk kept is unknown");
+		abort();
+	}
+	store->failed = true;
+	store->full |= (code & 0xFF) == SQLITE_FULL;
+}
+
+static bool
+run(struct store *store, const char *sql)
+{
+	if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return true;
+	note_failure(store, sql);
+	return false;
+}
+
+/* Network file systems lose locks and lie about fsync. statfs(2) magic numbers. */
+static bool
+is_network(const char *directory)
+{
+	static const long magics[] = { 0x6969 /* NFS */, 0xFF534D42L /* CIFS */, 0x517B /* SMB */, 0xFE534D42L /* SMB2 */, 0x65735546 /* FUSE */ };
+	struct statfs info;
+
+	if (statfs(directory, &info) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
+		if ((long)info.f_type == magics[i])
+			return true;
+	return false;
+}
+
+static int
+take_lock(const char *directory, int *out)
+{
+	AUTO_FREE char *path = xasprintf("%s/lock", directory);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int error = errno == EWOULDBLOCK ? STORE_E_LOCKED : -errno;
+		close(fd);
+		return error;
+	}
+	*out = fd;
+	return 0;
+}
+
+static int
+configure(struct store *store)
+{
+	static const char *const pragmas[] = {
+		"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON", "PRAGMA trusted_schema = OFF",
+		"PRAGMA cell_size_check = ON", "PRAGMA mmap_size = 0", "PRAGMA journal_size_limit = 67108864",
+		"PRAGMA secure_delete = ON", "PRAGMA cache_size = -1024", "PRAGMA temp_store = MEMORY",
+	};
+
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_busy_timeout(store->db, 5000);
+	for (size_t i = 0; i < sizeof(pragmas) / sizeof(pragmas[0]); i++)
+		if (!run(store, pragmas[i]))
+			return STORE_E_CORRUPT;
+	sqlite3_wal_autocheckpoint(store->db, CHECKPOINT_PAGES);
+	return 0;
+}
+
+static int
+prepare_all(struct store *store)
+{
+	for (int i = 0; i < STATEMENT_COUNT; i++) {
+		int r = sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
+		if (r != SQLITE_OK) {
+			note_failure(store, statement_names[i]);
+			return STORE_E_CORRUPT;
+		}
+	}
+	return 0;
+}
+
+static int
+open_database(struct store *store, const char *directory, bool *created)
+{
+	struct stat info;
+
+	store->path = xasprintf("%s/sourdine.db", directory);
+	*created = stat(store->path, &info) < 0 && errno == ENOENT;
+	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
+			SQLITE_OK)
+		return -EIO;
+	int r = configure(store);
+	if (!r)
+		r = migrations_run(store->db);
+	if (!r)
+		r = prepare_all(store);
+	return r;
+}
+
+int
+store_open(struct store **out, const char *directory, bool *created)
+{
+	if (is_network(directory))
+		return STORE_E_NETWORK;
+	mode_t old = umask(077);
+	struct store *store = xcalloc(1, sizeof(*store));
+	store->lock = -1;
+	store->last = &store->first;
+	int r = take_lock(directory, &store->lock);
+	if (!r)
+		r = open_database(store, directory, created);
+	umask(old);
+	if (r) {
+		store_close(store);
+		return r;
+	}
+	*out = store;
+	return 0;
+}
+
+void
+store_close(struct store *store)
+{
+	if (!store)
+		return;
+	if (store->open)
+		run(store, "ROLLBACK");
+	for (int i = 0; i < STATEMENT_COUNT; i++)
+		sqlite3_finalize(store->statements[i]);
+	sqlite3_close(store->db);
+	if (store->lock >= 0)
+		close(store->lock);
+	free(store->path);
+	free(store);
+}
+
+static void
+begin(struct store *store)
+{
+	if (store->open)
+		return;
+	store->failed = store->full = false;
+	store->open = run(store, "BEGIN IMMEDIATE");
+}
+
+struct query
+store_query(struct store *store, enum statement statement)
+{
+	struct query query = { .store = store, .statement = store->statements[statement] };
+
+	if (!sqlite3_stmt_readonly(query.statement))
+		begin(store);
+	return query;
+}
+
+void
+query_int(struct query *query, int64_t value)
+{
+	sqlite3_bind_int64(query->statement, ++query->bound, value);
+}
+
+void
+query_text(struct query *query, const char *text)
+{
+	sqlite3_bind_text(query->statement, ++query->bound, text, -1, SQLITE_STATIC);
+}
+
+void
+query_blob(struct query *query, const void *p, size_t n)
+{
+	if (p)
+		sqlite3_bind_blob64(query->statement, ++query->bound, p, n, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(query->statement, ++query->bound);
+}
+
+bool
+query_step(struct query *query)
+{
+	int r = sqlite3_step(query->statement);
+
+	if (r != SQLITE_ROW && r != SQLITE_DONE)
+		note_failure(query->store, sqlite3_sql(query->statement));
+	return r == SQLITE_ROW;
+}
+
+int64_t
+query_get_int(struct query *query, int column)
+{
+	return sqlite3_column_int64(query->statement, column);
+}
+
+const char *
+query_get_text(struct query *query, int column)
+{
+	return (const char *)sqlite3_column_text(query->statement, column);
+}
+
+const void *
+query_get_blob(struct query *query, int column, size_t *n)
+{
+	const void *p = sqlite3_column_blob(query->statement, column);
+
+	*n = (size_t)sqlite3_column_bytes(query->statement, column);
+	return p;
+}
+
+void
+query_done(struct query *query)
+{
+	sqlite3_reset(query->statement);
+	sqlite3_clear_bindings(query->statement);
+}
+
+void
+query_run(struct query *query)
+{
+	query_step(query);
+	query_done(query);
+}
+
+int64_t
+store_last_id(struct store *store)
+{
+	return sqlite3_last_insert_rowid(store->db);
+}
+
+int
+store_changes(struct store *store)
+{
+	return sqlite3_changes(store->db);
+}
+
+static void
+call_back(struct store *store, bool done)
+{
+	struct callback *all = store->first;
+
+	store->first = NULL;
+	store->last = &store->first;
+	while (all) {
+		struct callback *next = all->next;
+		all->then(all->context, done);
+		free(all);
+		all = next;
+	}
+}
+
+int
+store_commit(struct store *store)
+{
+	int error = 0;
+
+	if (store->open) {
+		if (store->failed || !run(store, "COMMIT"))
+			error = store->full ? -ENOSPC : -EIO;
+		if (error && !sqlite3_get_autocommit(store->db))
+			run(store, "ROLLBACK");
+		store->open = false;
+	}
+	store->failed = store->full = false;
+	call_back(store, error == 0);
+	return error;
+}
+
+void
+store_savepoint(struct store *store)
+{
+	begin(store);
+	store->in_part = run(store, "SAVEPOINT part");
+}
+
+bool
+store_release(struct store *store, bool keep)
+{
+	bool good = keep && store->in_part && !store->failed;
+
+	if (!good && store->in_part) {
+		bool full = store->full;
+		run(store, "ROLLBACK TO part");
+		store->failed = store->full = full; /* a full disk fails the whole turn, anything else only this part */
+	}
+	if (store->in_part)
+		run(store, "RELEASE part");
+	store->in_part = false;
+	return good;
+}
+
+void
+store_after_commit(struct store *store, void (*then)(void *context, bool done), void *context)
+{
+	struct callback *callback = xcalloc(1, sizeof(*callback));
+
+	*callback = (struct callback){ .then = then, .context = context };
+	*store->last = callback;
+	store->last = &callback->next;
+}
+
+int
+store_verify(struct store *store, char *why, size_t size)
+{
+	sqlite3_stmt *check;
+
+	snprintf(why, size, "%s", "cannot be read");
+	if (sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &check, NULL) != SQLITE_OK)
+		return STORE_E_CORRUPT;
+	if (sqlite3_step(check) == SQLITE_ROW)
+		snprintf(why, size, "%s", (const char *)sqlite3_column_text(check, 0));
+	sqlite3_finalize(check);
+	return strcmp(why, "ok") == 0 ? 0 : STORE_E_CORRUPT;
+}
+
+int64_t
+store_size(struct store *store)
+{
+	AUTO_FREE char *wal = xasprintf("%s-wal", store->path);
+	struct stat info;
+	int64_t size = 0;
+
+	if (stat(store->path, &info) == 0)
+		size += info.st_size;
+	if (stat(wal, &info) == 0)
+		size += info.st_size;
+	return size;
+}
