@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: one Synapse and one Prosody for the whole run; rooms and a daemon's state fresh for each test.
+
+    def test_x(team):                       one group, "marketing", no charter, the daemon ready
+        said = team.alice.send(team.room, "hello")
+    @pytest.mark.charter('hours mon-fri ...')       the statements inside group "marketing" { }
+    @pytest.mark.clock("2026-11-23 19:04")          of Paris; otherwise Monday 23 November 2026, 10:00
+
+SOURDINE names the binary. KEEP=1 keeps the temporary folder.
+"""
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from clients import until  # noqa: E402
+from world import Bridge, Group, World  # noqa: E402
+
+MONDAY_TEN = "2026-11-23 10:00"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "charter(text): statements of the group's charter")
+    config.addinivalue_line("markers", "clock(text): where the test clock starts, local time of Paris")
+    config.addinivalue_line("markers", "seo: a second group, seo, in the same bridge")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Adds the daemon's log to the report of a failed test."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            bridge = value if isinstance(value, Bridge) else getattr(value, "bridge", None)
+            if isinstance(bridge, Bridge):
+                report.sections.append(("sourdine", bridge.said()[-6000:]))
+                break
+
+
+@pytest.fixture(scope="session")
+def world():
+    it = World(keep=bool(os.environ.get("KEEP"))).open()
+    yield it
+    it.close()
+
+
+@pytest.fixture(scope="session")
+def alice(world):
+    return world.matrix("alice")
+
+
+@pytest.fixture(scope="session")
+def dave(world):
+    return world.matrix("dave")
+
+
+@pytest.fixture(scope="session")
+def bob(world):
+    return world.xmpp("bob")
+
+
+@pytest.fixture(scope="session")
+def carol(world):
+    return world.xmpp("carol")
+
+
+@pytest.fixture
+def make_group(world, alice, dave, bob, carol):
+    """make_group(name) -> Group with Alice (owner) and Dave, Bob (owner) and Carol."""
+    made = []
+
+    def make(name="marketing", owner=alice, host=bob, members=(dave,), guests=(carol,), **keywords):
+        made.append(Group(world, name, owner, host, members, guests, **keywords))
+        return made[-1]
+
+    yield make
+    for group in made:
+        group.leave()
+
+
+@pytest.fixture
+def make_bridge(world):
+    """make_bridge(groups, charters={}) -> Bridge, not started; checked for sanitizer reports at the end."""
+    made = []
+
+    def make(groups, charters=None, clock=MONDAY_TEN, **keywords):
+        wiring = {group.name: group.wiring for group in groups}
+        made.append(Bridge(world, wiring, charters, clock, **keywords))
+        return made[-1]
+
+    yield make
+    wrong = [fault for fault in [bridge.close() for bridge in made] if fault]
+    assert not wrong, "\n".join(wrong)
+
+
+def charter_of(name, statements):
+    return f'version 1\ngroup "{name}" {{\n{statements}\n}}\n'
+
+
+@pytest.fixture
+def team(request, make_group, make_bridge, alice, dave, bob, carol):
+    """The usual scene; see the top of this file. `team.start()` was called already."""
+    charter = request.node.get_closest_marker("charter")
+    clock = request.node.get_closest_marker("clock")
+    group = make_group()
+    groups = [group]
+    if request.node.get_closest_marker("seo"):
+        groups.append(make_group("seo"))
+    charters = {"marketing": charter_of("marketing", charter.args[0])} if charter else {}
+    bridge = make_bridge(groups, charters, clock.args[0] if clock else MONDAY_TEN)
+    bridge.start()
+    for each in groups:
+        until(each.bot_in, what="the bot joining")
+    return SimpleNamespace(
+        group=group,
+        seo=groups[-1],
+        bridge=bridge,
+        room=group.room,
+        muc=group.muc,
+        alice=alice,
+        dave=dave,
+        bob=bob,
+        carol=carol,
+    )
