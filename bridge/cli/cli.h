@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+/*
+ * The sub-commands, a file each. Each gets what the option table parsed and returns the exit status:
+ * 0 fine, 1 a problem was found, EX_USAGE 2 by our interface, EX_UNAVAILABLE 69, EX_CONFIG 78.
+ */
+
+#include "base/config.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CLI_FINE = 0, CLI_PROBLEM = 1, CLI_USAGE = 2, CLI_UNAVAILABLE = 69, CLI_CONFIG = 78 };
+
+/* Every option of every sub-command; which of them a sub-command takes is in the table of cli.c. */
+struct cli_options {
+	const char *config;     /* -c, never NULL */
+	const char *output;     /* -o */
+	const char *group;      /* --group */
+	const char *test_clock; /* --test-clock */
+	bool rotate_tokens, json, quiet;
+	char **words;           /* what follows the sub-command's options */
+	int count;
+};
+
+/* Parses argv, runs the sub-command, returns its status: all of the program but main(). */
+int cli_main(int argc, char **argv);
+
+/* The daemon, until SIGTERM. `test_clock` may be NULL. */
+int cli_run(const struct config *config, const char *test_clock);
+
+int cli_check(const struct cli_options *options);
+int cli_registration(const struct cli_options *options);
+int cli_example_config(const struct cli_options *options);
+int cli_status(const struct cli_options *options);
+int cli_rules(const struct cli_options *options);
+
+/* Prints "sourdine: SENTENCE" on stderr and returns `status`. */
+int cli_fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif
