@@ -173,7 +173,8 @@ class World:
         self.folder.chmod(0o755)
         self.loop = None
         self.people = []
-        self.counter = 0
+        self.registration_said = ""  # what `sourdine registration` printed
+        self.names = {}
         self.bridges = []
         self.sourdine = sourdine or os.environ.get("SOURDINE") or shutil.which("sourdine")
         assert self.sourdine, "which sourdine is to be tested? set SOURDINE to its path"
@@ -209,7 +210,7 @@ class World:
     def open(self):
         """Make the registration, start both servers, log everybody in."""
         try:
-            self.make_registration()
+            self.registration_said = self.make_registration()
             self.prosody.launch()
             self.synapse.launch()
             self.prosody.wait()
@@ -224,6 +225,7 @@ class World:
         config = self.write(self.folder / "registration-config.yaml", self.config(self.folder / "unused-state", {}))
         done = self.run("-c", config, "registration", "-o", self.registration)
         assert done.returncode == 0, f"sourdine registration: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
 
     def close(self):
         for bridge in self.bridges:
@@ -316,8 +318,9 @@ class World:
         return registration["as_token"], registration["hs_token"]
 
     def unique(self, name):
-        self.counter += 1
-        return f"{name}-{self.counter}"
+        """A name that no room has had yet: the name itself, then name-2, name-3..."""
+        self.names[name] = self.names.get(name, 0) + 1
+        return name if self.names[name] == 1 else f"{name}-{self.names[name]}"
 
 
 class Bridge:
