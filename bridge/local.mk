@@ -13,9 +13,52 @@ base_sources = \
 	bridge/base/seal.c bridge/base/seal.h \
 	bridge/base/str.c bridge/base/str.h
 
-store_sources =
+store_sources = \
+	bridge/store/migrations.c bridge/store/migrations.h \
+	bridge/store/statements.h \
+	bridge/store/store.c bridge/store/store.h
+nodist_libbridge_a_SOURCES = bridge/store/schema.h
+BUILT_SOURCES += bridge/store/schema.h
+CLEANFILES += bridge/store/schema.h
+EXTRA_DIST += bridge/store/schema.sql
 
-core_sources =
+# The schema as an array of lines, without its comments.
+bridge/store/schema.h: bridge/store/schema.sql
+	$(AM_V_GEN)$(MKDIR_P) bridge/store && { \
+	echo '/* Made from schema.sql. */'; echo 'static const char *const schema_sql[] = {'; \
+	sed -e 's/ *--.*//' -e '/^$$/d' -e 's/.*/"&\\n",/' $(srcdir)/bridge/store/schema.sql; echo 'NULL };'; } >$@.tmp && mv $@.tmp $@
+
+core_sources = \
+	bridge/core/arena.c \
+	bridge/core/arena.h \
+	bridge/core/charters.c \
+	bridge/core/charters.h \
+	bridge/core/command.c \
+	bridge/core/command.h \
+	bridge/core/core.c \
+	bridge/core/core.h \
+	bridge/core/decisions.c \
+	bridge/core/decisions.h \
+	bridge/core/digests.c \
+	bridge/core/digests.h \
+	bridge/core/groups.c \
+	bridge/core/groups.h \
+	bridge/core/inbox.c \
+	bridge/core/inbox.h \
+	bridge/core/inbox_rows.h \
+	bridge/core/notices.c \
+	bridge/core/notices.h \
+	bridge/core/outbox.c \
+	bridge/core/outbox.h \
+	bridge/core/outbox_rows.h \
+	bridge/core/people.c \
+	bridge/core/people.h \
+	bridge/core/people_open.h \
+	bridge/core/port.h \
+	bridge/core/relay.c \
+	bridge/core/relay.h \
+	bridge/core/speech.c \
+	bridge/core/speech.h
 
 matrix_sources =
 

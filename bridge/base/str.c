@@ -165,6 +165,21 @@ str_equal(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+char *
+str_fill(const char *format, const char *key, const char *value)
+{
+	AUTO_FREE char *mark = xasprintf("{%s}", key);
+	struct str out;
+
+	str_init(&out, SIZE_MAX / 2);
+	for (const char *at; (at = strstr(format, mark)); format = at + strlen(mark)) {
+		str_add_n(&out, format, (size_t)(at - format));
+		str_add(&out, value);
+	}
+	str_add(&out, format);
+	return str_take(&out);
+}
+
 unsigned
 str_distance(const char *a, const char *b)
 {

@@ -54,6 +54,12 @@ bool str_is_clean(const char *text, size_t n);
 bool str_starts(const char *s, const char *prefix);
 bool str_equal(const char *a, const char *b); /* NULL equals only NULL */
 
+/*
+ * A copy of `format` with every "{key}" replaced by `value`: for translated sentences, whose places may change order.
+ * malloc'd, the caller's.
+ */
+char *str_fill(const char *format, const char *key, const char *value) MUST_USE;
+
 /* How far apart two words are (insertions, deletions, replacements), for "did you mean". At most 64 bytes each count. */
 unsigned str_distance(const char *a, const char *b);
 

@@ -91,7 +91,7 @@ struct sending {
 	bool tried;        /* it was handed out before, perhaps by an earlier process */
 };
 
-/* An arena: what read() allocates lives until the row is done. */
+/* An arena: what read() allocates lives until the row is done. Zeroed; arena_copy(NULL) is NULL. */
 struct arena;
 void *arena_take(struct arena *arena, size_t size) MUST_USE;
 char *arena_copy(struct arena *arena, const char *text) MUST_USE;

@@ -39,6 +39,7 @@ CREATE TABLE decision (
 	inbox_seq INTEGER PRIMARY KEY REFERENCES inbox (seq),
 	grp TEXT NOT NULL,
 	person TEXT NOT NULL,
+	reply_lane TEXT NOT NULL,        -- where its author can be told in private
 	revision INTEGER NOT NULL,
 	at_ms INTEGER NOT NULL,
 	due_ms INTEGER NOT NULL,
@@ -52,6 +53,7 @@ CREATE INDEX decision_person ON decision (grp, person, inbox_seq);
 
 CREATE TABLE outbox (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	place INTEGER NOT NULL,          -- the order within the lane
 	network INTEGER NOT NULL,
 	lane TEXT NOT NULL,
 	name TEXT NOT NULL UNIQUE,
@@ -65,15 +67,16 @@ CREATE TABLE outbox (
 	text BLOB,
 	payload BLOB,
 	state INTEGER NOT NULL,          -- enum outbox_state
-	held INTEGER NOT NULL DEFAULT 0, -- 1: by a rule; planned again when the charter changes
+	held INTEGER NOT NULL DEFAULT 0, -- 1: by a rule, planned again when the charter changes; 2: released
 	due_ms INTEGER NOT NULL,         -- the rules' clock
 	tries INTEGER NOT NULL DEFAULT 0,
 	first_try_ms INTEGER,            -- real time
 	remote_id TEXT,
 	reason TEXT
 );
-CREATE INDEX outbox_open ON outbox (lane, id) WHERE state IN (0, 1);
+CREATE INDEX outbox_open ON outbox (lane, place, due_ms) WHERE state IN (0, 1);
 CREATE INDEX outbox_due ON outbox (due_ms) WHERE state IN (0, 1);
+CREATE INDEX outbox_flying ON outbox (network) WHERE state = 2;
 CREATE INDEX outbox_source ON outbox (inbox_seq);
 CREATE INDEX outbox_remote ON outbox (remote_id) WHERE remote_id IS NOT NULL;
 
@@ -87,7 +90,7 @@ CREATE TABLE item (
 	body BLOB,
 	origin_ms INTEGER NOT NULL,
 	due_ms INTEGER NOT NULL,         -- not in a digest before
-	room_digest INTEGER NOT NULL DEFAULT 0 -- 1: a rule said digest; also owed to the other room
+	room_digest INTEGER NOT NULL DEFAULT 0 -- a rule said digest: 1 + network of the room that is owed it
 );
 CREATE INDEX item_group ON item (grp, seq);
 
@@ -95,8 +98,8 @@ CREATE TABLE subscription (
 	person TEXT NOT NULL,
 	grp TEXT NOT NULL,
 	network INTEGER NOT NULL,
-	lane TEXT NOT NULL,              -- where the digest goes
-	after_seq INTEGER NOT NULL,      -- items up to here were delivered, or came before
+	lane TEXT NOT NULL,              -- where the digest goes; a room's address for what rules batch for the room
+	after_seq INTEGER NOT NULL,      -- items up to here came before
 	since_ms INTEGER NOT NULL,       -- slots up to here are past
 	PRIMARY KEY (person, grp)
 ) WITHOUT ROWID;

@@ -23,61 +23,64 @@
 	X(INBOX_ATTEMPT, "UPDATE inbox SET attempts = attempts + 1 WHERE seq = ?") \
 	X(INBOX_DONE, "UPDATE inbox SET state = ?2, raw = CASE WHEN ?3 THEN raw END, reason = ?4 WHERE seq = ?1") \
 	X(INBOX_PLACE, "UPDATE inbox SET state = 0, place = ? WHERE room = ? AND source_id = ? AND state = 1") \
-	X(INBOX_GATED, "SELECT seq FROM inbox WHERE room = ? AND state = 1 ORDER BY place LIMIT 1") \
+	X(INBOX_GATED_NEXT, "SELECT seq FROM inbox WHERE room = ? AND state = 1 ORDER BY place LIMIT 1") \
 	X(INBOX_UNGATE, "UPDATE inbox SET state = 0, place = ? WHERE seq = ?") \
-	X(INBOX_GET, "SELECT network, room, source_id, raw, received_ms FROM inbox WHERE seq = ?") \
+	X(INBOX_GET, "SELECT seq, network, room, source_id, raw, received_ms, attempts FROM inbox WHERE seq = ?") \
 	X(INBOX_ERASE, "UPDATE inbox SET raw = NULL WHERE seq = ?1 AND raw IS NOT NULL AND NOT EXISTS" \
-		" (SELECT 1 FROM outbox WHERE inbox_seq = ?1 AND state IN (0, 1))") \
+		" (SELECT 1 FROM outbox WHERE inbox_seq = ?1 AND state IN (0, 1, 2))") \
 	X(INBOX_COUNT, "SELECT count(*) FROM inbox WHERE state IN (0, 1)") \
 	X(INBOX_SEQ, "SELECT seq FROM inbox WHERE room = ? AND source_id = ?") \
 	X(QUARANTINE_ADD, "INSERT INTO quarantine (at_ms, network, room, source_id, reason, raw) VALUES (?, ?, ?, ?, ?, ?)") \
 	X(QUARANTINE_COUNT, "SELECT count(*) FROM quarantine") \
 	\
-	X(DECISION_ADD, "INSERT OR REPLACE INTO decision (inbox_seq, grp, person, revision, at_ms, due_ms, period_ms, notice, target," \
-		" reason, stages) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
-	X(DECISION_GET, "SELECT inbox_seq, grp, person, revision, at_ms, due_ms, period_ms, notice, target, reason, stages" \
+	X(DECISION_ADD, "INSERT OR REPLACE INTO decision (inbox_seq, grp, person, reply_lane, revision, at_ms, due_ms, period_ms, notice, target," \
+		" reason, stages) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+	X(DECISION_GET, "SELECT inbox_seq, grp, person, reply_lane, revision, at_ms, due_ms, period_ms, notice, target, reason, stages" \
 		" FROM decision WHERE inbox_seq = ?") \
-	X(DECISION_LAST, "SELECT inbox_seq, grp, person, revision, at_ms, due_ms, period_ms, notice, target, reason, stages" \
+	X(DECISION_LAST, "SELECT inbox_seq, grp, person, reply_lane, revision, at_ms, due_ms, period_ms, notice, target, reason, stages" \
 		" FROM decision WHERE grp = ? AND person = ? ORDER BY inbox_seq DESC LIMIT 1") \
 	\
-	X(OUTBOX_ADD, "INSERT OR IGNORE INTO outbox (network, lane, name, kind, grp, inbox_seq, part, person, stem, author, text, payload," \
-		" state, held, due_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)") \
+	X(OUTBOX_ADD, "INSERT OR IGNORE INTO outbox (place, network, lane, name, kind, grp, inbox_seq, part, person, stem, author, text," \
+		" payload, state, held, due_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)") \
+	X(OUTBOX_LAST_PLACE, "SELECT coalesce(max(place), 0) FROM outbox") \
 	X(OUTBOX_LANES, "SELECT DISTINCT lane, network FROM outbox WHERE state IN (0, 1) AND due_ms <= ?") \
-	X(OUTBOX_NEXT, "SELECT id, name, kind, person, stem, author, payload, state, inbox_seq FROM outbox" \
-		" WHERE lane = ? AND state IN (0, 1) AND id > ? AND due_ms <= ? ORDER BY id LIMIT 1") \
+	X(OUTBOX_NEXT, "SELECT id, name, kind, person, stem, author, payload, state FROM outbox" \
+		" WHERE lane = ? AND state IN (0, 1) AND due_ms <= ? ORDER BY place LIMIT 1") \
 	X(OUTBOX_NEXT_DUE, "SELECT min(due_ms) FROM outbox WHERE state IN (0, 1) AND due_ms > ?") \
-	X(OUTBOX_TRIED, "UPDATE outbox SET state = 1, tries = tries + 1, first_try_ms = coalesce(first_try_ms, ?2) WHERE id = ?1") \
+	X(OUTBOX_FLY, "UPDATE outbox SET state = 2, tries = tries + 1, first_try_ms = coalesce(first_try_ms, ?2) WHERE id = ?1") \
+	X(OUTBOX_LAND, "UPDATE outbox SET state = 1 WHERE id = ? AND state = 2") \
+	X(OUTBOX_LAND_ALL, "UPDATE outbox SET state = 1 WHERE network = ? AND state = 2") \
 	X(OUTBOX_END, "UPDATE outbox SET state = ?2, remote_id = ?3, reason = ?4, text = NULL, payload = NULL" \
-		" WHERE id = ?1 AND state IN (0, 1)") \
-	X(OUTBOX_GET, "SELECT lane, network, kind, grp, inbox_seq, person, state, name, part FROM outbox WHERE id = ?") \
-	X(OUTBOX_BY_NAME, "SELECT id FROM outbox WHERE name = ? AND lane = ? AND state IN (0, 1)") \
-	X(OUTBOX_DOUBTS, "SELECT id, name, coalesce(first_try_ms, 0) FROM outbox WHERE lane = ? AND state = 1 ORDER BY id") \
-	X(OUTBOX_OVERFLOW, "SELECT id, name, kind, person, author, text, inbox_seq FROM outbox WHERE lane = ? AND state IN (0, 1)" \
-		" AND due_ms <= ? ORDER BY id LIMIT 1") \
+		" WHERE id = ?1 AND state IN (0, 1, 2)") \
+	X(OUTBOX_GET, "SELECT lane, network, kind, grp, inbox_seq, held FROM outbox WHERE id = ?") \
+	X(OUTBOX_BY_NAME, "SELECT id FROM outbox WHERE name = ? AND lane = ? AND state IN (0, 1, 2)") \
+	X(OUTBOX_DOUBTS, "SELECT id, name, coalesce(first_try_ms, 0) FROM outbox WHERE lane = ? AND state = 1 ORDER BY place") \
+	X(OUTBOX_OVERFLOW, "SELECT id, name, kind, author, text FROM outbox WHERE lane = ? AND state = 0 AND due_ms <= ?" \
+		" AND person IS NOT NULL ORDER BY place LIMIT 1") \
 	X(OUTBOX_REVOICE, "UPDATE outbox SET person = NULL, stem = NULL, author = NULL, payload = ? WHERE id = ? AND state = 0") \
-	X(OUTBOX_COUNTS, "SELECT sum(state = 0 AND held = 0), sum(state = 1), sum(state = 0 AND held = 1) FROM outbox" \
-		" WHERE state IN (0, 1)") \
-	X(OUTBOX_HELD_OF, "SELECT o.inbox_seq, o.due_ms, min(o.id) FROM outbox o JOIN decision d ON d.inbox_seq = o.inbox_seq" \
-		" WHERE o.grp = ?1 AND d.person = ?2 AND o.state = 0 AND o.held = 1 AND o.kind = 0 GROUP BY o.inbox_seq ORDER BY o.id") \
+	X(OUTBOX_COUNTS, "SELECT coalesce(sum(state = 0 AND held <> 1), 0), coalesce(sum(state = 1), 0)," \
+		" coalesce(sum(state = 0 AND held = 1), 0) FROM outbox WHERE state IN (0, 1)") \
+	X(OUTBOX_FLYING_COUNT, "SELECT count(*) FROM outbox WHERE state = 2") \
+	X(OUTBOX_HELD_OF, "SELECT o.inbox_seq, min(o.due_ms) FROM outbox o JOIN decision d ON d.inbox_seq = o.inbox_seq" \
+		" WHERE o.grp = ? AND d.person = ? AND o.state = 0 AND o.held = 1 AND o.kind = 0 GROUP BY o.inbox_seq ORDER BY o.inbox_seq") \
 	X(OUTBOX_HELD, "SELECT DISTINCT inbox_seq FROM outbox WHERE grp = ? AND state = 0 AND held = 1 AND kind = 0 ORDER BY inbox_seq") \
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \
 	X(OUTBOX_DUE_OF, "SELECT max(due_ms) FROM outbox WHERE inbox_seq = ? AND lane = ? AND state = 0") \
-	X(OUTBOX_RELEASING, "SELECT count(DISTINCT inbox_seq), min(id) FROM outbox WHERE lane = ? AND state = 0 AND held = 1" \
-		" AND kind = 0 AND due_ms <= ? AND due_ms > ?") \
+	X(OUTBOX_RELEASING, "SELECT lane, network, grp, count(DISTINCT inbox_seq), min(place), min(inbox_seq) FROM outbox" \
+		" WHERE state = 0 AND held = 1 AND kind = 0 AND due_ms <= ? GROUP BY lane") \
+	X(OUTBOX_RELEASED, "UPDATE outbox SET held = 2 WHERE state = 0 AND held = 1 AND due_ms <= ?") \
 	X(OUTBOX_REMOTE_OF, "SELECT remote_id FROM outbox WHERE inbox_seq = ? AND lane = ? AND kind = 0 AND remote_id IS NOT NULL" \
 		" ORDER BY part LIMIT 1") \
-	X(OUTBOX_SOURCE_OF, "SELECT inbox_seq FROM outbox WHERE remote_id = ? AND lane = ? AND inbox_seq IS NOT NULL") \
-	X(OUTBOX_LEFT, "SELECT 1 FROM outbox WHERE inbox_seq = ? AND state IN (0, 1)") \
+	X(OUTBOX_SOURCE_OF, "SELECT inbox_seq FROM outbox WHERE remote_id = ? AND lane = ? AND inbox_seq IS NOT NULL AND kind = 0") \
 	\
 	X(ITEM_ADD, "INSERT INTO item (grp, inbox_seq, person, author, body, origin_ms, due_ms, room_digest)" \
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?)") \
 	X(ITEM_LAST, "SELECT coalesce(max(seq), 0) FROM item") \
 	X(ITEM_REPLAN, "UPDATE item SET due_ms = ? WHERE inbox_seq = ? AND grp = ?") \
-	X(ITEM_RANGE, "SELECT seq, inbox_seq, person, author, body, origin_ms, due_ms, room_digest FROM item" \
-		" WHERE grp = ? AND seq > ? ORDER BY seq") \
-	X(ITEM_ERASE, "DELETE FROM item WHERE grp = ?1 AND origin_ms < ?2") \
-	X(ITEM_DROP_READ, "DELETE FROM item WHERE grp = ?1 AND due_ms < ?2 AND seq <= coalesce((SELECT min(after_seq) FROM subscription" \
-		" WHERE grp = ?1), ?3)") \
+	X(ITEM_RANGE, "SELECT seq, inbox_seq, person, author, body, origin_ms FROM item WHERE grp = ?1 AND seq > ?2 AND due_ms > ?3" \
+		" AND due_ms <= ?4 AND (?5 = 0 OR room_digest = ?5) AND person <> ?6 ORDER BY seq") \
+	X(ITEM_DROP, "DELETE FROM item WHERE grp = ?1 AND (origin_ms < ?2 OR due_ms <= coalesce((SELECT min(since_ms) FROM subscription" \
+		" WHERE grp = ?1), 0) - ?3)") \
 	\
 	X(SUBSCRIPTION_SET, "INSERT INTO subscription (person, grp, network, lane, after_seq, since_ms) VALUES (?, ?, ?, ?, ?, ?)" \
 		" ON CONFLICT DO UPDATE SET lane = excluded.lane") \
@@ -85,12 +88,11 @@
 	X(SUBSCRIPTION_GET, "SELECT network, lane, after_seq, since_ms FROM subscription WHERE person = ? AND grp = ?") \
 	X(SUBSCRIPTION_ANY, "SELECT 1 FROM subscription WHERE grp = ? LIMIT 1") \
 	X(SUBSCRIPTION_ALL, "SELECT person, grp, network, lane, after_seq, since_ms FROM subscription") \
-	X(SUBSCRIPTION_MOVE, "UPDATE subscription SET after_seq = ?, since_ms = ? WHERE person = ? AND grp = ?") \
+	X(SUBSCRIPTION_MOVE, "UPDATE subscription SET since_ms = ? WHERE person = ? AND grp = ?") \
 	X(DIGEST_ADD, "INSERT OR IGNORE INTO digest (person, grp, slot, from_seq, to_seq, messages, frozen_ms) VALUES (?, ?, ?, ?, ?, ?, ?)") \
 	\
 	X(CHARTER_LAST, "SELECT revision, text FROM charter WHERE grp = ? ORDER BY revision DESC LIMIT 1") \
 	X(CHARTER_GET, "SELECT text FROM charter WHERE grp = ? AND revision = ?") \
-	X(CHARTER_FIRST, "SELECT text FROM charter WHERE grp = ? AND actor = 'file' ORDER BY revision DESC LIMIT 1") \
 	X(CHARTER_ADD, "INSERT INTO charter (grp, revision, text, actor, at_ms) VALUES (?, ?, ?, ?, ?)") \
 	X(PENDING_SET, "INSERT OR REPLACE INTO pending (person, grp, command, revision, expires_ms) VALUES (?, ?, ?, ?, ?)") \
 	X(PENDING_GET, "SELECT command, revision, expires_ms, grp FROM pending WHERE person = ?1 AND (grp = ?2 OR ?2 IS NULL)") \

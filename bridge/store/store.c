@@ -288,6 +288,12 @@ store_changes(struct store *store)
 	return sqlite3_changes(store->db);
 }
 
+bool
+store_failed(const struct store *store)
+{
+	return store->failed;
+}
+
 static void
 call_back(struct store *store, bool done)
 {

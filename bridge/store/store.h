@@ -50,6 +50,9 @@ void query_run(struct query *query);
 int64_t store_last_id(struct store *store);
 int store_changes(struct store *store);
 
+/* Whether a statement of the open transaction failed: what was asked for cannot be kept. */
+bool store_failed(const struct store *store);
+
 /*
  * Commits the turn's transaction, if one is open. 0; -ENOSPC or -EIO when it could not be (it was rolled back, callbacks of
  * store_after_commit() are called with done = false).

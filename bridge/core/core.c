@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wiring, and the order of things at the end of a turn. */
+#include "core/core.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "core/charters.h"
+#include "core/digests.h"
+#include "core/inbox_rows.h"
+#include "core/outbox_rows.h"
+#include "core/people_open.h"
+#include "core/relay.h"
+
+#include <stdlib.h>
+
+#define ROWS_PER_TURN 64
+
+struct core *
+core_open(struct store *store, struct seal *seal, const struct core_settings *settings)
+{
+	struct core *core = xcalloc(1, sizeof(*core));
+
+	core->store = store;
+	core->seal = seal;
+	core->language = settings->language;
+	core->matrix_bot = settings->matrix_bot;
+	core->nick = settings->nick;
+	core->xmpp_bot = settings->xmpp_bot;
+	core->is_operator = settings->is_operator;
+	core->operators = settings->operators;
+	groups_init(&core->groups);
+	core->inbox = inbox_open(store, seal, &core->groups);
+	core->people = people_open(store);
+	core->outbox = outbox_open(core);
+	core->digests = digests_open(core);
+	core->relay = relay_open(core);
+	core->charters = charters_open(core, settings->charters);
+	return core;
+}
+
+int
+core_start(struct core *core, char *why, size_t size)
+{
+	return charters_load(core->charters, why, size);
+}
+
+void
+core_close(struct core *core)
+{
+	if (!core)
+		return;
+	relay_close(core->relay);
+	digests_close(core->digests);
+	outbox_close(core->outbox);
+	people_close(core->people);
+	inbox_close(core->inbox);
+	groups_fini(&core->groups);
+	charters_close(core->charters);
+	free(core);
+}
+
+bool
+core_turn(struct core *core)
+{
+	/* First what callbacks wrote: it is what others wait for. */
+	if (store_commit(core->store))
+		log_error(LOG_STORE, "commit failed: what arrived is not acknowledged");
+	int64_t now_ms = now_rules_ms();
+	bool more = relay_work(core->relay, ROWS_PER_TURN);
+	digests_work(core->digests, now_ms);
+	outbox_pick(core->outbox, now_ms);
+	bool committed = store_commit(core->store) == 0;
+	outbox_send(core->outbox, committed);
+	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
+		if (core->port[network])
+			core->port[network]->ops->flush(core->port[network]);
+	return more || outbox_restless(core->outbox);
+}
+
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+int64_t
+core_next_due(struct core *core)
+{
+	int64_t now_ms = now_rules_ms(), outbox_ms = outbox_next_due(core->outbox), digests_ms = digests_next_due(core->digests);
+	int64_t due_ms = outbox_ms < digests_ms ? outbox_ms : digests_ms;
+	int64_t planned = due_ms == INT64_MAX ? -1 : due_ms > now_ms ? due_ms - now_ms : 0;
+
+	return sooner(planned, outbox_blocked_ms(core->outbox));
+}
+
+const char *
+core_language(const struct core *core, const struct group *group)
+{
+	const char *language = group && group->rules ? rules_language(group->rules) : NULL;
+
+	return language ? language : core->language;
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A digest is frozen in one transaction: its key (for ever), its text, and the outbox row that carries it. From then
+ * on it is an ordinary row, so a crash before sends nothing and a crash after sends the same bytes. Windows
+ * are cut by the instant from which an item counts: (previous slot - settle, slot - settle].
+ */
+#include "core/digests.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "base/text.h"
+#include "core/outbox_rows.h"
+#include "core/speech.h"
+#include "rules/digest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SETTLE_MS (120 * 1000)                 /* people fix typing errors: etiquette 8.3 */
+#define LATE_MS (4 * 3600 * 1000)              /* later than that it waits for the next slot: etiquette 8.10 */
+#define KEEP_MS ((int64_t)7 * 24 * 3600 * 1000) /* decisions 1.6 */
+
+struct digests {
+	struct core *core;
+	int64_t next_ms; /* the earliest slot; INT64_MAX: none */
+	bool planned;
+};
+
+struct subscriber {
+	char *person, *group, *lane; /* owned by the array */
+	enum network network;
+	int64_t after_seq, since_ms;
+};
+
+struct digests *
+digests_open(struct core *core)
+{
+	struct digests *digests = xcalloc(1, sizeof(*digests));
+
+	digests->core = core;
+	return digests;
+}
+
+void
+digests_close(struct digests *digests)
+{
+	free(digests);
+}
+
+void
+digests_plan(struct digests *digests)
+{
+	digests->planned = false;
+}
+
+static bool
+has_subscribers(struct core *core, const char *group)
+{
+	struct query query = store_query(core->store, SUBSCRIPTION_ANY);
+
+	query_text(&query, group);
+	bool any = query_step(&query);
+	query_done(&query);
+	return any;
+}
+
+static int64_t
+last_item(struct core *core)
+{
+	struct query query = store_query(core->store, ITEM_LAST);
+	int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
+
+	query_done(&query);
+	return seq;
+}
+
+static void
+subscribe(struct core *core, const char *person, const char *group, enum network network, const char *lane, int64_t now_ms)
+{
+	struct query query = store_query(core->store, SUBSCRIPTION_SET);
+
+	query_text(&query, person);
+	query_text(&query, group);
+	query_int(&query, network);
+	query_text(&query, lane);
+	query_int(&query, last_item(core));
+	query_int(&query, now_ms);
+	query_run(&query);
+}
+
+void
+digests_subscribe(struct digests *digests, const struct group *group, const char *person, enum network network, const char *lane,
+		int64_t now_ms)
+{
+	subscribe(digests->core, person, group->name, network, lane, now_ms);
+	digests_plan(digests);
+}
+
+bool
+digests_subscribed(struct digests *digests, const struct group *group, const char *person)
+{
+	struct query query = store_query(digests->core->store, SUBSCRIPTION_GET);
+
+	query_text(&query, person);
+	query_text(&query, group->name);
+	bool found = query_step(&query);
+	query_done(&query);
+	return found;
+}
+
+void
+digests_note(struct digests *digests, struct group *group, const struct inbox_row *row, const struct incoming *in, int64_t due_ms,
+		bool for_room)
+{
+	struct core *core = digests->core;
+	enum network other = row->network == NETWORK_MATRIX ? NETWORK_XMPP : NETWORK_MATRIX;
+	unsigned char *body;
+	size_t size;
+
+	if (for_room && *group->room[other]) {
+		subscribe(core, group->room[other], group->name, other, group->room[other], row->received_ms);
+		digests_plan(digests);
+	}
+	if (!for_room && !has_subscribers(core, group->name))
+		return;
+	seal_wrap(core->seal, in->text, strlen(in->text), &body, &size);
+	struct query query = store_query(core->store, ITEM_ADD);
+	query_text(&query, group->name);
+	query_int(&query, row->seq);
+	query_text(&query, in->author.person);
+	query_text(&query, in->author.name);
+	query_blob(&query, body, size);
+	query_int(&query, row->received_ms);
+	query_int(&query, for_room ? row->received_ms : due_ms);
+	query_int(&query, for_room ? 1 + (int)other : 0);
+	query_run(&query);
+	free(body);
+}
+
+void
+digests_replan(struct digests *digests, const struct group *group, int64_t inbox_seq, int64_t due_ms)
+{
+	struct query query = store_query(digests->core->store, ITEM_REPLAN);
+
+	query_int(&query, due_ms);
+	query_int(&query, inbox_seq);
+	query_text(&query, group->name);
+	query_run(&query);
+}
+
+/* ---- building one ---- */
+
+struct gathered {
+	struct digest_item *items; /* owned, with their texts */
+	size_t count;
+	int64_t first_ms, from_seq, to_seq;
+};
+
+static void
+gathered_fini(struct gathered *gathered)
+{
+	for (size_t i = 0; i < gathered->count; i++) {
+		union {
+			const char *in;
+			char *out;
+		} author = { gathered->items[i].author }, text = { gathered->items[i].text };
+		free(author.out);
+		mem_free_secret(text.out, text.out ? strlen(text.out) : 0);
+	}
+	free(gathered->items);
+}
+
+static void
+gather_item(struct core *core, struct query *query, struct gathered *out)
+{
+	size_t n, size;
+	char *text = NULL;
+	const void *sealed = query_get_blob(query, 4, &n);
+
+	if (!seal_unwrap(core->seal, sealed, n, &text, &size))
+		text = NULL;
+	out->items = xrealloc(out->items, (out->count + 1) * sizeof(*out->items));
+	out->items[out->count++] = (struct digest_item){
+		.seq = query_get_int(query, 0), .at_ms = query_get_int(query, 5), .author = xstrdup(query_get_text(query, 3)), .text = text,
+	};
+	if (!out->from_seq) {
+		out->from_seq = query_get_int(query, 0);
+		out->first_ms = query_get_int(query, 5);
+	}
+	out->to_seq = query_get_int(query, 0);
+}
+
+/* A room gets only what rules batched for it (room_digest names its network), a member everything but his own. */
+static void
+gather(struct core *core, const struct subscriber *subscriber, bool is_room, int64_t until_ms, struct gathered *out)
+{
+	struct query query = store_query(core->store, ITEM_RANGE);
+
+	query_text(&query, subscriber->group);
+	query_int(&query, subscriber->after_seq);
+	query_int(&query, subscriber->since_ms - SETTLE_MS);
+	query_int(&query, until_ms);
+	query_int(&query, is_room ? 1 + (int)subscriber->network : 0);
+	query_text(&query, subscriber->person);
+	while (query_step(&query))
+		gather_item(core, &query, out);
+	query_done(&query);
+}
+
+static bool
+record(struct core *core, const struct subscriber *subscriber, const char *slot, const struct gathered *gathered, int64_t now_ms)
+{
+	struct query query = store_query(core->store, DIGEST_ADD);
+
+	query_text(&query, subscriber->person);
+	query_text(&query, subscriber->group);
+	query_text(&query, slot);
+	query_int(&query, gathered->from_seq);
+	query_int(&query, gathered->to_seq);
+	query_int(&query, (int64_t)gathered->count);
+	query_int(&query, now_ms);
+	query_run(&query);
+	return store_changes(core->store) > 0;
+}
+
+static void
+post(struct core *core, const struct subscriber *subscriber, bool is_room, const char *slot, const struct digest_text *text, int64_t now_ms)
+{
+	const char *source[] = { "digest", subscriber->person, subscriber->group, slot, NULL };
+
+	for (size_t i = 0; i < text->count; i++) {
+		struct outbox_draft draft = {
+			.outgoing = {
+				.kind = is_room ? OUTGOING_ROOM : OUTGOING_PRIVATE, .lane = subscriber->lane, .text = text->part[i].plain,
+				.html = text->part[i].html,
+			},
+			.network = subscriber->network, .group = subscriber->group, .source = source, .part = (int)i, .due_ms = now_ms,
+		};
+		outbox_add(core->outbox, &draft);
+	}
+}
+
+static void
+freeze(struct core *core, struct group *group, const struct subscriber *subscriber, const char *slot, int64_t slot_ms, int64_t until_ms,
+		int64_t now_ms)
+{
+	bool is_room = strcmp(subscriber->person, subscriber->lane) == 0 && groups_of_room(&core->groups, subscriber->person);
+	const char *language = core_language(core, group);
+	struct rules_speech speech = speech_in(language);
+	struct gathered gathered = { 0 };
+	struct digest_text text = { 0 };
+
+	gather(core, subscriber, is_room, until_ms, &gathered);
+	AUTO_FREE char *footer = is_room ? NULL : xstrdup(text_in(language, "To read everything at once again: !mode live"));
+	struct digest digest = {
+		.group = group->name, .from_ms = gathered.first_ms, .to_ms = until_ms, .items = gathered.items, .count = gathered.count,
+		.footer = footer,
+	};
+	if (record(core, subscriber, slot, &gathered, now_ms) && gathered.count &&
+			digest_build(speech_rules(group), &digest, &speech, &text) == 0) {
+		post(core, subscriber, is_room, slot, &text, now_ms);
+		digest_text_fini(&text);
+	}
+	log_info(LOG_RELAY, "digest group=%s slot=%s messages=%zu late_ms=%" PRId64, group->name, slot, gathered.count, now_ms - slot_ms);
+	gathered_fini(&gathered);
+}
+
+static void
+move_subscription(struct core *core, const struct subscriber *subscriber, int64_t since_ms)
+{
+	struct query query = store_query(core->store, SUBSCRIPTION_MOVE);
+
+	query_int(&query, since_ms);
+	query_text(&query, subscriber->person);
+	query_text(&query, subscriber->group);
+	query_run(&query);
+}
+
+static void
+end_subscription(struct core *core, const char *person, const char *group)
+{
+	struct query query = store_query(core->store, SUBSCRIPTION_END);
+
+	query_text(&query, person);
+	query_text(&query, group);
+	query_run(&query);
+}
+
+bool
+digests_unsubscribe(struct digests *digests, struct group *group, const char *person, int64_t now_ms)
+{
+	struct core *core = digests->core;
+	struct query query = store_query(core->store, SUBSCRIPTION_GET);
+	struct subscriber subscriber = { 0 };
+	char slot[40];
+
+	query_text(&query, person);
+	query_text(&query, group->name);
+	bool found = query_step(&query);
+	if (found) {
+		subscriber = (struct subscriber){
+			.person = xstrdup(person), .group = xstrdup(group->name), .lane = xstrdup(query_get_text(&query, 1)),
+			.network = query_get_int(&query, 0) == NETWORK_XMPP ? NETWORK_XMPP : NETWORK_MATRIX,
+			.after_seq = query_get_int(&query, 2), .since_ms = query_get_int(&query, 3),
+		};
+	}
+	query_done(&query);
+	if (!found)
+		return false;
+	snprintf(slot, sizeof(slot), "last/%" PRId64, now_ms);
+	freeze(core, group, &subscriber, slot, now_ms, now_ms, now_ms);
+	end_subscription(core, person, group->name);
+	digests_plan(digests);
+	free(subscriber.person);
+	free(subscriber.group);
+	free(subscriber.lane);
+	return true;
+}
+
+/* ---- the clock ---- */
+
+static struct subscriber *
+read_subscribers(struct core *core, size_t *count)
+{
+	struct query query = store_query(core->store, SUBSCRIPTION_ALL);
+	struct subscriber *all = NULL;
+
+	*count = 0;
+	while (query_step(&query)) {
+		all = xrealloc(all, (*count + 1) * sizeof(*all));
+		all[(*count)++] = (struct subscriber){
+			.person = xstrdup(query_get_text(&query, 0)), .group = xstrdup(query_get_text(&query, 1)),
+			.network = query_get_int(&query, 2) == NETWORK_XMPP ? NETWORK_XMPP : NETWORK_MATRIX,
+			.lane = xstrdup(query_get_text(&query, 3)), .after_seq = query_get_int(&query, 4), .since_ms = query_get_int(&query, 5),
+		};
+	}
+	query_done(&query);
+	return all;
+}
+
+static void
+free_subscribers(struct subscriber *all, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(all[i].person);
+		free(all[i].group);
+		free(all[i].lane);
+	}
+	free(all);
+}
+
+/*
+ * The last slot that has come since the subscriber's previous one; several missed ones become one. When it is very late the digest
+ * waits for the next slot with everything in it. Returns the next slot that has not come.
+ */
+static int64_t
+serve(struct digests *digests, struct group *group, const struct subscriber *subscriber, int64_t now_ms)
+{
+	const struct rules *rules = speech_rules(group);
+	char key[32], next_key[32];
+	int64_t slot_ms = 0, next_ms = rules_next_slot(rules, subscriber->since_ms, next_key, sizeof(next_key));
+
+	for (int i = 0; next_ms <= now_ms && i < 5000; i++) {
+		slot_ms = next_ms;
+		memcpy(key, next_key, sizeof(key));
+		next_ms = rules_next_slot(rules, slot_ms, next_key, sizeof(next_key));
+	}
+	if (!slot_ms || now_ms - slot_ms > LATE_MS)
+		return next_ms;
+	freeze(digests->core, group, subscriber, key, slot_ms, slot_ms - SETTLE_MS, now_ms);
+	move_subscription(digests->core, subscriber, slot_ms);
+	return next_ms;
+}
+
+/* Text is kept at most seven days, and not after the last window that needs it. */
+static void
+erase_read(struct core *core, int64_t now_ms)
+{
+	struct group *group;
+
+	LIST_FOR_EACH(group, &core->groups.all, struct group, link) {
+		struct query query = store_query(core->store, ITEM_DROP);
+		query_text(&query, group->name);
+		query_int(&query, now_ms - KEEP_MS);
+		query_int(&query, SETTLE_MS);
+		query_run(&query);
+	}
+}
+
+void
+digests_work(struct digests *digests, int64_t now_ms)
+{
+	size_t count;
+
+	if (digests->planned && now_ms < digests->next_ms)
+		return;
+	struct subscriber *all = read_subscribers(digests->core, &count);
+	digests->next_ms = INT64_MAX;
+	for (size_t i = 0; i < count; i++) {
+		struct group *group = groups_find(&digests->core->groups, all[i].group);
+		int64_t next_ms = group ? serve(digests, group, &all[i], now_ms) : INT64_MAX;
+		if (next_ms < digests->next_ms)
+			digests->next_ms = next_ms;
+	}
+	digests->planned = true;
+	if (count)
+		erase_read(digests->core, now_ms);
+	free_subscribers(all, count);
+}
+
+int64_t
+digests_next_due(const struct digests *digests)
+{
+	return digests->planned ? digests->next_ms : 0;
+}

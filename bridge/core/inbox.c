@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Acceptance. A row waits (GATED) while its room's gate is closed, so that what the archive still holds can be put
+ * before it; every room of a group begins with its gate closed, every other room has none. `place`
+ * is the order of judging and only ever grows.
+ */
+#include "core/inbox_rows.h"
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/now.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct open_gate {
+	struct list link; /* inbox::open */
+	char *room;       /* owns */
+};
+
+struct inbox {
+	struct store *store;
+	struct seal *seal;
+	struct groups *groups;
+	struct list open; /* owns: open_gate::link */
+	int64_t place;    /* the last one given */
+	int64_t recovered_seq;
+};
+
+struct inbox *
+inbox_open(struct store *store, struct seal *seal, struct groups *groups)
+{
+	struct inbox *inbox = xcalloc(1, sizeof(*inbox));
+
+	*inbox = (struct inbox){ .store = store, .seal = seal, .groups = groups };
+	list_init(&inbox->open);
+	struct query query = store_query(store, INBOX_LAST_PLACE);
+	if (query_step(&query)) {
+		inbox->place = query_get_int(&query, 0);
+		inbox->recovered_seq = query_get_int(&query, 1);
+	}
+	query_done(&query);
+	return inbox;
+}
+
+static struct open_gate *
+find_open(struct inbox *inbox, const char *room)
+{
+	struct open_gate *gate;
+
+	LIST_FOR_EACH(gate, &inbox->open, struct open_gate, link)
+		if (strcmp(gate->room, room) == 0)
+			return gate;
+	return NULL;
+}
+
+static void
+free_gate(struct open_gate *gate)
+{
+	list_remove(&gate->link);
+	free(gate->room);
+	free(gate);
+}
+
+void
+inbox_close(struct inbox *inbox)
+{
+	struct open_gate *gate;
+
+	if (!inbox)
+		return;
+	LIST_FOR_EACH(gate, &inbox->open, struct open_gate, link)
+		free_gate(gate);
+	free(inbox);
+}
+
+bool
+inbox_gate_closed(struct inbox *inbox, const char *room)
+{
+	return !find_open(inbox, room) && groups_of_room(inbox->groups, room);
+}
+
+void
+inbox_close_gate(struct inbox *inbox, const char *room)
+{
+	struct open_gate *gate = find_open(inbox, room);
+
+	if (gate)
+		free_gate(gate);
+}
+
+int
+inbox_accept(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *raw, size_t size)
+{
+	unsigned char *sealed;
+	size_t sealed_size;
+
+	seal_wrap(inbox->seal, raw, size, &sealed, &sealed_size);
+	struct query query = store_query(inbox->store, INBOX_ADD);
+	query_int(&query, network);
+	query_text(&query, room);
+	query_text(&query, source_id);
+	query_int(&query, ++inbox->place);
+	query_blob(&query, sealed, sealed_size);
+	query_int(&query, now_rules_ms());
+	query_int(&query, inbox_gate_closed(inbox, room) ? INBOX_GATED : INBOX_NEW);
+	query_run(&query);
+	free(sealed);
+	if (store_failed(inbox->store))
+		return -EIO;
+	return store_changes(inbox->store) ? 0 : INBOX_E_KNOWN;
+}
+
+bool
+inbox_knows(struct inbox *inbox, const char *room, const char *source_id)
+{
+	struct query query = store_query(inbox->store, INBOX_KNOWS);
+
+	query_text(&query, room);
+	query_text(&query, source_id);
+	bool known = query_step(&query);
+	query_done(&query);
+	return known;
+}
+
+bool
+inbox_cursor(struct inbox *inbox, const char *room, char *id, size_t size, int64_t *at_ms)
+{
+	struct query query = store_query(inbox->store, ROOM_CURSOR);
+
+	query_text(&query, room);
+	bool found = query_step(&query);
+	if (found) {
+		snprintf(id, size, "%s", query_get_text(&query, 0));
+		*at_ms = query_get_int(&query, 1);
+	}
+	query_done(&query);
+	return found;
+}
+
+static void
+write_cursor(struct inbox *inbox, enum network network, const char *room, const char *id, int64_t at_ms)
+{
+	struct query query = store_query(inbox->store, ROOM_MOVE);
+
+	query_text(&query, room);
+	query_int(&query, network);
+	query_text(&query, id);
+	query_int(&query, at_ms);
+	query_run(&query);
+}
+
+void
+inbox_move_cursor(struct inbox *inbox, enum network network, const char *room, const char *id, int64_t at_ms)
+{
+	char known[8];
+	int64_t known_ms;
+
+	if (inbox_gate_closed(inbox, room) && inbox_cursor(inbox, room, known, sizeof(known), &known_ms))
+		return;
+	write_cursor(inbox, network, room, id, at_ms);
+}
+
+static void
+place_row(struct inbox *inbox, const char *room, const char *source_id)
+{
+	struct query query = store_query(inbox->store, INBOX_PLACE);
+
+	query_int(&query, ++inbox->place);
+	query_text(&query, room);
+	query_text(&query, source_id);
+	query_run(&query);
+}
+
+/* The waiting rows that the archive did not name keep the order in which they came. */
+static void
+place_rest(struct inbox *inbox, const char *room)
+{
+	for (;;) {
+		struct query query = store_query(inbox->store, INBOX_GATED_NEXT);
+		query_text(&query, room);
+		int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
+		query_done(&query);
+		if (!seq)
+			return;
+		query = store_query(inbox->store, INBOX_UNGATE);
+		query_int(&query, ++inbox->place);
+		query_int(&query, seq);
+		query_run(&query);
+		if (store_failed(inbox->store))
+			return;
+	}
+}
+
+void
+inbox_open_gate(struct inbox *inbox, const char *room, const char *const *ids, size_t count, const char *last_id, int64_t last_ms)
+{
+	const struct group *group = groups_of_room(inbox->groups, room);
+
+	if (!group || find_open(inbox, room))
+		return;
+	for (size_t i = 0; i < count; i++)
+		place_row(inbox, room, ids[i]);
+	place_rest(inbox, room);
+	if (last_id)
+		write_cursor(inbox, group->room[NETWORK_XMPP] && strcmp(group->room[NETWORK_XMPP], room) == 0, room, last_id, last_ms);
+	struct open_gate *gate = xcalloc(1, sizeof(*gate));
+	gate->room = xstrdup(room);
+	list_append(&inbox->open, &gate->link);
+}
+
+void
+inbox_quarantine(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *raw, size_t size,
+		const char *reason)
+{
+	unsigned char *sealed;
+	size_t sealed_size;
+
+	seal_wrap(inbox->seal, raw, size, &sealed, &sealed_size);
+	struct query query = store_query(inbox->store, QUARANTINE_ADD);
+	query_int(&query, now_real_ms());
+	query_int(&query, network);
+	query_text(&query, room);
+	query_text(&query, source_id);
+	query_text(&query, reason);
+	query_blob(&query, sealed, sealed_size);
+	query_run(&query);
+	free(sealed);
+	log_warning(LOG_RELAY, "quarantined room=%s id=%s size=%zu reason=\"%s\"", room, source_id, size, reason);
+}
+
+static bool
+read_row(struct inbox *inbox, struct query *query, struct inbox_row *row)
+{
+	if (!query_step(query))
+		return false;
+	size_t n;
+	row->seq = query_get_int(query, 0);
+	row->network = query_get_int(query, 1) == NETWORK_XMPP ? NETWORK_XMPP : NETWORK_MATRIX;
+	row->room = xstrdup(query_get_text(query, 2));
+	row->source_id = xstrdup(query_get_text(query, 3));
+	const void *sealed = query_get_blob(query, 4, &n);
+	if (!seal_unwrap(inbox->seal, sealed, n, &row->raw, &row->size))
+		row->raw = NULL;
+	row->received_ms = query_get_int(query, 5);
+	row->attempts = (int)query_get_int(query, 6);
+	row->recovered = row->seq <= inbox->recovered_seq;
+	return true;
+}
+
+bool
+inbox_next(struct inbox *inbox, struct inbox_row *row)
+{
+	struct query query = store_query(inbox->store, INBOX_NEXT);
+	bool found = read_row(inbox, &query, row);
+
+	query_done(&query);
+	return found;
+}
+
+bool
+inbox_get(struct inbox *inbox, int64_t seq, struct inbox_row *row)
+{
+	struct query query = store_query(inbox->store, INBOX_GET);
+
+	query_int(&query, seq);
+	bool found = read_row(inbox, &query, row);
+	query_done(&query);
+	return found;
+}
+
+void
+inbox_row_fini(struct inbox_row *row)
+{
+	free(row->room);
+	free(row->source_id);
+	mem_free_secret(row->raw, row->size);
+	*row = (struct inbox_row){ 0 };
+}
+
+void
+inbox_attempt(struct inbox *inbox, int64_t seq)
+{
+	struct query query = store_query(inbox->store, INBOX_ATTEMPT);
+
+	query_int(&query, seq);
+	query_run(&query);
+}
+
+void
+inbox_finish(struct inbox *inbox, int64_t seq, enum inbox_state state, bool keep_raw, const char *reason)
+{
+	struct query query = store_query(inbox->store, INBOX_DONE);
+
+	query_int(&query, seq);
+	query_int(&query, state);
+	query_int(&query, keep_raw);
+	query_text(&query, reason);
+	query_run(&query);
+}
+
+void
+inbox_erase(struct inbox *inbox, int64_t seq)
+{
+	struct query query = store_query(inbox->store, INBOX_ERASE);
+
+	query_int(&query, seq);
+	query_run(&query);
+}
+
+int64_t
+inbox_seq(struct inbox *inbox, const char *room, const char *source_id)
+{
+	struct query query = store_query(inbox->store, INBOX_SEQ);
+
+	query_text(&query, room);
+	query_text(&query, source_id);
+	int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
+	query_done(&query);
+	return seq;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CORE_INBOX_ROWS_H
+#define CORE_INBOX_ROWS_H
+
+/* The core's side of the inbox: what was accepted, in the order of judging. Ports use inbox.h. */
+
+#include "base/seal.h"
+#include "core/groups.h"
+#include "core/inbox.h"
+#include "store/store.h"
+
+enum inbox_state {
+	INBOX_NEW,         /* to be judged */
+	INBOX_GATED,       /* waits for its room's gate */
+	INBOX_DONE_STATE,  /* judged, or of no interest */
+	INBOX_QUARANTINED, /* could not be read or judged; `reason` says why */
+};
+
+struct inbox_row {
+	int64_t seq;
+	enum network network;
+	char *room, *source_id; /* owned by the row */
+	char *raw;              /* owned by the row; NULL once erased */
+	size_t size;
+	int64_t received_ms;    /* the one clock sample: when it was accepted, by the rules' clock */
+	int attempts;           /* 1 for a new row */
+	bool recovered;         /* accepted by an earlier process */
+};
+
+struct inbox *inbox_open(struct store *store, struct seal *seal, struct groups *groups) MUST_USE;
+void inbox_close(struct inbox *inbox);
+
+/* The next row to judge; false when there is none. The caller ends it with inbox_row_fini(). */
+bool inbox_next(struct inbox *inbox, struct inbox_row *row);
+/* A row by its number, for judging a held message again; false when it is unknown. */
+bool inbox_get(struct inbox *inbox, int64_t seq, struct inbox_row *row);
+void inbox_row_fini(struct inbox_row *row);
+
+/* One more attempt: committed before the work, so that a row that kills the process is recognised. */
+void inbox_attempt(struct inbox *inbox, int64_t seq);
+/* Ends a row; its raw bytes are destroyed unless a held message still needs them. */
+void inbox_finish(struct inbox *inbox, int64_t seq, enum inbox_state state, bool keep_raw, const char *reason);
+/* Destroys the raw bytes, unless something of this row still waits in the outbox. */
+void inbox_erase(struct inbox *inbox, int64_t seq);
+/* The row of a source id; 0 when unknown. */
+int64_t inbox_seq(struct inbox *inbox, const char *room, const char *source_id);
+
+#endif

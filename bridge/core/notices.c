@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One sentence, calm, once. In private where that is possible; on Matrix without a direct room it goes under the
+ * message itself (decisions 4.1). Wording never blames: it says what happens to the message, not what its author did.
+ */
+#include "core/notices.h"
+
+#include "base/now.h"
+#include "base/text.h"
+#include "core/inbox_rows.h"
+#include "core/outbox_rows.h"
+#include "core/speech.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOURGLASS "\xE2\x8F\xB3"
+
+void
+notices_tell(struct core *core, const struct group *group, enum network network, const char *lane, const char *room,
+		const char *source_id, const char *what, const char *text)
+{
+	const char *source[] = { what, room, source_id, NULL };
+	bool private = lane && *lane;
+	struct outbox_draft draft = {
+		.outgoing = {
+			.kind = private ? OUTGOING_PRIVATE : OUTGOING_ROOM, .lane = private ? lane : room, .text = text,
+			.thread = private ? NULL : source_id,
+		},
+		.network = network, .group = group ? group->name : "", .source = source, .due_ms = now_rules_ms(),
+	};
+
+	if (!outbox_add_split(core->outbox, &draft))
+		return;
+}
+
+/* Where this author hears of his message: on Matrix only a direct room that exists already. */
+static const char *
+private_lane(struct core *core, const struct decision *decision, enum network network)
+{
+	char room[512];
+
+	if (network == NETWORK_MATRIX && !people_direct(core->people, decision->person, room, sizeof(room)))
+		return NULL;
+	return decision->reply_lane;
+}
+
+/* True the first time for this person and period. */
+static bool
+first_time(struct core *core, const char *room, const char *person, const char *kind, int64_t period_ms)
+{
+	struct query query = store_query(core->store, NOTICE_ADD);
+
+	query_text(&query, room);
+	query_text(&query, person);
+	query_text(&query, kind);
+	query_int(&query, period_ms);
+	query_run(&query);
+	return store_changes(core->store) > 0;
+}
+
+static void
+mark(struct core *core, const struct group *group, const char *room, const char *source_id, const char *emoji)
+{
+	const char *source[] = { "mark", room, source_id, NULL };
+	struct outbox_draft draft = {
+		.outgoing = { .kind = OUTGOING_MARK, .lane = room, .text = emoji, .reply_to = source_id },
+		.network = NETWORK_MATRIX, .group = group->name, .source = source, .due_ms = now_rules_ms(),
+	};
+
+	outbox_add(core->outbox, &draft);
+}
+
+void
+notices_held(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
+		const char *source_id)
+{
+	const struct verdict *verdict = &decision->verdict;
+	const char *language = core_language(core, group);
+	char when[64];
+
+	if (verdict->due_ms <= verdict->now_ms || !verdict->notice)
+		return;
+	if (network == NETWORK_MATRIX)
+		mark(core, group, room, source_id, HOURGLASS);
+	if (!first_time(core, room, decision->person, "held", verdict->period_ms))
+		return;
+	AUTO_FREE char *text = NULL;
+	if (verdict->due_ms == INT64_MAX) {
+		text = xstrdup(text_in(language, "The group is closed. Your message is kept; no opening is planned yet."));
+	} else {
+		speech_instant(core, group, verdict->due_ms, verdict->now_ms, when, sizeof(when));
+		AUTO_FREE char *format = xstrdup(text_in(language, "The group is closed. Your message is kept and will be delivered on {when}."));
+		text = str_fill(format, "when", when);
+	}
+	notices_tell(core, group, network, private_lane(core, decision, network), room, source_id, "held", text);
+}
+
+void
+notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
+		const char *source_id)
+{
+	AUTO_FREE char *text = str_fill(text_in(core_language(core, group),
+			"Your message was not passed on: a rule of the group keeps it back ({reason}). !sd why explains."),
+			"reason", decision->verdict.reason);
+
+	notices_tell(core, group, network, private_lane(core, decision, network), room, source_id, "rejected", text);
+}
+
+void
+notices_suggest(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
+		const char *source_id)
+{
+	AUTO_FREE char *text = str_fill(text_in(core_language(core, group), "This subject has a group of its own: {group}."), "group",
+			decision->verdict.target);
+
+	notices_tell(core, group, network, private_lane(core, decision, network), room, source_id, "suggest", text);
+}
+
+static const char *
+refusal_sentence(enum refusal why)
+{
+	static const char *const sentences[REFUSAL_COUNT] = {
+		[REFUSAL_NOT_MEMBER] = N_("Your message did not cross: the room on the other side admits members only."),
+		[REFUSAL_MODERATED] = N_("Your message did not cross: the room on the other side does not let us speak there."),
+		[REFUSAL_NICK] = N_("Your message did not cross: no nickname could be had for you on the other side."),
+		[REFUSAL_TOO_BIG] = N_("Your message did not cross: it is too long. Please send it as a file or in pieces."),
+		[REFUSAL_ROOM_GONE] = N_("Your message did not cross: the room on the other side no longer exists."),
+		[REFUSAL_OTHER] = N_("Your message did not cross: the other side refused it."),
+	};
+
+	return sentences[why];
+}
+
+void
+notices_refused(struct core *core, int64_t seq, const char *group_name, enum refusal why)
+{
+	struct group *group = groups_find(&core->groups, group_name);
+	struct decision decision;
+	struct inbox_row row;
+
+	if (!group || !decisions_get(core->store, seq, &decision) || !inbox_get(core->inbox, seq, &row))
+		return;
+	notices_tell(core, group, row.network, private_lane(core, &decision, row.network), row.room, row.source_id, "refused",
+			text_in(core_language(core, group), refusal_sentence(why)));
+	inbox_row_fini(&row);
+}
+
+char *
+notices_release(struct core *core, const struct group *group, int64_t first_seq, long count, int64_t now_ms)
+{
+	struct decision decision;
+	char when[64] = "?", number[24];
+
+	if (decisions_get(core->store, first_seq, &decision))
+		speech_instant(core, group, decision.verdict.now_ms, now_ms, when, sizeof(when));
+	snprintf(number, sizeof(number), "%ld", count);
+	AUTO_FREE char *counted = str_fill(text_in(core_language(core, group), "{count} messages since {when}"), "count", number);
+	return str_fill(counted, "when", when);
+}

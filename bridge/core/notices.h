@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CORE_NOTICES_H
+#define CORE_NOTICES_H
+
+/*
+ * What the bot says of its own accord: that a message is held, refused, or about to be released (etiquette 5.4, decisions 4.1).
+ * Everything is written as outbox rows in the turn's transaction.
+ */
+
+#include "core/core.h"
+#include "core/decisions.h"
+
+/* Once per person and closed period, in private; on Matrix an hourglass on the message, each time. */
+void notices_held(struct core *core, const struct group *group, const struct decision *decision, enum network network,
+		const char *room, const char *source_id);
+
+/* The author learns that his message did not cross, with the other side's reason. `group` is its name. */
+void notices_refused(struct core *core, int64_t inbox_seq, const char *group, enum refusal why);
+
+/* The author learns that a rule refused his message. */
+void notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network,
+		const char *room, const char *source_id);
+
+/* The author is shown the group where his subject belongs; his message stays. */
+void notices_suggest(struct core *core, const struct group *group, const struct decision *decision, enum network network,
+		const char *room, const char *source_id);
+
+/* The line before a release of `count` messages, the oldest of which is `first_seq`. malloc'd, the caller's. */
+char *notices_release(struct core *core, const struct group *group, int64_t first_seq, long count, int64_t now_ms) MUST_USE;
+
+/*
+ * Says something to one person: through `lane` in private; with lane NULL or "", in the room, under `source_id`.
+ * `what` makes the row's name together with source_id, so that saying it again is harmless.
+ */
+void notices_tell(struct core *core, const struct group *group, enum network network, const char *lane, const char *room,
+		const char *source_id, const char *what, const char *text);
+
+#endif

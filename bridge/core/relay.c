@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Read this first. A row of the inbox becomes a struct incoming (its port reads it), facts, a verdict (rules/, pure) and, in the
+ * same transaction, everything that follows: the decision, outbox rows with their due instant, digest items, notices. The
+ * instant of judgement is the one at which the row was received; the clock is not asked again.
+ */
+#include "core/relay.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "core/arena.h"
+#include "core/charters.h"
+#include "core/command.h"
+#include "core/decisions.h"
+#include "core/digests.h"
+#include "core/inbox_rows.h"
+#include "core/notices.h"
+#include "core/outbox_rows.h"
+#include "core/speech.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ATTEMPTS_MAX 3
+#define DELAY_STAMP_AFTER_MS (10 * 60 * 1000) /* xmpp.md 11.3 */
+
+struct relay {
+	struct core *core;
+};
+
+struct relay *
+relay_open(struct core *core)
+{
+	struct relay *relay = xcalloc(1, sizeof(*relay));
+
+	relay->core = core;
+	return relay;
+}
+
+void
+relay_close(struct relay *relay)
+{
+	free(relay);
+}
+
+/* One message on its way: what was read of it, and where it belongs. */
+struct passage {
+	struct core *core;
+	const struct inbox_row *row;
+	const struct incoming *in;
+	struct group *group;
+};
+
+/* ---- ids across the pair ---- */
+
+static int64_t
+source_of_remote(struct core *core, const char *remote_id, const char *lane)
+{
+	struct query query = store_query(core->store, OUTBOX_SOURCE_OF);
+
+	query_text(&query, remote_id);
+	query_text(&query, lane);
+	int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
+	query_done(&query);
+	return seq;
+}
+
+int64_t
+relay_row_of(struct relay *relay, const char *room, const char *id)
+{
+	int64_t seq = inbox_seq(relay->core->inbox, room, id);
+
+	return seq ? seq : source_of_remote(relay->core, id, room);
+}
+
+static bool
+remote_of(struct core *core, int64_t seq, const char *lane, char *out, size_t size)
+{
+	struct query query = store_query(core->store, OUTBOX_REMOTE_OF);
+
+	query_int(&query, seq);
+	query_text(&query, lane);
+	bool found = query_step(&query) && query_get_text(&query, 0)[0];
+	if (found)
+		snprintf(out, size, "%s", query_get_text(&query, 0));
+	query_done(&query);
+	return found;
+}
+
+bool
+relay_translate(struct relay *relay, const char *from_room, const char *id, const char *to_room, char *out, size_t size)
+{
+	struct inbox_row row;
+	int64_t seq = relay_row_of(relay, from_room, id);
+
+	if (!seq)
+		return false;
+	if (remote_of(relay->core, seq, to_room, out, size))
+		return true;
+	/* Answering one of our deliveries: the original may lie in that room. */
+	bool found = inbox_get(relay->core->inbox, seq, &row) && strcmp(row.room, to_room) == 0;
+	if (found) {
+		snprintf(out, size, "%s", row.source_id);
+		inbox_row_fini(&row);
+	}
+	return found;
+}
+
+/* ---- what follows from a verdict ---- */
+
+/* When the message is said in another room than where it waits for its parent: never before it (etiquette 6.5). */
+static int64_t
+not_before_parent(const struct passage *passage, const char *lane, int64_t due_ms)
+{
+	if (!passage->in->reply_to)
+		return due_ms;
+	int64_t parent = relay_row_of(passage->core->relay, passage->row->room, passage->in->reply_to);
+	int64_t parent_due = parent ? outbox_due_of(passage->core->outbox, parent, lane) : 0;
+	return parent_due > due_ms ? parent_due : due_ms;
+}
+
+/* "[Mon 19 Oct 19:04] text" for what comes later than it was written. */
+static char *
+framed(const struct passage *passage, const struct group *group, bool late, const char *origin)
+{
+	char when[64];
+
+	if (!late)
+		return xasprintf("%s%s%s%s", origin ? "[" : "", origin ? origin : "", origin ? "] " : "", passage->in->text);
+	speech_instant(passage->core, group, passage->row->received_ms, passage->row->received_ms, when, sizeof(when));
+	return xasprintf("[%s%s%s] %s", origin ? origin : "", origin ? ", " : "", when, passage->in->text);
+}
+
+/* One crossing: the message into one room. By his ghost on the other network, by the bot where he is at home (decisions 2.5). */
+static bool
+say(const struct passage *passage, const struct group *group, enum network network, int64_t due_ms, const char *origin)
+{
+	const char *lane = group->room[network];
+	bool own = network == passage->row->network, late;
+	char reply[512], seq[24];
+
+	if (!*lane)
+		return true;
+	due_ms = not_before_parent(passage, lane, due_ms);
+	late = due_ms > passage->row->received_ms;
+	AUTO_FREE char *text = framed(passage, group, late, origin);
+	AUTO_FREE char *spoken = own ? xasprintf("%s: %s", passage->in->author.name, text) : NULL;
+	snprintf(seq, sizeof(seq), "%" PRId64, passage->row->seq);
+	const char *source[] = { passage->row->network == NETWORK_XMPP ? "x" : "m", passage->row->room, passage->row->source_id, NULL };
+	struct outbox_draft draft = {
+		.outgoing = {
+			.kind = OUTGOING_MESSAGE, .lane = lane, .message = passage->in->message, .text = own ? spoken : text,
+			.delay_ms = due_ms - passage->row->received_ms > DELAY_STAMP_AFTER_MS ? passage->row->received_ms : 0,
+		},
+		.network = network, .group = group->name, .inbox_seq = passage->row->seq, .source = source, .held = late, .due_ms = due_ms,
+	};
+	if (!own)
+		draft.outgoing.author = passage->in->author;
+	if (passage->in->reply_to &&
+			relay_translate(passage->core->relay, passage->row->room, passage->in->reply_to, lane, reply, sizeof(reply)))
+		draft.outgoing.reply_to = reply;
+	return outbox_add_split(passage->core->outbox, &draft);
+}
+
+static enum network
+other(enum network network)
+{
+	return network == NETWORK_MATRIX ? NETWORK_XMPP : NETWORK_MATRIX;
+}
+
+/* Into the other room of its own group, or into a digest for it. */
+static bool
+cross(const struct passage *passage, const struct verdict *verdict)
+{
+	bool digest = verdict->stage[STAGE_TIMING].action == ACTION_DIGEST;
+
+	digests_note(passage->core->digests, passage->group, passage->row, passage->in, verdict->due_ms, digest);
+	return digest || say(passage, passage->group, other(passage->row->network), verdict->due_ms, NULL);
+}
+
+/* Into both rooms of a sub-group, under that group's own hours. */
+static void
+route(const struct passage *passage, const struct message *message, const struct facts *facts, const char *target)
+{
+	struct group *group = groups_find(&passage->core->groups, target);
+	struct verdict verdict = { .due_ms = passage->row->received_ms };
+
+	if (!group) {
+		log_warning(LOG_RELAY, "route to unknown group target=%s group=%s", target, passage->group->name);
+		return;
+	}
+	if (group->rules)
+		rules_judge_timing(group->rules, message, facts, passage->row->received_ms, &verdict);
+	bool digest = group->rules && verdict.stage[STAGE_TIMING].action == ACTION_DIGEST;
+	digests_note(passage->core->digests, group, passage->row, passage->in, verdict.due_ms, digest);
+	if (digest)
+		return;
+	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
+		if (!say(passage, group, (enum network)network, verdict.due_ms, passage->group->name))
+			log_warning(LOG_RELAY, "copy too long row=%" PRId64 " target=%s", passage->row->seq, target);
+}
+
+static void
+default_verdict(struct verdict *verdict, int64_t now_ms)
+{
+	*verdict = (struct verdict){ .now_ms = now_ms, .due_ms = now_ms };
+	verdict->stage[STAGE_ADMISSION].action = ACTION_PASS;
+	verdict->stage[STAGE_ROUTING].action = ACTION_HERE;
+	verdict->stage[STAGE_TIMING].action = ACTION_DELIVER;
+}
+
+static void
+describe(const struct passage *passage, struct message *message, struct facts *facts)
+{
+	*message = (struct message){
+		.network = passage->row->network, .kind = passage->in->message, .sender = passage->in->author.person,
+		.text = passage->in->text,
+	};
+	*facts = (struct facts){ .sender_moderator = passage->in->moderator };
+}
+
+static void
+judge(const struct passage *passage, struct verdict *verdict)
+{
+	struct message message;
+	struct facts facts;
+
+	describe(passage, &message, &facts);
+	default_verdict(verdict, passage->row->received_ms);
+	if (passage->group->rules)
+		rules_judge(passage->group->rules, &message, &facts, passage->row->received_ms, verdict);
+}
+
+/* Everything that follows; true when something of it waits, so that the raw bytes are needed again. */
+static bool
+carry_out(const struct passage *passage, const struct decision *decision)
+{
+	const struct verdict *verdict = &decision->verdict;
+	enum action routing = verdict->stage[STAGE_ROUTING].action;
+	struct message message;
+	struct facts facts;
+
+	if (verdict->stage[STAGE_ADMISSION].action == ACTION_REJECT) {
+		notices_rejected(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
+		return false;
+	}
+	if (routing != ACTION_MOVE && !cross(passage, verdict))
+		notices_refused(passage->core, passage->row->seq, passage->group->name, REFUSAL_TOO_BIG);
+	describe(passage, &message, &facts);
+	if (routing == ACTION_MOVE || routing == ACTION_COPY)
+		route(passage, &message, &facts, verdict->target);
+	if (routing == ACTION_SUGGEST)
+		notices_suggest(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
+	if (verdict->stage[STAGE_TIMING].action == ACTION_HOLD && routing != ACTION_MOVE)
+		notices_held(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
+	return verdict->due_ms > passage->row->received_ms;
+}
+
+static bool
+relay_message(const struct passage *passage)
+{
+	struct decision decision = { .inbox_seq = passage->row->seq, .revision = passage->group->revision };
+
+	snprintf(decision.group, sizeof(decision.group), "%s", passage->group->name);
+	snprintf(decision.person, sizeof(decision.person), "%s", passage->in->author.person);
+	snprintf(decision.reply_lane, sizeof(decision.reply_lane), "%s", passage->in->reply_address ? passage->in->reply_address : "");
+	judge(passage, &decision.verdict);
+	decisions_save(passage->core->store, &decision);
+	log_debug(LOG_RELAY, "judged row=%" PRId64 " group=%s timing=%d due=%" PRId64, passage->row->seq, decision.group,
+			(int)decision.verdict.stage[STAGE_TIMING].action, decision.verdict.due_ms);
+	return carry_out(passage, &decision);
+}
+
+/* ---- one row ---- */
+
+/* Commands first: they are never bridged and never held. */
+static bool
+handle(struct relay *relay, const struct inbox_row *row, const struct incoming *in)
+{
+	struct passage passage = { .core = relay->core, .row = row, .in = in };
+
+	passage.group = groups_of_room(&relay->core->groups, in->direct && in->direct_room ? in->direct_room : row->room);
+	if (in->direct || command_is(relay->core, in->text)) {
+		if (in->live && in->message != MESSAGE_NOTICE)
+			command_run(relay->core, passage.group, row, in);
+		return false;
+	}
+	return passage.group && relay_message(&passage);
+}
+
+static void
+process(struct relay *relay, const struct inbox_row *row)
+{
+	struct core *core = relay->core;
+	struct port *port = core->port[row->network];
+	struct incoming in = { .kind = INCOMING_POISON, .reason = "unreadable: was the master key replaced?" };
+	struct arena arena;
+
+	arena_init(&arena);
+	if (row->raw)
+		port->ops->read(port, row->room, row->raw, row->size, &arena, &in);
+	if (in.kind == INCOMING_POISON) {
+		inbox_quarantine(core->inbox, row->network, row->room, row->source_id, row->raw ? row->raw : "", row->size, in.reason);
+		inbox_finish(core->inbox, row->seq, INBOX_QUARANTINED, false, in.reason);
+	} else {
+		bool waits = in.kind == INCOMING_MESSAGE && handle(relay, row, &in);
+		inbox_finish(core->inbox, row->seq, INBOX_DONE_STATE, waits, NULL);
+	}
+	arena_fini(&arena);
+}
+
+/* A row left by an earlier process may be what ended it: count the attempt durably first (delivery 7). */
+static bool
+may_try(struct relay *relay, const struct inbox_row *row)
+{
+	struct core *core = relay->core;
+
+	if (!row->recovered)
+		return true;
+	if (row->attempts > ATTEMPTS_MAX) {
+		inbox_quarantine(core->inbox, row->network, row->room, row->source_id, row->raw ? row->raw : "", row->size,
+				"stopped the program three times");
+		inbox_finish(core->inbox, row->seq, INBOX_QUARANTINED, false, "stopped the program three times");
+		return false;
+	}
+	inbox_attempt(core->inbox, row->seq);
+	return store_commit(core->store) == 0;
+}
+
+static void
+work_on(struct relay *relay, const struct inbox_row *row)
+{
+	struct core *core = relay->core;
+
+	if (!may_try(relay, row))
+		return;
+	store_savepoint(core->store);
+	process(relay, row);
+	if (store_release(core->store, true) || store_failed(core->store))
+		return;
+	log_error(LOG_RELAY, "row could not be judged row=%" PRId64 " room=%s", row->seq, row->room);
+	inbox_finish(core->inbox, row->seq, INBOX_QUARANTINED, true, "could not be judged");
+}
+
+bool
+relay_work(struct relay *relay, int most)
+{
+	for (int i = 0; i < most; i++) {
+		struct inbox_row row;
+		if (!inbox_next(relay->core->inbox, &row))
+			return false;
+		work_on(relay, &row);
+		inbox_row_fini(&row);
+		if (store_failed(relay->core->store))
+			return false;
+	}
+	return true;
+}
+
+/* ---- a changed charter ---- */
+
+/* The new verdict's instant for a message held by this group; never before now, so that no digest window is missed. */
+static void
+replan_row(struct relay *relay, struct group *group, int64_t seq)
+{
+	struct core *core = relay->core;
+	struct inbox_row row;
+	struct incoming in = { 0 };
+	struct arena arena;
+	struct verdict verdict;
+	int64_t now_ms = now_rules_ms();
+
+	if (!inbox_get(core->inbox, seq, &row))
+		return;
+	arena_init(&arena);
+	struct port *port = core->port[row.network];
+	if (row.raw)
+		port->ops->read(port, row.room, row.raw, row.size, &arena, &in);
+	if (in.kind == INCOMING_MESSAGE) {
+		struct passage passage = { .core = core, .row = &row, .in = &in, .group = group };
+		judge(&passage, &verdict);
+		int64_t due_ms = verdict.due_ms > now_ms ? verdict.due_ms : now_ms;
+		outbox_replan(core->outbox, seq, group->name, due_ms);
+		digests_replan(core->digests, group, seq, due_ms);
+		struct decision decision;
+		if (decisions_get(core->store, seq, &decision) && strcmp(decision.group, group->name) == 0) {
+			decision.verdict = verdict;
+			decision.revision = group->revision;
+			decisions_save(core->store, &decision);
+		}
+	}
+	arena_fini(&arena);
+	inbox_row_fini(&row);
+}
+
+void
+relay_replan(struct relay *relay, struct group *group)
+{
+	struct query query = store_query(relay->core->store, OUTBOX_HELD);
+	int64_t *held = NULL;
+	size_t count = 0;
+
+	query_text(&query, group->name);
+	while (query_step(&query)) {
+		held = xrealloc(held, (count + 1) * sizeof(*held));
+		held[count++] = query_get_int(&query, 0);
+	}
+	query_done(&query);
+	for (size_t i = 0; i < count; i++)
+		replan_row(relay, group, held[i]);
+	free(held);
+	if (count)
+		log_info(LOG_RELAY, "planned again group=%s messages=%zu revision=%d", group->name, count, group->revision);
+}
