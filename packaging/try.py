@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "e2e"))
 
 from checks import ask_matrix, ask_muc, hourglass, saying  # noqa: E402
-from clients import Impatience, until  # noqa: E402
+from clients import until  # noqa: E402
 from world import BOT, BOT_JID, BOT_NICK, DOMAIN, PASSWORD, Bridge, Group, World, ghost  # noqa: E402
 
 WIDTH = 58  # of a column
@@ -123,6 +123,16 @@ def cell(where, name, body):
         head = f"{where:10} {name}: " if number == 0 else " " * 11
         lines += textwrap.wrap(head + line, WIDTH, subsequent_indent=" " * 11, drop_whitespace=True) or [""]
     return lines
+
+
+def prepare(scene):
+    """The admin's part: what `sourdine check` says once the daemon is up."""
+    scene.bridge.start()
+    until(lambda: scene.marketing.bot_in() and scene.seo.bot_in(), what="the bot joining the rooms")
+    print("\n$ sourdine check")
+    done = scene.bridge.run("check")
+    print(textwrap.indent((done.stdout + done.stderr).rstrip(), "  "))
+    scene.check("nothing is wrong", done.returncode == 0)
 
 
 def prologue(scene):
@@ -237,6 +247,7 @@ def epilogue(scene):
 def play(scene):
     """All beats; what a check cannot survive counts as one failure and ends the play."""
     try:
+        prepare(scene)
         prologue(scene)
         morning(scene)
         routing(scene)
@@ -247,22 +258,12 @@ def play(scene):
         killed(scene, "Monday 23:00")
         tuesday(scene)
         epilogue(scene)
-    except Impatience as error:
+    except AssertionError as error:
         scene.show()
         scene.check(f"the scene goes on: {error}", False)
     if scene.failures:
         print("\nThe daemon's last words:")
         print(textwrap.indent("\n".join(scene.bridge.said().splitlines()[-25:]), "  "))
-
-
-def prepare(world, scene):
-    """The admin's part: what `sourdine check` says once the daemon is up."""
-    scene.bridge.start()
-    until(lambda: scene.marketing.bot_in() and scene.seo.bot_in(), what="the bot joining the rooms")
-    print("\n$ sourdine check")
-    done = scene.bridge.run("check")
-    print(textwrap.indent((done.stdout + done.stderr).rstrip(), "  "))
-    scene.check("nothing is wrong", done.returncode == 0)
 
 
 def stay(world, scene):
@@ -303,7 +304,6 @@ def main():
         world.open()
         print(textwrap.indent(world.registration_said.rstrip(), "  "))
         scene = Scene(world)
-        prepare(world, scene)
         play(scene)
         print(f"\n{scene.checks - scene.failures} of {scene.checks} checks hold; {time.monotonic() - began:.0f} s")
         status = 1 if scene.failures else 0
@@ -314,6 +314,8 @@ def main():
             status = 1
     except KeyboardInterrupt:
         print("\nremoved")
+    except AssertionError as error:  # a server or the daemon did not even start
+        print(error, file=sys.stderr)
     finally:
         world.close()
     return status
