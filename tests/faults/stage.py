@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stage of a fault row: both servers, a crowd on each side, a pair of rooms, one daemon.
+
+The servers, the daemon's surroundings and the reading XMPP client are those of the end-to-end tests
+(world.py, clients.py); what is added here are many cheap accounts and the readers of both timelines.
+"""
+
+import os
+import signal
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+
+from clients import until  # noqa: E402
+from ledger import Ledger  # noqa: E402
+from load import Crowd, Load, Natives, Watcher, matrix_senders, native_name, native_senders  # noqa: E402
+from world import BOT, BOT_NICK, PASSWORD, SECRET, Bridge, World, own  # noqa: E402
+
+NATIVES = 100
+
+
+class Stage(World):
+    """Servers with a hundred XMPP accounts more, and cheap passwords on the homeserver."""
+
+    def __init__(self, sourdine=None, keep=False):
+        super().__init__(sourdine or "/bin/false", keep)
+        self.bridged = bool(sourdine)
+        extra = self.write(self.folder / "extra.yaml", "bcrypt_rounds: 4\n")
+        self.synapse.env["EXTRA"] = str(extra)
+        folder = self.folder / "prosody"
+        for part in ("", "data", "data/localhost", "data/localhost/accounts"):
+            (folder / part).mkdir(exist_ok=True)
+            own(folder / part)
+        for number in range(NATIVES):
+            self.write(folder / f"data/localhost/accounts/{native_name(number)}.dat", f'return {{\n\t["password"] = "{PASSWORD}";\n}};\n', 0o640)
+        self.crowd = None
+
+    def make_registration(self):
+        if self.bridged:
+            super().make_registration()
+            return
+        # Without a daemon (raw rates): an appservice that nobody serves.
+        self.write(
+            self.registration,
+            "id: nobody\nurl: null\nas_token: raw-as\nhs_token: raw-hs\nsender_localpart: nobody\nrate_limited: false\n"
+            'namespaces: { users: [{ exclusive: true, regex: "^@_xmpp_.*:hs\\\\.test$" }] }\n',
+        )
+
+    def open(self):
+        super().open()
+        try:
+            self.crowd = Crowd(self.loop, f"http://127.0.0.1:{self.http}", SECRET)
+            self.reader = self.crowd.account("reader")
+            self.bob = self.xmpp("bob")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self):
+        if self.crowd:
+            self.crowd.close()
+        super().close()
+
+
+class Pair:
+    """A fresh room and a fresh MUC with a crowd in each, a reader in each, and one daemon that joins them."""
+
+    def __init__(self, stage, matrix=0, natives=0, charter=None, clock="2026-11-23T09:00:00Z", **room):
+        self.stage = stage
+        name = stage.unique("load")
+        stage.crowd.grow(max(matrix, 1))
+        self.matrix_count = matrix
+        self.room = stage.crowd.room(stage.reader, name)
+        stage.crowd.join(self.room, matrix)
+        self.muc = f"{name}@rooms.localhost"
+        stage.bob.create_room(self.muc, "Bob", **room)
+        self.watcher = Watcher(stage.crowd, stage.reader, self.room)
+        self.natives = Natives(stage.loop, stage.c2s, self.muc, natives)
+        self.outward, self.inward = Ledger("mx"), Ledger("xm")  # Matrix to XMPP, XMPP to Matrix
+        self.own_users = {account.user_id for account in stage.crowd.accounts} | {stage.reader.user_id}
+        self.own_nicks = {native.name for native in self.natives.people} | {"Bob"}
+        charters = {"load": f'version 1\ngroup "load" {{\n{charter}\n}}\n'} if charter else {}
+        self.bridge = Bridge(stage, {"load": (self.room, self.muc)}, charters, clock) if stage.bridged else None
+
+    # -- the daemon
+
+    def start(self, patience=60):
+        self.bridge.start(patience)
+        until(self.joined, patience, "the bot joining both rooms")
+
+    def joined(self):
+        return BOT in self.members() and BOT_NICK in self.stage.bob.occupants(self.muc)
+
+    def members(self):
+        stage = self.stage
+        path = f"/_matrix/client/v3/rooms/{self.room}/joined_members"
+        return stage.loop.run(stage.crowd.ask(stage.reader, "GET", path))["joined"]
+
+    def flying(self):
+        """How many rows were tried and not yet settled."""
+        return self._count("state IN (1, 2)")
+
+    def waiting(self):
+        """How many rows are not settled, held ones among them."""
+        return self._count("state IN (0, 1, 2)")
+
+    def _count(self, which):
+        """Evidence about an instant, never a verdict. The database is opened for reading only; the states are enum outbox_state."""
+        try:
+            base = sqlite3.connect(f"file:{self.bridge.state}/sourdine.db?mode=ro", uri=True, timeout=0.2)
+        except sqlite3.Error:
+            return 0
+        try:
+            return base.execute(f"SELECT count(*) FROM outbox WHERE {which}").fetchone()[0]
+        except sqlite3.Error:
+            return 0
+        finally:
+            base.close()
+
+    def strike(self, dice, aimed=True):
+        """kill -9 at a random instant; when aimed, at the first of many that finds rows in flight.
+
+        The process is stopped, looked at, and killed or let go on, so that the figure is that of the
+        instant, which is returned.
+        """
+        pid = self.bridge.process.pid
+        end = time.monotonic() + 4
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            rows = self.flying()
+            if rows or not aimed or time.monotonic() > end:
+                self.bridge.kill()
+                return rows
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(dice.uniform(0.001, 0.012))
+
+    # -- speaking
+
+    def say_matrix(self, count=None, rate=None, window=8):
+        senders = matrix_senders(self.stage.crowd, self.room, self.matrix_count)
+        return Load(self.stage.loop, self.outward, senders, count, rate, window)
+
+    def say_xmpp(self, count=None, rate=None, window=16):
+        return Load(self.stage.loop, self.inward, native_senders(self.natives), count, rate, window)
+
+    # -- seeing
+
+    def seen_xmpp(self):
+        """The bodies that came into the MUC from the bridge, live, by slixmpp."""
+        return [said.body for said in self.stage.bob.timeline(self.muc) if said.name not in self.own_nicks]
+
+    def seen_matrix(self):
+        return self.watcher.bodies(self.own_users)
+
+    def archive_xmpp(self):
+        """The same asked of the MUC's archive, which outlives a server that was killed."""
+        return [said.body for said in self.stage.bob.archive(self.muc) if said.name not in self.own_nicks]
+
+    def archive_matrix(self):
+        return self.watcher.history(self.own_users)
+
+    def echoes(self):
+        """How many messages came back into the room that they were written in."""
+        back = self.outward.seen(self.seen_matrix())
+        return back + self.inward.seen(self.seen_xmpp())
+
+    def close(self):
+        """Everybody leaves; what was wrong with the daemon, or ''."""
+        wrong = self.bridge.close() if self.bridge else ""
+        self.natives.leave()
+        self.watcher.close()
+        try:
+            self.stage.bob.leave(self.muc)
+        except (KeyError, AssertionError):
+            pass
+        return wrong
