@@ -3,7 +3,7 @@
 
 from checks import bodies, crosses, in_order, once_in_matrix, once_in_muc, saying
 from clients import until
-from world import BOT, BOT_NICK, COMPONENT, ghost
+from world import BOT, COMPONENT, ghost
 
 
 def test_matrix_to_xmpp_under_the_writers_name(team):
@@ -121,14 +121,3 @@ def test_a_restart_repeats_nothing(team):
     crosses(team)
     once_in_muc(team.bob, team.muc, "before the restart")
     assert not saying(team.bob.timeline(team.muc), "(resent)")
-
-
-def test_the_bot_is_in_both_rooms_and_says_hello_once(team):
-    assert BOT in team.alice.members(team.room)
-    assert BOT_NICK in team.bob.occupants(team.muc)
-    crosses(team)
-    hello = [m for m in team.alice.timeline(team.room) if m.who == BOT]
-    assert len(hello) == 1 and hello[0].kind == "m.notice" and "!sd help" in hello[0].body
-    team.bridge.restart()
-    crosses(team)
-    assert len([m for m in team.alice.history(team.room) if m.who == BOT]) == 1
