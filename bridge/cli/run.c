@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon: opens everything in order, turns until SIGTERM, closes in reverse. Whatever cannot be opened
+ * ends in one sentence for the admin and the exit status that tells his supervisor whether to try again.
+ */
+#include "cli/cli.h"
+
+#include "base/config.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/now.h"
+#include "base/seal.h"
+#include "cli/control.h"
+#include "core/charters.h"
+#include "core/core.h"
+#include "core/outbox_rows.h"
+#include "matrix/matrix.h"
+#include "store/store.h"
+#include "xmpp/jabber.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LONGEST_WAIT_MS (60 * 1000)
+
+/* Everything that runs. Opened in the order of the fields. */
+struct daemon {
+	const struct config *config;
+	const char *clock_path; /* or NULL */
+	struct loop *loop;
+	struct loop_timer timer; /* the next due instant */
+	int signal_fd, clock_fd, step_fd;
+	struct loop_source *signal_source, *clock_source, *step_source;
+	struct store *store;
+	struct seal *seal;
+	struct core *core;
+	struct port *matrix, *jabber;
+	struct control *control;
+	char *bot, *xmpp_bot; /* owns */
+	int64_t started_ms;   /* monotonic */
+	bool ready;
+	int status;
+};
+
+/* ---- the supervisor: sd_notify(3) ---- */
+
+static void
+notify(const char *state)
+{
+	const char *path = config_environment(CONFIG_ENV_NOTIFY);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (!path || strlen(path) >= sizeof(address.sun_path))
+		return;
+	memcpy(address.sun_path, path, strlen(path));
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0)
+		log_warning(LOG_MAIN, "notify failed error=\"%s\"", strerror(errno));
+	close(fd);
+}
+
+/* ---- the turn ---- */
+
+static unsigned
+rooms_wanted(const struct core *core, enum network network)
+{
+	const struct list *all = &core->groups.all;
+	struct group *group;
+	unsigned count = 0;
+
+	LIST_FOR_EACH(group, all, struct group, link)
+		count += network == NETWORK_MATRIX ? group->matrix_wanted != NULL : group->room[NETWORK_XMPP][0] != '\0';
+	return count;
+}
+
+static void
+announce_ready(struct daemon *daemon)
+{
+	const struct list *all = &daemon->core->groups.all;
+	struct group *group;
+	unsigned groups = 0;
+
+	if (daemon->ready || matrix_joined(daemon->matrix) < rooms_wanted(daemon->core, NETWORK_MATRIX) ||
+			jabber_joined(daemon->jabber) < rooms_wanted(daemon->core, NETWORK_XMPP))
+		return;
+	LIST_FOR_EACH(group, all, struct group, link)
+		groups++;
+	daemon->ready = true;
+	dprintf(STDERR_FILENO, "ready: %u groups, %.1f s\n", groups, (double)(now_monotonic_ms() - daemon->started_ms) / 1000);
+	notify("READY=1");
+}
+
+/* A peer that refuses us for good: nothing is lost by stopping, and nothing gets better by going on. */
+static void
+stop_if_refused(struct daemon *daemon)
+{
+	const char *why = matrix_failure(daemon->matrix);
+
+	if (!why)
+		why = jabber_failure(daemon->jabber);
+	if (!why)
+		return;
+	daemon->status = cli_fail(CLI_CONFIG, "%s", why);
+	loop_stop(daemon->loop);
+}
+
+static bool
+turn(void *context)
+{
+	struct daemon *daemon = context;
+	bool more = core_turn(daemon->core);
+
+	announce_ready(daemon);
+	stop_if_refused(daemon);
+	int64_t due = core_next_due(daemon->core);
+	loop_timer_set(&daemon->timer, due < 0 || due > LONGEST_WAIT_MS ? LONGEST_WAIT_MS : due);
+	return more;
+}
+
+static void
+timer_fired(void *context)
+{
+	(void)context; /* the turn that follows does the work */
+}
+
+/* ---- signals and clocks ---- */
+
+static void
+reload(struct daemon *daemon)
+{
+	char why[CONFIG_WHY];
+
+	if (charters_load(daemon->core->charters, why, sizeof(why)))
+		log_error(LOG_RULES, "not reloaded, what was in force stays: %s", why);
+	else
+		log_notice(LOG_MAIN, "charters read again; a changed configuration file needs a restart");
+}
+
+static void
+on_signal(void *context, uint32_t events)
+{
+	struct daemon *daemon = context;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(daemon->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP)
+		reload(daemon);
+	else
+		loop_stop(daemon->loop);
+}
+
+static int
+watch_signals(struct daemon *daemon)
+{
+	struct rlimit none = { 0, 0 };
+	sigset_t set;
+
+	setrlimit(RLIMIT_CORE, &none); /* a core would hold message text and keys */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return daemon->signal_fd < 0 ? -errno : loop_add(daemon->loop, daemon->signal_fd, EPOLLIN, on_signal, daemon,
+			&daemon->signal_source);
+}
+
+/* The file was replaced: that is a clock step. */
+static void
+on_clock_file(void *context, uint32_t events)
+{
+	struct daemon *daemon = context;
+	char buffer[4096];
+	char when[32];
+
+	(void)events;
+	while (read(daemon->clock_fd, buffer, sizeof(buffer)) > 0)
+		;
+	int64_t before = now_rules_ms();
+	if (now_use_test_clock(daemon->clock_path) || now_rules_ms() - before == 0)
+		return;
+	now_format_utc(now_rules_ms(), when, sizeof(when));
+	log_notice(LOG_MAIN, "test clock set to=%s", when);
+}
+
+static int
+watch_test_clock(struct daemon *daemon)
+{
+	const char *slash = strrchr(daemon->clock_path, '/');
+	AUTO_FREE char *directory = slash ? xstrndup(daemon->clock_path, (size_t)(slash - daemon->clock_path) + 1) : xstrdup(".");
+
+	daemon->clock_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (daemon->clock_fd < 0 || inotify_add_watch(daemon->clock_fd, directory, IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
+		return -errno;
+	return loop_add(daemon->loop, daemon->clock_fd, EPOLLIN, on_clock_file, daemon, &daemon->clock_source);
+}
+
+static void arm_step_watch(struct daemon *daemon);
+
+/* The computer's clock was set: due instants are looked at again in this turn (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET). */
+static void
+on_clock_step(void *context, uint32_t events)
+{
+	struct daemon *daemon = context;
+	uint64_t ticks;
+
+	(void)events;
+	if (read(daemon->step_fd, &ticks, sizeof(ticks)) < 0 && errno == ECANCELED)
+		log_notice(LOG_MAIN, "the computer's clock was set");
+	arm_step_watch(daemon);
+}
+
+static void
+arm_step_watch(struct daemon *daemon)
+{
+	struct itimerspec far = { .it_value = { .tv_sec = now_real_ms() / 1000 + (int64_t)10 * 365 * 86400 } };
+
+	timerfd_settime(daemon->step_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &far, NULL);
+}
+
+static int
+watch_clock(struct daemon *daemon)
+{
+	daemon->step_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (daemon->step_fd < 0)
+		return -errno;
+	arm_step_watch(daemon);
+	int r = loop_add(daemon->loop, daemon->step_fd, EPOLLIN, on_clock_step, daemon, &daemon->step_source);
+	return !r && daemon->clock_path ? watch_test_clock(daemon) : r;
+}
+
+/* ---- status ---- */
+
+static void
+add_quoted(struct str *json, const char *text)
+{
+	str_add_char(json, '"');
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			str_add_char(json, '\\');
+		if ((unsigned char)*text >= 0x20)
+			str_add_char(json, *text);
+	}
+	str_add_char(json, '"');
+}
+
+static void
+add_groups(struct daemon *daemon, struct str *json)
+{
+	const struct list *all = &daemon->core->groups.all;
+	struct group *group;
+	const char *comma = "";
+
+	LIST_FOR_EACH(group, all, struct group, link) {
+		str_addf(json, "%s{\"name\":", comma);
+		add_quoted(json, group->name);
+		str_add(json, ",\"matrix\":");
+		add_quoted(json, group->room[NETWORK_MATRIX]);
+		str_add(json, ",\"xmpp\":");
+		add_quoted(json, group->room[NETWORK_XMPP]);
+		str_addf(json, ",\"revision\":%d,\"open\":%s}", group->revision,
+				!group->rules || rules_is_open(group->rules, now_rules_ms()) ? "true" : "false");
+		comma = ",";
+	}
+}
+
+static int64_t
+count(struct store *store, enum statement statement)
+{
+	struct query query = store_query(store, statement);
+	int64_t n = query_step(&query) ? query_get_int(&query, 0) : 0;
+
+	query_done(&query);
+	return n;
+}
+
+static void
+answer_status(void *context, struct str *json)
+{
+	struct daemon *daemon = context;
+	struct outbox_counts counts;
+	char now[32];
+
+	outbox_count(daemon->core->outbox, &counts);
+	now_format_utc(now_rules_ms(), now, sizeof(now));
+	str_addf(json, "{\"ready\":%s,\"uptime_s\":%" PRId64 ",\"now\":\"%s\",\"test_clock\":%s,", daemon->ready ? "true" : "false",
+			(now_monotonic_ms() - daemon->started_ms) / 1000, now, now_is_test_clock() ? "true" : "false");
+	str_addf(json, "\"matrix\":{\"joined\":%u,\"wanted\":%u},\"xmpp\":{\"joined\":%u,\"wanted\":%u},", matrix_joined(daemon->matrix),
+			rooms_wanted(daemon->core, NETWORK_MATRIX), jabber_joined(daemon->jabber), rooms_wanted(daemon->core, NETWORK_XMPP));
+	str_addf(json, "\"messages\":{\"unjudged\":%" PRId64 ",\"waiting\":%" PRId64 ",\"in_flight\":%" PRId64 ",\"in_doubt\":%" PRId64
+			",\"held\":%" PRId64 ",\"quarantined\":%" PRId64 "},", count(daemon->store, INBOX_COUNT), counts.waiting, counts.flying,
+			counts.tried, counts.held, count(daemon->store, QUARANTINE_COUNT));
+	str_addf(json, "\"database_bytes\":%" PRId64 ",\"groups\":[", store_size(daemon->store));
+	add_groups(daemon, json);
+	str_add(json, "]}\n");
+}
+
+/* ---- opening ---- */
+
+static int
+open_state(struct daemon *daemon, bool *created)
+{
+	const char *directory = daemon->config->state;
+
+	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+		return cli_fail(CLI_CONFIG, "the state directory %s cannot be made: %s", directory, strerror(errno));
+	int r = store_open(&daemon->store, directory, created);
+	switch (r) {
+	case 0:
+		return 0;
+	case STORE_E_NEWER:
+		return cli_fail(CLI_CONFIG, "the database in %s was made by a newer Sourdine: install that version again", directory);
+	case STORE_E_CORRUPT:
+		return cli_fail(CLI_CONFIG, "the database in %s is damaged or not ours: restore a backup, or move it away", directory);
+	case STORE_E_NETWORK:
+		return cli_fail(CLI_CONFIG, "the state directory %s lies on a network file system, which can lose messages: use a local disk", directory);
+	case STORE_E_LOCKED:
+		return cli_fail(CLI_PROBLEM, "another Sourdine runs with the state directory %s", directory);
+	default:
+		return cli_fail(CLI_CONFIG, "the state directory %s cannot be used: %s", directory, strerror(-r));
+	}
+}
+
+/* The key that the database was made with must be this one. */
+static int
+check_key(struct daemon *daemon, bool created)
+{
+	char fingerprint[17];
+	char kept[17] = "";
+
+	seal_fingerprint(daemon->seal, fingerprint);
+	struct query query = store_query(daemon->store, META_GET);
+	query_text(&query, "key");
+	if (query_step(&query))
+		snprintf(kept, sizeof(kept), "%s", query_get_text(&query, 0));
+	query_done(&query);
+	if (*kept && strcmp(kept, fingerprint) != 0)
+		return cli_fail(CLI_CONFIG, "%s is not the key of the database in %s: put the right key back", daemon->config->master_key_file,
+				daemon->config->state);
+	if (!*kept && !created)
+		return cli_fail(CLI_CONFIG, "the database in %s is damaged: it does not name its key", daemon->config->state);
+	if (*kept)
+		return 0;
+	query = store_query(daemon->store, META_SET);
+	query_text(&query, "key");
+	query_text(&query, fingerprint);
+	query_run(&query);
+	return store_commit(daemon->store) ? cli_fail(CLI_CONFIG, "the database in %s cannot be written", daemon->config->state) : 0;
+}
+
+static int
+open_key(struct daemon *daemon, bool created)
+{
+	const char *path = daemon->config->master_key_file;
+	int r = seal_open(&daemon->seal, path, created && !daemon->config->master_key_given);
+
+	switch (r) {
+	case 0:
+		return check_key(daemon, created);
+	case SEAL_E_MISSING:
+		return cli_fail(CLI_CONFIG, "the master key %s is missing: a database cannot be read without its key, so put it back", path);
+	case SEAL_E_SHORT:
+		return cli_fail(CLI_CONFIG, "the master key %s must hold exactly 32 bytes", path);
+	case SEAL_E_READABLE:
+		return cli_fail(CLI_CONFIG, "the master key %s can be read by everybody: chmod 0600 %s", path, path);
+	default:
+		return cli_fail(CLI_CONFIG, "the master key %s cannot be read: %s", path, strerror(-r));
+	}
+}
+
+static bool
+is_operator(void *context, const char *person)
+{
+	return config_is_admin(context, person);
+}
+
+static int
+is_operator_int(void *context, const char *person)
+{
+	return is_operator(context, person);
+}
+
+/* The configuration as context: everybody only reads it. */
+static void *
+config_context(const struct config *config)
+{
+	union {
+		const struct config *in;
+		void *out;
+	} context = { .in = config };
+
+	return context.out;
+}
+
+static int
+open_core(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	char why[CONFIG_WHY];
+
+	daemon->bot = config_mxid(config, config->appservice.bot);
+	daemon->xmpp_bot = xasprintf("bot@%s", config->xmpp.component);
+	struct core_settings settings = {
+		.language = config->language, .matrix_bot = daemon->bot, .nick = config->xmpp.nick, .xmpp_bot = daemon->xmpp_bot,
+		.charters = config->charters, .is_operator = is_operator, .operators = config_context(config),
+	};
+	daemon->core = core_open(daemon->store, daemon->seal, &settings);
+	for (size_t i = 0; i < config->group_count; i++) {
+		const struct config_group *group = &config->groups[i];
+		groups_add(&daemon->core->groups, group->name, group->matrix, group->xmpp, group->create);
+	}
+	return core_start(daemon->core, why, sizeof(why)) ? cli_fail(CLI_CONFIG, "%s", why) : 0;
+}
+
+static int
+open_matrix(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	struct core *core = daemon->core;
+	struct matrix_settings settings = {
+		.address = config->homeserver.address, .domain = config->homeserver.domain, .listen_host = config->appservice.hostname,
+		.listen_port = config->appservice.port, .id = config->registration.id, .as_token = config->registration.as_token,
+		.hs_token = config->registration.hs_token, .bot = config->appservice.bot, .ghosts = config->appservice.ghosts,
+		.component = config->xmpp.component, .is_operator = is_operator_int, .context = config_context(config),
+	};
+	struct matrix_parts parts = {
+		.loop = daemon->loop, .store = daemon->store, .seal = daemon->seal, .groups = &core->groups, .inbox = core->inbox,
+		.outbox = core->outbox, .people = core->people,
+	};
+
+	int r = matrix_open(&daemon->matrix, &settings, &parts);
+	if (r)
+		return cli_fail(CLI_CONFIG, "cannot listen on appservice %s port %u: %s", config->appservice.hostname,
+				(unsigned)config->appservice.port, strerror(-r));
+	core->port[NETWORK_MATRIX] = daemon->matrix;
+	return 0;
+}
+
+static int
+open_jabber(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	struct core *core = daemon->core;
+	struct jabber_settings settings = {
+		.host = config->xmpp.host, .port = config->xmpp.port, .component = config->xmpp.component, .secret = config->xmpp.secret,
+		.nick = config->xmpp.nick, .matrix_domain = config->homeserver.domain, .is_operator = is_operator_int,
+		.context = config_context(config),
+	};
+	struct jabber_parts parts = {
+		.loop = daemon->loop, .store = daemon->store, .seal = daemon->seal, .groups = &core->groups, .inbox = core->inbox,
+		.outbox = core->outbox, .people = core->people,
+	};
+
+	int r = jabber_open(&daemon->jabber, &settings, &parts);
+	if (r)
+		return cli_fail(CLI_CONFIG, "the XMPP server's address %s cannot be used: %s", config->xmpp.host, strerror(-r));
+	core->port[NETWORK_XMPP] = daemon->jabber;
+	return 0;
+}
+
+static int
+open_clock(struct daemon *daemon)
+{
+	if (!daemon->clock_path)
+		return 0;
+	int r = now_use_test_clock(daemon->clock_path);
+	if (r)
+		return cli_fail(CLI_CONFIG, "the test clock %s must hold one instant such as 2026-11-23T18:04:00Z: %s", daemon->clock_path,
+				strerror(-r));
+	log_warning(LOG_MAIN, "the test clock is on: rules, holds and digests do not follow the real time");
+	return 0;
+}
+
+static int
+start(struct daemon *daemon)
+{
+	AUTO_FREE char *socket = config_state_file(daemon->config, "control");
+	int r = control_open(&daemon->control, daemon->loop, socket, answer_status, daemon);
+
+	if (r)
+		return cli_fail(CLI_CONFIG, "the control socket %s cannot be made: %s", socket, strerror(-r));
+	r = daemon->matrix->ops->start(daemon->matrix);
+	if (!r)
+		r = daemon->jabber->ops->start(daemon->jabber);
+	if (r)
+		return cli_fail(CLI_CONFIG, "cannot start: %s", strerror(-r));
+	loop_on_turn(daemon->loop, turn, daemon);
+	loop_timer_set(&daemon->timer, 0);
+	return 0;
+}
+
+static int
+open_all(struct daemon *daemon)
+{
+	bool created = false;
+	int status = open_clock(daemon);
+
+	if (!status && (loop_open(&daemon->loop) || watch_signals(daemon) || watch_clock(daemon)))
+		status = cli_fail(CLI_PROBLEM, "the event loop cannot be made: %s", strerror(errno));
+	if (!status) {
+		loop_timer_init(&daemon->timer, daemon->loop, timer_fired, daemon);
+		status = open_state(daemon, &created);
+	}
+	if (!status)
+		status = open_key(daemon, created);
+	if (!status)
+		status = open_core(daemon);
+	if (!status)
+		status = open_matrix(daemon);
+	if (!status)
+		status = open_jabber(daemon);
+	return status ? status : start(daemon);
+}
+
+static void
+close_watch(struct loop_source *source, int fd)
+{
+	loop_remove(source);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+close_all(struct daemon *daemon)
+{
+	if (daemon->matrix)
+		daemon->matrix->ops->stop(daemon->matrix);
+	if (daemon->jabber)
+		daemon->jabber->ops->stop(daemon->jabber);
+	if (daemon->store && store_commit(daemon->store))
+		log_warning(LOG_STORE, "last commit failed");
+	control_close(daemon->control);
+	jabber_close(daemon->jabber);
+	matrix_close(daemon->matrix);
+	core_close(daemon->core);
+	store_close(daemon->store);
+	seal_close(daemon->seal);
+	close_watch(daemon->signal_source, daemon->signal_fd);
+	close_watch(daemon->clock_source, daemon->clock_fd);
+	close_watch(daemon->step_source, daemon->step_fd);
+	if (daemon->loop)
+		loop_timer_stop(&daemon->timer);
+	loop_close(daemon->loop);
+	free(daemon->bot);
+	free(daemon->xmpp_bot);
+}
+
+int
+cli_run(const struct config *config, const char *test_clock)
+{
+	struct daemon daemon = {
+		.config = config, .clock_path = test_clock, .signal_fd = -1, .clock_fd = -1, .step_fd = -1, .started_ms = now_monotonic_ms(),
+	};
+
+	umask(077);
+	daemon.status = open_all(&daemon);
+	if (!daemon.status && loop_run(daemon.loop) < 0)
+		daemon.status = CLI_PROBLEM;
+	notify("STOPPING=1");
+	close_all(&daemon);
+	return daemon.status;
+}
