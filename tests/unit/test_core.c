@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core between two fake networks: relay, outbox, digests and commands, restarts included. */
+#include "core/core.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "core/outbox_rows.h"
+#include "fake_port.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ROOM "!m:hs"
+#define MUC "m@rooms.x"
+
+static const char charter[] =
+	"version 1\n"
+	"group \"marketing\" {\n"
+	"  tz Europe/Paris\n"
+	"  hours mon-fri 08:30-18:30\n"
+	"  topics { seo: \"SEO\" -> \"seo\" }\n"
+	"  digest at 17:30\n"
+	"  route 10 seo when topic seo then copy \"seo\"\n"
+	"  time 20 lot when tag later then digest next\n"
+	"  time 30 ferme when closed then hold until opening notice held\n"
+	"}\n";
+
+struct scene {
+	char directory[64], clock[96], charters[96];
+	struct store *store;
+	struct seal *seal;
+	struct core *core;
+	struct fake_port matrix, xmpp;
+	int next;
+};
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void
+set_clock(struct scene *scene, const char *instant)
+{
+	write_file(scene->clock, instant);
+	assert_int_equal(now_use_test_clock(scene->clock), 0);
+}
+
+static void
+turns(struct scene *scene)
+{
+	for (int i = 0; i < 50 && core_turn(scene->core); i++)
+		;
+	core_turn(scene->core);
+}
+
+static void
+open_core(struct scene *scene)
+{
+	bool created;
+	char why[256], key[96];
+
+	assert_int_equal(store_open(&scene->store, scene->directory, &created), 0);
+	snprintf(key, sizeof(key), "%s/master.key", scene->directory);
+	assert_int_equal(seal_open(&scene->seal, key, created), 0);
+	struct core_settings settings = {
+		.language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x", .charters = scene->charters,
+	};
+	scene->core = core_open(scene->store, scene->seal, &settings);
+	groups_add(&scene->core->groups, "marketing", ROOM, MUC, false);
+	groups_add(&scene->core->groups, "seo", "!s:hs", "s@rooms.x", false);
+	fake_port_init(&scene->matrix, NETWORK_MATRIX);
+	fake_port_init(&scene->xmpp, NETWORK_XMPP);
+	scene->matrix.core = scene->xmpp.core = scene->core;
+	scene->core->port[NETWORK_MATRIX] = &scene->matrix.port;
+	scene->core->port[NETWORK_XMPP] = &scene->xmpp.port;
+	assert_int_equal(core_start(scene->core, why, sizeof(why)), 0);
+	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
+	inbox_open_gate(scene->core->inbox, MUC, NULL, 0, NULL, 0);
+	turns(scene);
+}
+
+static void
+close_core(struct scene *scene)
+{
+	core_close(scene->core);
+	store_close(scene->store);
+	seal_close(scene->seal);
+	fake_port_fini(&scene->matrix);
+	fake_port_fini(&scene->xmpp);
+}
+
+/* As after kill -9: nothing that was not committed survives. */
+static void
+reopen(struct scene *scene)
+{
+	close_core(scene);
+	open_core(scene);
+}
+
+static int
+set_up(void **state)
+{
+	struct scene *scene = xcalloc(1, sizeof(*scene));
+	char path[128];
+
+	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
+	if (!mkdtemp(scene->directory))
+		return -1;
+	snprintf(scene->clock, sizeof(scene->clock), "%s/clock", scene->directory);
+	snprintf(scene->charters, sizeof(scene->charters), "%s/charters", scene->directory);
+	mkdir(scene->charters, 0700);
+	snprintf(path, sizeof(path), "%s/marketing.charter", scene->charters);
+	write_file(path, charter);
+	set_clock(scene, "2026-11-23T09:00:00Z"); /* Monday, 10:00 in Paris */
+	open_core(scene);
+	*state = scene;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_FREE char *command = xasprintf("%s", scene->directory);
+
+	close_core(scene);
+	static const char *const files[] = { "clock", "charters/marketing.charter", "charters", "sourdine.db", "sourdine.db-wal",
+		"sourdine.db-shm", "lock", "master.key", "" };
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", command, files[i]);
+		remove(path);
+	}
+	free(scene);
+	return 0;
+}
+
+static void
+hear(struct scene *scene, enum network network, const char *room, const char *raw)
+{
+	char id[32];
+
+	snprintf(id, sizeof(id), "id%d", ++scene->next);
+	assert_int_equal(inbox_accept(scene->core->inbox, network, room, id, raw, strlen(raw)), 0);
+	turns(scene);
+}
+
+static void
+test_crosses_once(void **state)
+{
+	struct scene *scene = *state;
+
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	assert_int_equal(scene->xmpp.count, 1);
+	assert_string_equal(scene->xmpp.rows[0].payload, "Alice|Hello");
+	assert_string_equal(scene->xmpp.rows[0].lane, MUC);
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, ROOM, "id1", "@a:hs\nA\nagain", 13), INBOX_E_KNOWN);
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 1);
+	assert_int_equal(scene->matrix.count, 0);
+}
+
+static void
+test_unanswered_row_is_offered_again_under_its_name(void **state)
+{
+	struct scene *scene = *state;
+	char name[64];
+
+	scene->xmpp.answers = false;
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	assert_int_equal(scene->xmpp.count, 1);
+	assert_false(scene->xmpp.rows[0].tried);
+	snprintf(name, sizeof(name), "%s", scene->xmpp.rows[0].name);
+	reopen(scene);
+	assert_int_equal(scene->xmpp.count, 1);
+	assert_true(scene->xmpp.rows[0].tried);
+	assert_string_equal(scene->xmpp.rows[0].name, name);
+	reopen(scene);
+	assert_int_equal(scene->xmpp.count, 0); /* it was settled by the second one's answer */
+}
+
+static void
+test_window_keeps_order(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->xmpp.window = 0;
+	for (int i = 0; i < 40; i++) {
+		AUTO_FREE char *raw = xasprintf("@alice:hs\nAlice\nn%d", i);
+		hear(scene, NETWORK_MATRIX, ROOM, raw);
+	}
+	assert_int_equal(scene->xmpp.count, 0);
+	scene->xmpp.window = 3;
+	outbox_wake(scene->core->outbox);
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 40);
+	for (int i = 0; i < 40; i++) {
+		AUTO_FREE char *want = xasprintf("Alice|n%d", i);
+		assert_string_equal(scene->xmpp.rows[i].payload, want);
+	}
+}
+
+static void
+test_closed_gate_waits_and_orders(void **state)
+{
+	struct scene *scene = *state;
+	const char *order[] = { "old", "new" };
+
+	inbox_close_gate(scene->core->inbox, ROOM);
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, ROOM, "new", "@a:hs\nA\nnew", 11), 0);
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, ROOM, "old", "@a:hs\nA\nold", 11), 0);
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 0);
+	assert_false(inbox_knows(scene->core->inbox, ROOM, "new"));
+	inbox_open_gate(scene->core->inbox, ROOM, order, 2, "new", 7);
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 2);
+	assert_string_equal(scene->xmpp.rows[0].payload, "A|old");
+	assert_string_equal(scene->xmpp.rows[1].payload, "A|new");
+}
+
+static void
+test_holds_until_opening(void **state)
+{
+	struct scene *scene = *state;
+
+	set_clock(scene, "2026-11-23T18:04:00Z");
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLate");
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLater");
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 0);
+	/* an hourglass on each, one sentence for both */
+	assert_int_equal(scene->matrix.count, 3);
+	assert_non_null(strstr(scene->matrix.rows[1].payload, "Tue 24 Nov 08:30"));
+	reopen(scene);
+	set_clock(scene, "2026-11-24T07:29:50Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 0);
+	set_clock(scene, "2026-11-24T07:30:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 2);
+	assert_non_null(strstr(scene->xmpp.rows[0].payload, "[Mon 23 Nov 19:04] Late"));
+	assert_non_null(strstr(scene->xmpp.rows[1].payload, "Later"));
+	reopen(scene);
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 0);
+}
+
+static void
+test_long_release_is_announced(void **state)
+{
+	struct scene *scene = *state;
+
+	set_clock(scene, "2026-11-23T18:04:00Z");
+	for (int i = 0; i < 6; i++)
+		hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nLate");
+	set_clock(scene, "2026-11-24T08:00:00Z");
+	scene->matrix.count = 0;
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 7);
+	assert_string_equal(scene->matrix.rows[0].payload, "bot|6 messages since Mon 23 Nov 19:04");
+}
+
+static void
+test_copies_to_both_rooms_of_the_sub_group(void **state)
+{
+	struct scene *scene = *state;
+
+	inbox_open_gate(scene->core->inbox, "!s:hs", NULL, 0, NULL, 0);
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nThe SEO report");
+	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 1);
+	assert_int_equal(fake_port_count(&scene->matrix, "!s:hs"), 1);
+	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 1);
+	assert_string_equal(fake_port_last(&scene->xmpp)->payload, "bot|Bob: [marketing] The SEO report");
+	assert_string_equal(fake_port_last(&scene->matrix)->payload, "Bob|[marketing] The SEO report");
+}
+
+static void
+test_new_hours_plan_again(void **state)
+{
+	struct scene *scene = *state;
+
+	set_clock(scene, "2026-11-23T18:04:00Z");
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLate");
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:eve@x\nEve\n!sd hours mon-fri 9:00-18:00");
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "Only moderators"));
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd hours mon-fri 9:00-18:00\nmoderator");
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "!sd yes"));
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd yes\nmoderator");
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "revision 2"));
+	int before = fake_port_count(&scene->xmpp, MUC);
+	set_clock(scene, "2026-11-24T07:30:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), before);
+	set_clock(scene, "2026-11-24T08:00:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), before + 1);
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd défaire --yes\nmoderator");
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "revision 3"));
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "08:30"));
+}
+
+static void
+test_digest_once(void **state)
+{
+	struct scene *scene = *state;
+
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:carol@x\nCarol\n!sd mode digest");
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "17:30"));
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne");
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nTwo");
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:carol@x\nCarol\nMy own");
+	int before = fake_port_count(&scene->xmpp, "carol@x");
+	set_clock(scene, "2026-11-23T16:29:59Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), before);
+	set_clock(scene, "2026-11-23T16:30:00Z");
+	scene->xmpp.window = 0; /* killed between freezing and sending */
+	turns(scene);
+	reopen(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), 1);
+	const char *text = scene->xmpp.rows[0].payload;
+	assert_non_null(strstr(text, "One"));
+	assert_non_null(strstr(text, "Two"));
+	assert_null(strstr(text, "My own"));
+	reopen(scene);
+	set_clock(scene, "2026-11-23T16:29:00Z"); /* the clock goes back */
+	turns(scene);
+	set_clock(scene, "2026-11-23T16:31:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), 0);
+}
+
+static void
+test_rule_digest_goes_to_the_other_room(void **state)
+{
+	struct scene *scene = *state;
+
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nNot now #later");
+	assert_int_equal(scene->xmpp.count, 0);
+	set_clock(scene, "2026-11-23T16:30:00Z");
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 1);
+	assert_non_null(strstr(scene->xmpp.rows[0].payload, "Not now"));
+	assert_string_equal(scene->xmpp.rows[0].lane, MUC);
+}
+
+static void
+test_poison_costs_only_itself(void **state)
+{
+	struct scene *scene = *state;
+
+	hear(scene, NETWORK_MATRIX, ROOM, "poison");
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	assert_int_equal(scene->xmpp.count, 1);
+}
+
+static void
+test_long_text_is_split_or_refused(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->xmpp.part = 12;
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne two. Three four.");
+	assert_int_equal(scene->xmpp.count, 2);
+	assert_string_equal(scene->xmpp.rows[0].payload, "Alice|One two.");
+	scene->xmpp.part = 2;
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne two. Three four, and more of it.");
+	assert_int_equal(scene->xmpp.count, 2);
+	assert_non_null(strstr(fake_port_last(&scene->matrix)->payload, "too long"));
+}
+
+static void
+test_refusal_reaches_the_author(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->xmpp.answers = false;
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	outbox_refused(scene->core->outbox, scene->xmpp.rows[0].id, REFUSAL_MODERATED, "forbidden");
+	turns(scene);
+	assert_int_equal(scene->matrix.count, 1);
+	assert_non_null(strstr(scene->matrix.rows[0].payload, "does not let us speak"));
+	assert_string_equal(scene->matrix.rows[0].lane, ROOM);
+}
+
+static void
+test_why_and_held(void **state)
+{
+	struct scene *scene = *state;
+
+	set_clock(scene, "2026-11-23T18:04:00Z");
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nLate");
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd why");
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "ferme"));
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd attente");
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "h1"));
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd heldd");
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "held?"));
+	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 0);
+}
+
+static void
+ignore_line(enum log_level level, const char *text)
+{
+	(void)level, (void)text;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+		T(test_crosses_once),
+		T(test_unanswered_row_is_offered_again_under_its_name),
+		T(test_window_keeps_order),
+		T(test_closed_gate_waits_and_orders),
+		T(test_holds_until_opening),
+		T(test_long_release_is_announced),
+		T(test_copies_to_both_rooms_of_the_sub_group),
+		T(test_new_hours_plan_again),
+		T(test_digest_once),
+		T(test_rule_digest_goes_to_the_other_room),
+		T(test_poison_costs_only_itself),
+		T(test_long_text_is_split_or_refused),
+		T(test_refusal_reaches_the_author),
+		T(test_why_and_held),
+#undef T
+	};
+
+	log_register(ignore_line);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
