@@ -4,6 +4,7 @@ noinst_LIBRARIES += libbridge.a
 libbridge_a_SOURCES = $(base_sources) $(store_sources) $(core_sources) $(matrix_sources) $(xmpp_sources) $(cli_sources)
 
 base_sources = \
+	bridge/base/config.c bridge/base/config.h \
 	bridge/base/json.c bridge/base/json.h \
 	bridge/base/list.h \
 	bridge/base/log.c bridge/base/log.h \
@@ -11,7 +12,8 @@ base_sources = \
 	bridge/base/mem.c bridge/base/mem.h \
 	bridge/base/now.c bridge/base/now.h \
 	bridge/base/seal.c bridge/base/seal.h \
-	bridge/base/str.c bridge/base/str.h
+	bridge/base/str.c bridge/base/str.h \
+	bridge/base/text.c bridge/base/text.h
 
 store_sources = \
 	bridge/store/migrations.c bridge/store/migrations.h \
@@ -60,7 +62,15 @@ core_sources = \
 	bridge/core/speech.c \
 	bridge/core/speech.h
 
-matrix_sources =
+matrix_sources = \
+	bridge/matrix/appservice.c bridge/matrix/appservice.h \
+	bridge/matrix/event.c bridge/matrix/event.h \
+	bridge/matrix/ghost.c bridge/matrix/ghost.h \
+	bridge/matrix/http.c bridge/matrix/http.h \
+	bridge/matrix/inside.h \
+	bridge/matrix/lane.c bridge/matrix/lane.h \
+	bridge/matrix/matrix.c bridge/matrix/matrix.h \
+	bridge/matrix/room.c bridge/matrix/room.h
 
 xmpp_sources =
 

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading is a table of event types. A field that is missing or of a wrong type makes an event uninteresting, never an
+ * error: it was written by a stranger's client. Only what cannot be parsed at all is poison. Texts become clean here,
+ * once, so that nothing behind this file meets a control character.
+ */
+#include "matrix/event.h"
+
+#include <string.h>
+
+/* Room for ids, hashes, signatures and the fields around a body (delivery.md keeps 4 KiB below the homeserver's 64). */
+#define AROUND_BODY 4096
+
+static const char *
+clean_copy(struct arena *arena, const char *text)
+{
+	AUTO_FREE char *clean = str_clean(text, strlen(text));
+
+	return arena_copy(arena, clean);
+}
+
+/* ---- reading ---- */
+
+/*
+ * Clients before Matrix 1.13 put the message that they answer in front of the body, as lines of "> ", the first of which
+ * names its author. Only such a quotation is removed: a quotation that the author typed himself is his text.
+ */
+static const char *
+skip_fallback(const char *body)
+{
+	if (!str_starts(body, "> <") && !str_starts(body, "> * <"))
+		return body;
+	while (body[0] == '>' && (body[1] == ' ' || body[1] == '\n')) {
+		const char *end = strchr(body, '\n');
+		if (!end)
+			return "";
+		body = end + 1;
+	}
+	return *body == '\n' ? body + 1 : body;
+}
+
+static const char *
+find_reply(const json_t *content)
+{
+	const json_t *relation = json_child(content, "m.relates_to");
+	const char *type = json_text(relation, "rel_type");
+
+	/* In a thread, "falls back" means: not an answer to one message, but shown as one by clients without threads. */
+	if (type && strcmp(type, "m.thread") == 0 && json_is_on(relation, "is_falling_back"))
+		return json_text(relation, "event_id");
+	return json_text(json_child(relation, "m.in_reply_to"), "event_id");
+}
+
+static bool
+is_edit(const json_t *content)
+{
+	const char *type = json_text(json_child(content, "m.relates_to"), "rel_type");
+
+	return type && strcmp(type, "m.replace") == 0;
+}
+
+static void
+read_message(const json_t *content, struct arena *arena, struct event *out)
+{
+	static const struct {
+		const char *msgtype;
+		enum message_kind kind;
+	} kinds[] = {
+		{ "m.text", MESSAGE_TEXT },
+		{ "m.emote", MESSAGE_EMOTE },
+		{ "m.notice", MESSAGE_NOTICE },
+	};
+	const char *msgtype = json_text(content, "msgtype");
+	const char *body = json_text(content, "body");
+	const char *reply_to = find_reply(content);
+
+	if (!msgtype || !body || is_edit(content))
+		return;
+	out->message = MESSAGE_MEDIA;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(msgtype, kinds[i].msgtype) == 0)
+			out->message = kinds[i].kind;
+	if (json_child(json_child(content, "m.relates_to"), "m.in_reply_to"))
+		body = skip_fallback(body);
+	if (!*body)
+		return;
+	out->text = clean_copy(arena, body);
+	out->reply_to = reply_to ? clean_copy(arena, reply_to) : NULL;
+	out->kind = EVENT_MESSAGE;
+}
+
+static void
+read_sticker(const json_t *content, struct arena *arena, struct event *out)
+{
+	const char *body = json_text(content, "body");
+
+	if (!body || !*body)
+		return;
+	out->message = MESSAGE_MEDIA;
+	out->text = clean_copy(arena, body);
+	out->kind = EVENT_MESSAGE;
+}
+
+static void
+read_member(const json_t *content, struct arena *arena, struct event *out)
+{
+	const char *subject = json_text(out->json, "state_key");
+	const char *membership = json_text(content, "membership");
+	const char *name = json_text(content, "displayname");
+
+	if (!subject || subject[0] != '@' || !membership)
+		return;
+	out->subject = arena_copy(arena, subject);
+	out->membership = arena_copy(arena, membership);
+	out->name = arena_copy(arena, name ? name : "");
+	out->kind = EVENT_MEMBER;
+}
+
+static void
+read_power(const json_t *content, struct arena *arena, struct event *out)
+{
+	const char *state_key = json_text(out->json, "state_key");
+
+	(void)arena;
+	if (!state_key || *state_key)
+		return;
+	out->content = content;
+	out->kind = EVENT_POWER;
+}
+
+static const struct {
+	const char *type;
+	void (*read)(const json_t *content, struct arena *arena, struct event *out);
+} readers[] = {
+	{ "m.room.message", read_message },
+	{ "m.sticker", read_sticker },
+	{ "m.room.member", read_member },
+	{ "m.room.power_levels", read_power },
+};
+
+void
+event_read(const char *raw, size_t size, struct arena *arena, struct event *out)
+{
+	*out = (struct event){ .kind = EVENT_NOTHING };
+	if (size > 0 && raw[0] == EVENT_ARCHIVE_MARK) {
+		out->archive = true;
+		raw++;
+		size--;
+	}
+	out->json = json_read(raw, size, &out->reason);
+	if (!out->json) {
+		out->kind = EVENT_POISON;
+		return;
+	}
+	const char *type = json_text(out->json, "type");
+	const char *sender = json_text(out->json, "sender");
+	const json_t *content = json_child(out->json, "content");
+	if (!type || !sender || sender[0] != '@' || !content)
+		return;
+	out->sender = clean_copy(arena, sender);
+	json_whole(out->json, "origin_server_ts", &out->origin_ms);
+	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
+		if (strcmp(type, readers[i].type) == 0)
+			readers[i].read(content, arena, out);
+}
+
+void
+event_fini(struct event *event)
+{
+	json_decref(event->json);
+	event->json = NULL;
+	event->content = NULL;
+}
+
+/* ---- rendering ---- */
+
+/* Members that cannot be made (a text that is no UTF-8) would be missing; texts that come here are clean. */
+static void
+put(json_t *object, const char *key, json_t *value)
+{
+	json_object_set_new(object, key, value);
+}
+
+static json_t *
+reply_of(const char *event_id)
+{
+	return json_pack("{s:s}", "event_id", event_id);
+}
+
+static void
+relate(json_t *content, const struct outgoing *outgoing)
+{
+	json_t *relation;
+
+	if (!outgoing->reply_to && !outgoing->thread)
+		return;
+	relation = json_object();
+	if (outgoing->thread) {
+		put(relation, "rel_type", json_string("m.thread"));
+		put(relation, "event_id", json_string(outgoing->thread));
+		if (!outgoing->reply_to)
+			put(relation, "is_falling_back", json_true());
+	}
+	put(relation, "m.in_reply_to", reply_of(outgoing->reply_to ? outgoing->reply_to : outgoing->thread));
+	put(content, "m.relates_to", relation);
+}
+
+static const char *
+msgtype_of(const struct outgoing *outgoing)
+{
+	if (outgoing->kind != OUTGOING_MESSAGE)
+		return "m.notice";
+	return outgoing->message == MESSAGE_EMOTE ? "m.emote" : outgoing->message == MESSAGE_NOTICE ? "m.notice" : "m.text";
+}
+
+static json_t *
+message_content(const struct outgoing *outgoing)
+{
+	json_t *content = json_object();
+
+	put(content, "msgtype", json_string(msgtype_of(outgoing)));
+	put(content, "body", json_string(outgoing->text));
+	if (outgoing->html) {
+		put(content, "format", json_string("org.matrix.custom.html"));
+		put(content, "formatted_body", json_string(outgoing->html));
+	}
+	relate(content, outgoing);
+	return content;
+}
+
+static json_t *
+mark_content(const struct outgoing *outgoing)
+{
+	return json_pack("{s:{s:s, s:s, s:s}}", "m.relates_to", "rel_type", "m.annotation", "event_id",
+		outgoing->reply_to ? outgoing->reply_to : "", "key", outgoing->text);
+}
+
+void
+event_render(const struct outgoing *outgoing, const char *user, struct str *out)
+{
+	bool mark = outgoing->kind == OUTGOING_MARK;
+	json_t *content = mark ? mark_content(outgoing) : message_content(outgoing);
+	json_t *whole = json_object();
+
+	put(content, "org.sourdine.id", json_string(outgoing->name));
+	put(whole, "type", json_string(mark ? "m.reaction" : "m.room.message"));
+	put(whole, "content", content);
+	put(whole, "user", json_string(user));
+	json_add(out, whole);
+	json_decref(whole);
+}
+
+bool
+event_unpack(const char *payload, size_t size, struct event_parts *out)
+{
+	struct str content;
+
+	*out = (struct event_parts){ .json = json_read_answer(payload, size) };
+	out->type = json_text(out->json, "type");
+	out->user = json_text(out->json, "user");
+	if (!out->type || !out->user || !json_child(out->json, "content"))
+		return false;
+	str_init(&content, size);
+	json_add(&content, json_child(out->json, "content"));
+	out->content = str_take(&content);
+	return true;
+}
+
+void
+event_parts_fini(struct event_parts *parts)
+{
+	json_decref(parts->json);
+	if (parts->content)
+		mem_free_secret(parts->content, strlen(parts->content));
+	*parts = (struct event_parts){ 0 };
+}
+
+/* Bytes that one character costs in canonical JSON, and how many it has. */
+static size_t
+cost_of(const char *p, const char *end, size_t *length)
+{
+	unsigned char c = (unsigned char)*p;
+
+	*length = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+	if (*length > (size_t)(end - p))
+		*length = (size_t)(end - p);
+	if (c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t')
+		return 2;
+	return c < 0x20 ? 6 : *length;
+}
+
+size_t
+event_fits(const char *text, size_t n)
+{
+	const char *p = text, *end = text + n;
+	size_t cost = 0, length;
+
+	while (p < end) {
+		cost += cost_of(p, end, &length);
+		if (cost > EVENT_OUT_MAX - AROUND_BODY)
+			break;
+		p += length;
+	}
+	return (size_t)(p - text);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MATRIX_EVENT_H
+#define MATRIX_EVENT_H
+
+/* One event's bytes to what they mean, and the reverse. Pure: no room, no person and no clock is known here. */
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "core/port.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Put before an event's bytes in the inbox when it came from the archive (/messages), not by a transaction. */
+#define EVENT_ARCHIVE_MARK 'A'
+
+#define EVENT_OUT_MAX (60 * 1024) /* canonical JSON of an event of ours; the homeserver's limit is 64 KiB with what it adds */
+
+enum event_kind {
+	EVENT_NOTHING, /* of no interest here: edits, redactions, reactions, encrypted, wrong-typed fields */
+	EVENT_MESSAGE,
+	EVENT_MEMBER,  /* m.room.member: `subject` is now `membership` under `name` */
+	EVENT_POWER,   /* m.room.power_levels: its `content` */
+	EVENT_POISON,  /* refused: `reason` */
+};
+
+/* Texts point into the arena, but for those in `json`. */
+struct event {
+	enum event_kind kind;
+	bool archive;
+	const char *sender;
+	int64_t origin_ms;
+	enum message_kind message;
+	const char *text;       /* clean, fallback stripped, never empty */
+	const char *reply_to;   /* event id or NULL */
+	const char *subject;    /* MXID */
+	const char *membership; /* "join", "leave"... */
+	const char *name;       /* display name as it came, or "" */
+	const json_t *content;  /* lent, as long as the event */
+	const char *reason;     /* static */
+	json_t *json;           /* owns */
+};
+
+/* Any bytes, with or without the mark. Always followed by event_fini(). */
+void event_read(const char *raw, size_t size, struct arena *arena, struct event *out);
+void event_fini(struct event *event);
+
+/*
+ * What goes into the outbox: {"type", "content", "user"} with sorted keys, so that the same row always gives the same
+ * bytes. `user` is the localpart that sends.
+ */
+void event_render(const struct outgoing *outgoing, const char *user, struct str *out);
+
+/* A rendered row again. */
+struct event_parts {
+	json_t *json;     /* owns the rest */
+	const char *type, *user;
+	char *content;    /* JSON; owns */
+};
+/* False when these bytes are not of event_render(). Followed by event_parts_fini() in either case. */
+bool event_unpack(const char *payload, size_t size, struct event_parts *out) MUST_USE;
+void event_parts_fini(struct event_parts *parts);
+
+/* See port_ops.fits: leading bytes whose JSON form leaves room for the rest of the event. */
+size_t event_fits(const char *text, size_t n);
+
+#endif

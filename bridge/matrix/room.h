@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MATRIX_ROOM_H
+#define MATRIX_ROOM_H
+
+/* Rooms that the bot is in: those of the groups, and direct rooms of two. */
+
+#include "matrix/inside.h"
+
+struct room;
+
+/* At each arrival at the homeserver: enters every group's room and every known direct room again. `joined`: room ids that the bot is in. */
+void room_enter_all(struct matrix *matrix, const json_t *joined);
+/* The homeserver is gone: gates are closed, nothing is asked any more. */
+void room_leave_all(struct matrix *matrix);
+/* Closes every gate for a moment and asks the archive again. */
+void room_refill_all(struct matrix *matrix);
+void room_free_all(struct matrix *matrix);
+
+/* A room that the bot knows, or NULL. Lent. */
+struct room *room_find(struct matrix *matrix, const char *id);
+/* The bot is in it. */
+bool room_is_inside(const struct room *room);
+
+/* Its gap is filled: what comes now follows what was seen. */
+bool room_is_filled(struct matrix *matrix, const char *id);
+
+/* Somebody invited the bot: it enters a group's room, and tries whether another is a room of two. */
+void room_invited(struct matrix *matrix, const char *id, const char *by);
+/* The bot made a direct room. */
+void room_made_direct(struct matrix *matrix, const char *id, const char *person);
+/* The bot was put out, or perhaps was: enters again after a while. */
+void room_lost(struct matrix *matrix, const char *id);
+
+/* The homeserver says that the bot is not in it: enters again at once. */
+void room_rejoin(struct matrix *matrix, const char *id);
+
+/* The content of m.room.power_levels, as state events come. */
+void room_set_power(struct matrix *matrix, const char *id, const json_t *content);
+/* Power of at least state_default. False in a room that is not known. */
+bool room_moderates(struct matrix *matrix, const char *id, const char *person);
+
+/* An event of ours went by: the cursor follows, lazily, since a page too many of the archive costs little. */
+void room_saw_own(struct matrix *matrix, const char *id, const struct json_event *event);
+
+/* How many groups' rooms are entered with their gap filled. */
+unsigned room_count_ready(const struct matrix *matrix);
+
+#endif
