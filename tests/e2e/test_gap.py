@@ -65,7 +65,7 @@ def test_synapse_restarts(team):
     crosses(team)
 
 
-@pytest.mark.parametrize("delay", [0.02, 0.1, 0.25, 0.6])
+@pytest.mark.parametrize("delay", [0.05, 0.4])
 def test_killed_in_full_flight(team, delay):
     here = [f"flight here {i:02}" for i in range(20)]
     there = [f"flight there {i:02}" for i in range(20)]
