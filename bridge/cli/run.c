@@ -3,6 +3,8 @@
  * The daemon: opens everything in order, turns until SIGTERM, closes in reverse. Whatever cannot be opened
  * ends in one sentence for the admin and the exit status that tells his supervisor whether to try again.
  */
+#include "config.h"
+
 #include "cli/cli.h"
 
 #include "base/config.h"
@@ -11,6 +13,7 @@
 #include "base/now.h"
 #include "base/seal.h"
 #include "cli/control.h"
+#include "cli/metrics.h"
 #include "core/charters.h"
 #include "core/core.h"
 #include "core/outbox_rows.h"
@@ -49,6 +52,7 @@ struct daemon {
 	struct core *core;
 	struct port *matrix, *jabber;
 	struct control *control;
+	struct metrics *metrics; /* or NULL */
 	char *bot, *xmpp_bot; /* owns */
 	int64_t started_ms;   /* monotonic */
 	bool ready;
@@ -318,6 +322,39 @@ answer_status(void *context, struct str *json)
 	str_add(json, "]}\n");
 }
 
+static void
+add_gauge(struct str *out, const char *name, const char *labels, int64_t value)
+{
+	str_addf(out, "sourdine_%s%s %" PRId64 "\n", name, labels, value);
+}
+
+static void
+write_metrics(void *context, struct str *out)
+{
+	struct daemon *daemon = context;
+	struct outbox_counts counts;
+
+	outbox_count(daemon->core->outbox, &counts);
+	add_gauge(out, "build_info", "{version=\"" PACKAGE_VERSION "\"}", 1);
+	add_gauge(out, "test_clock", "", now_is_test_clock());
+	add_gauge(out, "rooms_joined", "{side=\"matrix\"}", matrix_joined(daemon->matrix));
+	add_gauge(out, "rooms_joined", "{side=\"xmpp\"}", jabber_joined(daemon->jabber));
+	add_gauge(out, "held_messages", "", counts.held);
+	add_gauge(out, "outbox_messages", "{state=\"waiting\"}", counts.waiting);
+	add_gauge(out, "outbox_messages", "{state=\"in_flight\"}", counts.flying);
+	add_gauge(out, "outbox_messages", "{state=\"in_doubt\"}", counts.tried);
+	add_gauge(out, "quarantined_messages", "", count(daemon->store, QUARANTINE_COUNT));
+	add_gauge(out, "db_size_bytes", "", store_size(daemon->store));
+}
+
+static bool
+is_ready(void *context)
+{
+	const struct daemon *daemon = context;
+
+	return daemon->ready;
+}
+
 /* ---- opening ---- */
 
 static int
@@ -495,6 +532,19 @@ open_clock(struct daemon *daemon)
 }
 
 static int
+open_metrics(struct daemon *daemon)
+{
+	struct metrics_source source = { is_ready, write_metrics, daemon };
+	const char *host = daemon->config->metrics.hostname;
+	uint16_t port = daemon->config->metrics.port;
+
+	if (!port)
+		return 0;
+	int r = metrics_open(&daemon->metrics, daemon->loop, host, port, &source);
+	return r ? cli_fail(CLI_CONFIG, "cannot listen on metrics %s port %u: %s", host, (unsigned)port, strerror(-r)) : 0;
+}
+
+static int
 start(struct daemon *daemon)
 {
 	AUTO_FREE char *socket = config_state_file(daemon->config, "control");
@@ -532,6 +582,8 @@ open_all(struct daemon *daemon)
 		status = open_matrix(daemon);
 	if (!status)
 		status = open_jabber(daemon);
+	if (!status)
+		status = open_metrics(daemon);
 	return status ? status : start(daemon);
 }
 
@@ -552,6 +604,7 @@ close_all(struct daemon *daemon)
 		daemon->jabber->ops->stop(daemon->jabber);
 	if (daemon->store && store_commit(daemon->store))
 		log_warning(LOG_STORE, "last commit failed");
+	metrics_close(daemon->metrics);
 	control_close(daemon->control);
 	jabber_close(daemon->jabber);
 	matrix_close(daemon->matrix);
