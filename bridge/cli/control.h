@@ -5,6 +5,13 @@
 /*
  * STATE/control: the Unix socket (0600) by which other sub-commands ask the running daemon. Whoever connects gets one
  * JSON document and the end of the stream; what he writes is ignored.
+ *
+ * The document is an object. `status` prints whatever it holds: plain members as a line, objects as a line of their members,
+ * arrays of objects as a line each. `status` and `check` rely on these:
+ *   ready        bool: both networks connected, every group's rooms joined
+ *   groups       array of {name, ...}
+ *   matrix, xmpp {joined: how many groups' rooms, connected: bool, failure: sentence or null}
+ *   test_clock   bool
  */
 
 #include "base/loop.h"

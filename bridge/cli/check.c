@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The doctor: from our own files outwards to the peers, so that the first FAIL is the one to mend. Each finding is a
+ * sentence, and where something is to be done, a second one that says what. It changes nothing.
+ */
+#include "cli/check.h"
+
+#include "base/now.h"
+#include "base/seal.h"
+#include "base/text.h"
+#include "cli/charter.h"
+#include "cli/cli.h"
+#include "cli/control.h"
+#include "store/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void
+check_say(struct check *check, enum level level, const char *area, const char *fix, const char *format, ...)
+{
+	static const char *const names[] = { "ok", "warn", "FAIL" };
+	va_list args;
+
+	va_start(args, format);
+	AUTO_FREE char *raw = xvasprintf(format, args);
+	va_end(args);
+	AUTO_FREE char *sentence = str_clean(raw, strlen(raw));
+	check->failed |= level == LEVEL_FAIL;
+	if (check->json) {
+		json_array_append_new(check->findings, json_pack("{s:s, s:s, s:s, s:s?}", "level", names[level], "area", area,
+				"sentence", sentence, "fix", fix));
+		return;
+	}
+	printf("%-5s %s: %s\n", names[level], area, sentence);
+	if (fix)
+		printf("      Fix: %s\n", fix);
+	fflush(stdout);
+}
+
+/* ---- config ---- */
+
+static bool
+others_may_read(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0 && info.st_mode & S_IROTH;
+}
+
+static void
+misconfigured(struct check *check, const char *why, const char *fix)
+{
+	check_say(check, LEVEL_FAIL, "config", fix, "%s", why);
+	check->misconfigured = true;
+}
+
+static void
+check_modes(struct check *check)
+{
+	const struct config *config = check->config;
+	const char *paths[] = { config->appservice.registration, config->xmpp.secret_file,
+		config->xmpp.secret_file ? NULL : config->path };
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (paths[i] && others_may_read(paths[i]))
+			check_say(check, LEVEL_WARN, "config", "chmod o-rwx that file", "%s holds a secret, and everybody on this machine may read it",
+					paths[i]);
+}
+
+static void
+check_config(struct check *check)
+{
+	const struct config *config = check->config;
+
+	if (check->with_registration && strcmp(config->registration.url, config->appservice.address) != 0)
+		check_say(check, LEVEL_WARN, "config", "run \"sourdine registration\", then restart the homeserver",
+				"the registration says url: %s, the configuration appservice.address: %s", config->registration.url,
+				config->appservice.address);
+	check_modes(check);
+	if (!text_knows(config->language))
+		check_say(check, LEVEL_WARN, "config", "install the catalogues (make install), or name their directory in SOURDINE_LOCALEDIR",
+				"there are no texts for language: %s; people will read English", config->language);
+	if (!config->permission_count)
+		check_say(check, LEVEL_WARN, "config", "name yourself under permissions:", "nobody is an operator");
+	if (!config->group_count)
+		check_say(check, LEVEL_WARN, "config", "name two rooms under groups:", "there are no groups, so nothing will be joined");
+	if (!check->misconfigured)
+		check_say(check, LEVEL_OK, "config", NULL, "%s: %zu groups, component %s, homeserver %s", config->path, config->group_count,
+				config->xmpp.component, config->homeserver.domain);
+	if (check->daemon && json_is_on(check->daemon, "test_clock"))
+		check_say(check, LEVEL_WARN, "config", "start the daemon without --test-clock", "the running daemon is on a test clock");
+}
+
+/* ---- rules ---- */
+
+/* False when there is no such file. */
+static bool
+check_charter(struct check *check, const char *path, const char *group)
+{
+	struct charter charter = { 0 };
+	char why[CHARTER_WHY];
+
+	if (access(path, F_OK) != 0)
+		return false;
+	int r = charter_open(&charter, path, why, sizeof(why));
+	const char *name = r ? NULL : rules_group(charter.rules);
+	if (r) {
+		check_say(check, LEVEL_FAIL, "rules", "\"sourdine rules check FILE\" says more", "%s", why);
+		check->misconfigured = true;
+	} else if (group && !str_equal(name, group)) {
+		check_say(check, LEVEL_FAIL, "rules", "name its block as its file", "%s: its block is for group \"%s\"", path, name ? name : "");
+	} else {
+		check_say(check, LEVEL_OK, "rules", NULL, "%s: zone %s", path, rules_zone_name(charter.rules));
+	}
+	charter_close(&charter);
+	return true;
+}
+
+static bool
+is_configured(const struct config *config, const char *file)
+{
+	size_t stem = strlen(file) - strlen(".charter");
+
+	if (strcmp(file, "site.charter") == 0)
+		return true;
+	for (size_t i = 0; i < config->group_count; i++)
+		if (strlen(config->groups[i].name) == stem && strncmp(config->groups[i].name, file, stem) == 0)
+			return true;
+	return false;
+}
+
+/* Files that no group of the configuration will read: mostly a typing error in one of both places. */
+static void
+check_strays(struct check *check)
+{
+	DIR *directory = opendir(check->config->charters);
+
+	for (struct dirent *entry; directory && (entry = readdir(directory));) {
+		const char *dot = strrchr(entry->d_name, '.');
+		if (dot && dot > entry->d_name && strcmp(dot, ".charter") == 0 && !is_configured(check->config, entry->d_name))
+			check_say(check, LEVEL_WARN, "rules", "name the file as its group under groups:", "%s/%s: no group has this name",
+					check->config->charters, entry->d_name);
+	}
+	if (directory)
+		closedir(directory);
+}
+
+static void
+check_rules(struct check *check)
+{
+	const struct config *config = check->config;
+	AUTO_FREE char *site = xasprintf("%s/site.charter", config->charters);
+
+	check_charter(check, site, NULL);
+	for (size_t i = 0; i < config->group_count; i++) {
+		const char *name = config->groups[i].name;
+		AUTO_FREE char *path = xasprintf("%s/%s.charter", config->charters, name);
+		if (!check_charter(check, path, name))
+			check_say(check, LEVEL_OK, "rules", NULL, "%s: no file; unless a charter was made in chat, everything is delivered at once",
+					path);
+	}
+	check_strays(check);
+}
+
+/* ---- store ---- */
+
+static void
+check_key(struct check *check)
+{
+	const char *path = check->config->master_key_file, *fault;
+	struct seal *seal = NULL;
+	int r = seal_open(&seal, path, false);
+
+	seal_close(seal);
+	if (!r) {
+		check_say(check, LEVEL_OK, "store", NULL, "the master key can be read");
+		return;
+	}
+	fault = r == SEAL_E_MISSING ? "is missing" : r == SEAL_E_SHORT ? "does not hold 32 bytes" : r == SEAL_E_READABLE ?
+		"may be read by everybody" : strerror(-r);
+	check_say(check, LEVEL_FAIL, "store", r == SEAL_E_READABLE ? "chmod 0600 that file" :
+			"bring it back from your backup: without it nothing in the database can be read", "%s: the master key %s", path, fault);
+	check->misconfigured = true;
+}
+
+static void
+check_database(struct check *check, const char *directory)
+{
+	static const char *const faults[] = {
+		[STORE_E_NEWER] = "was made by a newer Sourdine", [STORE_E_CORRUPT] = "is damaged",
+		[STORE_E_NETWORK] = "lies on a network file system, where its locks do not hold", [STORE_E_LOCKED] = "is in use",
+	};
+	static const char *const fixes[] = {
+		[STORE_E_NEWER] = "install that release again", [STORE_E_CORRUPT] = "restore your last backup",
+		[STORE_E_NETWORK] = "let state: name a directory on a disk of this machine", [STORE_E_LOCKED] = "end the other process",
+	};
+	struct store *store = NULL;
+	char why[256] = "";
+	bool created;
+	int r = store_open(&store, directory, &created);
+
+	if (!r)
+		r = store_verify(store, why, sizeof(why));
+	if (!r)
+		check_say(check, LEVEL_OK, "store", NULL, "the database is whole (%lld bytes)", (long long)store_size(store));
+	else
+		check_say(check, LEVEL_FAIL, "store", r > 0 ? fixes[r] : "run this as the user that the daemon runs as",
+				"the database in %s %s%s%s", directory, r > 0 ? faults[r] : strerror(-r), *why ? ": " : "", why);
+	store_close(store);
+}
+
+/* The state directory, or when there is none yet the one it will be made in. */
+static bool
+check_directory(struct check *check)
+{
+	const char *state = check->config->state;
+	struct stat info;
+
+	if (stat(state, &info) < 0) {
+		check_say(check, errno == ENOENT ? LEVEL_OK : LEVEL_FAIL, "store", errno == ENOENT ? NULL : "make it readable for this user",
+				"%s: %s", state, errno == ENOENT ? "there is none yet; the first start makes it" : strerror(errno));
+		return false;
+	}
+	if (!S_ISDIR(info.st_mode) || access(state, R_OK | W_OK | X_OK) < 0) {
+		check_say(check, LEVEL_FAIL, "store", "give it to the user that the daemon runs as", "%s: %s", state,
+				S_ISDIR(info.st_mode) ? strerror(errno) : "is no directory");
+		return false;
+	}
+	if (info.st_mode & (S_IRWXG | S_IRWXO))
+		check_say(check, LEVEL_WARN, "store", "chmod 0700 it", "%s: other users may enter it", state);
+	return true;
+}
+
+static void
+check_store(struct check *check)
+{
+	AUTO_FREE char *path = config_state_file(check->config, "sourdine.db");
+
+	if (check->daemon) {
+		check_say(check, LEVEL_OK, "store", NULL, "in use by the running daemon");
+		return;
+	}
+	if (!check_directory(check))
+		return;
+	if (access(path, F_OK) < 0) {
+		check_say(check, LEVEL_OK, "store", NULL, "%s: there is none yet; the first start makes it", path);
+		return;
+	}
+	check_key(check);
+	check_database(check, check->config->state);
+}
+
+/* ---- the whole ---- */
+
+static const struct {
+	const char *name;
+	void (*look)(struct check *check);
+} areas[] = {
+	{ "config", check_config },
+	{ "rules", check_rules },
+	{ "store", check_store },
+	{ "homeserver", check_homeserver },
+	{ "xmpp", check_xmpp },
+	{ "rooms", check_rooms },
+};
+
+#define AREAS (sizeof(areas) / sizeof(areas[0]))
+
+static void
+find_daemon(struct check *check)
+{
+	AUTO_FREE char *path = config_state_file(check->config, "control");
+	char *text = NULL;
+
+	if (control_ask(path, &text) == 0)
+		check->daemon = json_read_answer(text, strlen(text));
+	free(text);
+}
+
+/* The configuration comes first whatever area is asked for; false when nothing else can be looked at. */
+static bool
+open_config(struct check *check, const char *path)
+{
+	char why[CONFIG_WHY];
+
+	if (config_read(&check->config, path, why, sizeof(why))) {
+		misconfigured(check, why, "sourdine.yaml(5) explains every key");
+		return false;
+	}
+	check->with_secret = config_read_secret(check->config, why, sizeof(why)) == 0;
+	if (!check->with_secret)
+		misconfigured(check, why, "put the component's secret there, readable by the user that the daemon runs as");
+	check->with_registration = config_read_registration(check->config, why, sizeof(why)) == 0;
+	if (!check->with_registration)
+		misconfigured(check, why, "run \"sourdine registration\"; --group lets the homeserver read the file");
+	find_daemon(check);
+	return true;
+}
+
+static int
+end_check(struct check *check)
+{
+	int status = check->misconfigured ? CLI_CONFIG : check->unreachable ? CLI_UNAVAILABLE : check->failed ? CLI_PROBLEM : CLI_FINE;
+
+	if (check->json) {
+		json_t *document = json_pack("{s:i, s:O}", "status", status, "findings", check->findings);
+		json_dumpf(document, stdout, JSON_INDENT(1));
+		putchar('\n');
+		json_decref(document);
+	}
+	json_decref(check->findings);
+	json_decref(check->daemon);
+	config_free(check->config);
+	return status;
+}
+
+int
+cli_check(const struct cli_options *options)
+{
+	const char *wanted = options->count ? options->words[0] : NULL;
+	struct check check = { .json = options->json };
+	size_t known = 0;
+
+	while (wanted && known < AREAS && !str_equal(areas[known].name, wanted))
+		known++;
+	if (known == AREAS)
+		return cli_fail(CLI_USAGE, "unknown area \"%s\": config, rules, store, homeserver, xmpp or rooms", wanted);
+	check.findings = json_array();
+	if (open_config(&check, options->config))
+		for (size_t i = 0; i < AREAS; i++)
+			if (!wanted || str_equal(areas[i].name, wanted))
+				areas[i].look(&check);
+	return end_check(&check);
+}
