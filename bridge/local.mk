@@ -74,7 +74,27 @@ matrix_sources = \
 
 xmpp_sources =
 
-cli_sources =
+cli_sources = \
+	bridge/cli/charter.c bridge/cli/charter.h \
+	bridge/cli/check.c bridge/cli/check.h \
+	bridge/cli/check_peers.c \
+	bridge/cli/check_ping.c \
+	bridge/cli/cli.c bridge/cli/cli.h \
+	bridge/cli/control.c bridge/cli/control.h \
+	bridge/cli/example_config.c \
+	bridge/cli/registration.c \
+	bridge/cli/rules.c \
+	bridge/cli/run.c \
+	bridge/cli/status.c
+nodist_libbridge_a_SOURCES += bridge/cli/example_config.h
+BUILT_SOURCES += bridge/cli/example_config.h
+CLEANFILES += bridge/cli/example_config.h
+
+# The example configuration as an array of lines.
+bridge/cli/example_config.h: packaging/example.config.yaml
+	$(AM_V_GEN)$(MKDIR_P) bridge/cli && { \
+	echo '/* Made from packaging/example.config.yaml. */'; echo 'static const char *const example_config[] = {'; \
+	sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $(srcdir)/packaging/example.config.yaml; echo 'NULL };'; } >$@.tmp && mv $@.tmp $@
 
 bin_PROGRAMS += sourdine
 sourdine_SOURCES = bridge/main.c
