@@ -38,6 +38,7 @@ class Stage(World):
         for number in range(NATIVES):
             self.write(folder / f"data/localhost/accounts/{native_name(number)}.dat", f'return {{\n\t["password"] = "{PASSWORD}";\n}};\n', 0o640)
         self.crowd = None
+        self.logs = []  # of the daemons of the present row
 
     def make_registration(self):
         if self.bridged:
@@ -86,6 +87,8 @@ class Pair:
         self.own_nicks = {native.name for native in self.natives.people} | {"Bob"}
         charters = {"load": f'version 1\ngroup "load" {{\n{charter}\n}}\n'} if charter else {}
         self.bridge = Bridge(stage, {"load": (self.room, self.muc)}, charters, clock) if stage.bridged else None
+        if self.bridge:
+            stage.logs.append(self.bridge.log)
 
     # -- the daemon
 
