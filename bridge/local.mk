@@ -82,6 +82,7 @@ cli_sources = \
 	bridge/cli/cli.c bridge/cli/cli.h \
 	bridge/cli/control.c bridge/cli/control.h \
 	bridge/cli/example_config.c \
+	bridge/cli/metrics.c bridge/cli/metrics.h \
 	bridge/cli/registration.c \
 	bridge/cli/rules.c \
 	bridge/cli/run.c \
