@@ -17,7 +17,7 @@
 
 /* steps[n] leads from version n + 1 to n + 2. */
 static const char *const steps[] = { NULL };
-#define VERSION (int)(sizeof(steps) / sizeof(steps[0]))
+#define SCHEMA_VERSION (int)(sizeof(steps) / sizeof(steps[0]))
 
 static int
 pragma(sqlite3 *db, const char *sql, int *out)
@@ -53,7 +53,7 @@ create(sqlite3 *db)
 	str_init(&sql, 65536);
 	for (const char *const *line = schema_sql; *line; line++)
 		str_add(&sql, *line);
-	return apply(db, str_get(&sql), VERSION);
+	return apply(db, str_get(&sql), SCHEMA_VERSION);
 }
 
 int
@@ -67,9 +67,9 @@ migrations_run(sqlite3 *db)
 		return create(db);
 	if (id != APPLICATION_ID)
 		return STORE_E_CORRUPT;
-	if (version > VERSION)
+	if (version > SCHEMA_VERSION)
 		return STORE_E_NEWER;
-	for (; version < VERSION; version++) {
+	for (; version < SCHEMA_VERSION; version++) {
 		int r = apply(db, steps[version - 1], version + 1);
 		if (r)
 			return r;
