@@ -29,7 +29,9 @@ read_stages(const char *text, struct verdict *verdict)
 		stage->inputs = (unsigned)strtoul(end, &end, 10);
 		const char *name = end + (*end == ' ');
 		size_t n = strcspn(name, "\n");
-		snprintf(stage->name, sizeof(stage->name), "%.*s", (int)n, name);
+		size_t kept = n < sizeof(stage->name) ? n : sizeof(stage->name) - 1;
+		memcpy(stage->name, name, kept);
+		stage->name[kept] = '\0';
 		text = name + n + (name[n] == '\n');
 	}
 }
