@@ -518,9 +518,9 @@ name_author(struct matrix *matrix, const char *room, const char *sender, struct 
 
 	out->person = sender;
 	out->stem = sender + 1;
-	if (!people_name(matrix->parts.people, room, sender, name, sizeof(name)) || !name[strspn(name, " \t")])
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(sender + 1, ":"), sender + 1);
-	out->name = arena_copy(arena, name);
+	bool named = people_name(matrix->parts.people, room, sender, name, sizeof(name)) && name[strspn(name, " \t")];
+	AUTO_FREE char *local = named ? NULL : xstrndup(sender + 1, strcspn(sender + 1, ":"));
+	out->name = arena_copy(arena, named ? name : local);
 }
 
 static void
