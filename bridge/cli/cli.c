@@ -125,7 +125,8 @@ static void
 print_usage(const struct command *command)
 {
 	if (command) {
-		printf("usage: sourdine [-c FILE] %s [OPTION]... %s\n\n%s\n\n", command->name, command->arguments, command->help);
+		printf("usage: sourdine [-c FILE] %s [OPTION]...%s%s\n\n%s\n\n", command->name, *command->arguments ? " " : "",
+				command->arguments, command->help);
 		print_options(command->bit);
 		return;
 	}
