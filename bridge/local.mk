@@ -72,7 +72,20 @@ matrix_sources = \
 	bridge/matrix/matrix.c bridge/matrix/matrix.h \
 	bridge/matrix/room.c bridge/matrix/room.h
 
-xmpp_sources =
+xmpp_sources = \
+	bridge/xmpp/archive.c bridge/xmpp/archive.h \
+	bridge/xmpp/disco.c bridge/xmpp/disco.h \
+	bridge/xmpp/ghost.c bridge/xmpp/ghost.h \
+	bridge/xmpp/hear.c bridge/xmpp/hear.h \
+	bridge/xmpp/inside.h \
+	bridge/xmpp/jabber.c bridge/xmpp/jabber.h \
+	bridge/xmpp/jid.c bridge/xmpp/jid.h \
+	bridge/xmpp/muc.c bridge/xmpp/muc.h \
+	bridge/xmpp/nick.c bridge/xmpp/nick.h \
+	bridge/xmpp/probe.c \
+	bridge/xmpp/speak.c bridge/xmpp/speak.h \
+	bridge/xmpp/stanza.c bridge/xmpp/stanza.h \
+	bridge/xmpp/stream.c bridge/xmpp/stream.h
 
 cli_sources = \
 	bridge/cli/charter.c bridge/cli/charter.h \

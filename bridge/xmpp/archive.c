@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One reading at a time per room, in pages of 50, each a request of our own with its own query id; a result that
+ * does not carry it is nobody's. Forwards from the cursor (the gap), then, when rows of ours are still in
+ * doubt, backwards until they are found or the page is older than their first try (delivery 9.3). The gate opens after
+ * the gap; rows go only after both. A server that knows nothing of the cursor's id answers with an error or with
+ * everything: hence the lower bound in time, and the inbox's memory.
+ */
+#include "xmpp/archive.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "base/seal.h"
+#include "base/str.h"
+#include "xmpp/hear.h"
+#include "xmpp/jid.h"
+#include "xmpp/muc.h"
+#include "xmpp/speak.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE "50"
+#define DOUBTS_PAGE "40"
+#define ANSWER_MS 20000
+#define MARGIN_MS (5 * 60000)
+#define FAILURES_MAX 3
+#define IDS_MAX 200000 /* messages of one gap that are put into order */
+
+void
+archive_reset(struct room *room)
+{
+	struct archive *archive = &room->archive;
+
+	for (size_t i = 0; i < archive->count; i++)
+		free(archive->ids[i]);
+	free(archive->ids);
+	free(archive->last_id);
+	free(archive->page_end);
+	*archive = (struct archive){ 0 };
+}
+
+void
+archive_note(struct room *room, const char *source_id, int64_t at_ms)
+{
+	struct archive *archive = &room->archive;
+
+	if (archive->count < IDS_MAX) {
+		if (archive->count == archive->room) {
+			archive->room = archive->room ? 2 * archive->room : 64;
+			archive->ids = xrealloc(archive->ids, archive->room * sizeof(*archive->ids));
+		}
+		archive->ids[archive->count++] = xstrdup(source_id);
+	}
+	free(archive->last_id);
+	archive->last_id = xstrdup(source_id);
+	archive->last_ms = at_ms;
+}
+
+/* ---- asking ---- */
+
+static void on_page(void *context, enum answer answer, xmpp_stanza_t *iq);
+
+static void
+add_filter(xmpp_stanza_t *query, const struct archive *archive)
+{
+	xmpp_stanza_t *form = stanza_add(query, "x", NS_DATA);
+	char start[32];
+
+	stanza_set(form, "type", "submit");
+	stanza_add_field(form, "FORM_TYPE", "hidden", NS_MAM);
+	if (archive->aim == ARCHIVE_GAP && archive->start_ms > 0) {
+		now_format_utc(archive->start_ms, start, sizeof(start));
+		stanza_add_field(form, "start", NULL, start);
+	}
+}
+
+static void
+add_page(xmpp_stanza_t *query, const struct archive *archive)
+{
+	xmpp_stanza_t *set = stanza_add(query, "set", NS_RSM);
+	bool forwards = archive->aim == ARCHIVE_GAP;
+
+	stanza_add_text(set, "max", archive->aim == ARCHIVE_NEWEST ? "1" : forwards ? PAGE : DOUBTS_PAGE);
+	if (!forwards && !archive->page_end)
+		stanza_add(set, "before", NULL);
+	else if (archive->page_end)
+		stanza_add_text(set, forwards ? "after" : "before", archive->page_end);
+}
+
+static void
+ask(struct room *room)
+{
+	struct archive *archive = &room->archive;
+	xmpp_stanza_t *iq = stanza_make(room->jabber->ctx, "iq", "set", NULL, room->jabber->listener, room->jid);
+	xmpp_stanza_t *query = stanza_add(iq, "query", NS_MAM);
+
+	seal_random_text(archive->query_id, 16, "abcdefghijklmnopqrstuvwxyz234567");
+	stanza_set(query, "queryid", archive->query_id);
+	add_filter(query, archive);
+	add_page(query, archive);
+	archive->page_count = 0;
+	archive->oldest_ms = INT64_MAX;
+	jabber_ask(room->jabber, iq, ANSWER_MS, on_page, room);
+}
+
+static void
+begin(struct room *room, enum archive_aim aim)
+{
+
+	archive_reset(room);
+	room->archive.aim = aim;
+}
+
+/* ---- in doubt ---- */
+
+static void
+note_first_try(void *context, int64_t id, const char *name, int64_t first_try_ms)
+{
+	int64_t *earliest_ms = context;
+
+	(void)id, (void)name;
+	if (first_try_ms < *earliest_ms)
+		*earliest_ms = first_try_ms;
+}
+
+/* The instant of the earliest row that may or may not be in the room; INT64_MAX when there is none. */
+static int64_t
+earliest_doubt(struct room *room)
+{
+	int64_t earliest_ms = INT64_MAX;
+	struct speech *speech;
+
+	outbox_each_doubt(room->jabber->parts.outbox, room->address, note_first_try, &earliest_ms);
+	LIST_FOR_EACH(speech, &room->speeches, struct speech, link)
+		if (speech->sent_real_ms < earliest_ms)
+			earliest_ms = speech->sent_real_ms;
+	return earliest_ms;
+}
+
+static void
+end_settling(struct room *room)
+{
+	archive_reset(room);
+	/* What the archive does not show was not taken: the outbox hands it out again. */
+	speak_doubt(room);
+	muc_become_ready(room);
+}
+
+void
+archive_settle(struct room *room)
+{
+	int64_t earliest_ms = room->jabber->blind ? INT64_MAX : earliest_doubt(room);
+
+	room->phase = ROOM_SETTLING;
+	if (earliest_ms == INT64_MAX) {
+		end_settling(room);
+		return;
+	}
+	if (!room->has_archive) {
+		log_warning(LOG_XMPP, "no archive to ask room=%s: what was in doubt is sent again and may appear twice", room->jid);
+		end_settling(room);
+		return;
+	}
+	begin(room, ARCHIVE_DOUBTS);
+	room->archive.until_ms = earliest_ms - MARGIN_MS;
+	ask(room);
+}
+
+/* ---- the gap ---- */
+
+static void
+open_gate(struct room *room)
+{
+	struct archive *archive = &room->archive;
+
+	if (archive->count)
+		log_info(LOG_XMPP, "gap read room=%s messages=%zu", room->jid, archive->count);
+	inbox_open_gate(room->jabber->parts.inbox, room->address, (const char *const *)archive->ids, archive->count, archive->last_id,
+			archive->last_ms);
+	archive_reset(room);
+	archive_settle(room);
+}
+
+/* The first entry ever: history is none of ours, the cursor begins at its end. */
+static void
+open_first(struct room *room)
+{
+	struct archive *archive = &room->archive;
+	struct inbox *inbox = room->jabber->parts.inbox;
+
+	if (archive->last_id)
+		inbox_open_gate(inbox, room->address, NULL, 0, archive->last_id, archive->last_ms);
+	else
+		inbox_open_gate(inbox, room->address, NULL, 0, "", now_real_ms() - MARGIN_MS);
+	archive_reset(room);
+	archive_settle(room);
+}
+
+/* Without an archive: the ping comes back behind the join's history. */
+static void
+on_history_over(void *context, enum answer answer, xmpp_stanza_t *iq)
+{
+	struct room *room = context;
+
+	(void)answer, (void)iq;
+	if (room->phase != ROOM_CATCHING)
+		return;
+	char id[8];
+	int64_t at_ms;
+	if (inbox_cursor(room->jabber->parts.inbox, room->address, id, sizeof(id), &at_ms))
+		open_gate(room);
+	else
+		open_first(room);
+}
+
+void
+archive_catch_up(struct room *room)
+{
+	struct inbox *inbox = room->jabber->parts.inbox;
+	struct archive *archive = &room->archive;
+	char id[1024];
+	int64_t at_ms;
+	bool entered = inbox_cursor(inbox, room->address, id, sizeof(id), &at_ms);
+
+	if (room->jabber->no_archive) {
+		archive_reset(room);
+		inbox_open_gate(inbox, room->address, NULL, 0, NULL, 0);
+		archive_settle(room);
+		return;
+	}
+	if (!room->has_archive) {
+		muc_ping(room->listener, on_history_over, room);
+		return;
+	}
+	begin(room, entered ? ARCHIVE_GAP : ARCHIVE_NEWEST);
+	if (entered) {
+		archive->start_ms = at_ms - MARGIN_MS;
+		archive->page_end = id[0] ? xstrdup(id) : NULL;
+	}
+	ask(room);
+}
+
+/* ---- the answers ---- */
+
+static void
+give_up(struct room *room)
+{
+	log_warning(LOG_XMPP, "archive unreadable room=%s: going on without it", room->jid);
+	if (room->archive.aim == ARCHIVE_NEWEST)
+		open_first(room);
+	else if (room->archive.aim == ARCHIVE_GAP)
+		open_gate(room);
+	else
+		end_settling(room);
+}
+
+static void
+page_failed(struct room *room, enum answer answer, xmpp_stanza_t *iq)
+{
+	struct archive *archive = &room->archive;
+	const char *condition = answer == ANSWER_ERROR ? stanza_error(iq, NULL) : "timeout";
+
+	/* The archive has forgotten our anchor (xmpp.md 10.5): from the lower bound on, then. */
+	if (strcmp(condition, "item-not-found") == 0 && archive->aim == ARCHIVE_GAP && !archive->lost_anchor) {
+		log_notice(LOG_XMPP, "cursor unknown to the archive room=%s: read by time", room->jid);
+		archive->lost_anchor = true;
+		free(archive->page_end);
+		archive->page_end = NULL;
+		ask(room);
+		return;
+	}
+	log_warning(LOG_XMPP, "archive failed room=%s condition=%s", room->jid, condition);
+	if (++archive->failures < FAILURES_MAX && answer == ANSWER_NONE)
+		ask(room);
+	else
+		give_up(room);
+}
+
+/* Whether there is another page; remembers where it begins. */
+static bool
+has_more(struct room *room, xmpp_stanza_t *iq)
+{
+	struct archive *archive = &room->archive;
+	xmpp_stanza_t *fin = stanza_find(iq, "fin", NS_MAM), *set = stanza_find(fin, "set", NS_RSM);
+	bool complete = strcmp(stanza_get(fin, "complete"), "true") == 0 || strcmp(stanza_get(fin, "complete"), "1") == 0;
+	char *end = stanza_text(stanza_find(set, archive->aim == ARCHIVE_GAP ? "last" : "first", NULL));
+
+	/* A page that ends where it began would be asked for for ever. */
+	bool more = !complete && archive->page_count > 0 && end[0] && !str_equal(end, archive->page_end) && archive->aim != ARCHIVE_NEWEST;
+	free(archive->page_end);
+	archive->page_end = end;
+	return more;
+}
+
+static void
+on_page(void *context, enum answer answer, xmpp_stanza_t *iq)
+{
+	struct room *room = context;
+	struct archive *archive = &room->archive;
+
+	if (archive->aim == ARCHIVE_NONE)
+		return;
+	if (answer != ANSWER_RESULT) {
+		page_failed(room, answer, iq);
+		return;
+	}
+	archive->failures = 0;
+	bool more = has_more(room, iq);
+	if (archive->aim == ARCHIVE_DOUBTS)
+		more = more && archive->oldest_ms > archive->until_ms && earliest_doubt(room) != INT64_MAX;
+	if (more)
+		ask(room);
+	else if (archive->aim == ARCHIVE_NEWEST)
+		open_first(room);
+	else if (archive->aim == ARCHIVE_GAP)
+		open_gate(room);
+	else
+		end_settling(room);
+}
+
+/* ---- the results ---- */
+
+static void
+take_result(struct room *room, const char *id, xmpp_stanza_t *message, int64_t at_ms)
+{
+	struct archive *archive = &room->archive;
+
+	archive->page_count++;
+	if (at_ms < archive->oldest_ms)
+		archive->oldest_ms = at_ms;
+	if (archive->aim == ARCHIVE_NEWEST) {
+		free(archive->last_id);
+		archive->last_id = xstrdup(id);
+		archive->last_ms = at_ms;
+	} else if (archive->aim == ARCHIVE_GAP) {
+		archive_note(room, id, at_ms);
+		hear_archived(room, id, message, at_ms);
+	} else {
+		speak_found(room, stanza_get(message, "id"), id);
+	}
+}
+
+bool
+archive_hear(struct room *room, xmpp_stanza_t *message)
+{
+	xmpp_stanza_t *result = stanza_find(message, "result", NS_MAM);
+	int64_t at_ms;
+
+	if (!result)
+		return false;
+	const char *id = stanza_get(result, "id");
+	xmpp_stanza_t *forwarded = stanza_find(result, "forwarded", NS_FORWARD);
+	xmpp_stanza_t *inner = stanza_find(forwarded, "message", NULL);
+	if (room->archive.aim == ARCHIVE_NONE || strcmp(stanza_get(result, "queryid"), room->archive.query_id) != 0 ||
+			strcmp(stanza_get(message, "from"), room->jid) != 0) {
+		jabber_note_forged(room->jabber, stanza_get(message, "from"), "an archive's result that nobody asked for");
+		return true;
+	}
+	if (!id[0] || !inner || !hear_delay(forwarded, NULL, &at_ms))
+		return true;
+	take_result(room, id, inner, at_ms);
+	return true;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef XMPP_HEAR_H
+#define XMPP_HEAR_H
+
+/* What people say: into the inbox as a sealed envelope, and out of it as struct incoming. */
+
+#include "xmpp/inside.h"
+
+/* A groupchat message to the listener. */
+void hear_groupchat(struct jabber *jabber, xmpp_stanza_t *message);
+/* A message that the archive holds under this id. */
+void hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t at_ms);
+/* A chat message to the bot, the component, or the listener through a room. */
+void hear_chat(struct jabber *jabber, xmpp_stanza_t *message);
+
+/* port_ops.read */
+void hear_read(struct port *port, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out);
+
+/* The instant of a XEP-0203 stamp of this stanza, when it was set by `by` (NULL: anybody); false when there is none. */
+bool hear_delay(xmpp_stanza_t *stanza, const char *by, int64_t *at_ms);
+
+#endif

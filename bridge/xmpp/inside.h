@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef XMPP_INSIDE_H
+#define XMPP_INSIDE_H
+
+/* What the files of the port share: its structs, and nothing that the core could see. */
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "core/port.h"
+#include "xmpp/ghost.h"
+#include "xmpp/jabber.h"
+#include "xmpp/stanza.h"
+#include "xmpp/stream.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct room;
+
+/* One occupant of ours in one room: a ghost, or the listener. */
+struct member {
+	struct list link;    /* room::members; the listener is in no list */
+	struct list queue;   /* jabber::queue, while its join waits for others */
+	struct room *room;
+	char *person, *stem; /* owns; NULL for the listener */
+	char *name;          /* owns: as the nick was made of it; NULL when it was not made by this process */
+	char *jid;           /* owns: full */
+	char *nick;          /* owns: the one it has, or tries to get */
+	enum ghost_state state;
+	enum ghost_reason reason;
+	unsigned conflicts;  /* of this join */
+	unsigned failures;   /* joins since the last success */
+	unsigned long epoch; /* room::epoch when its join was sent */
+	bool joining;        /* counted in jabber::joining */
+	bool simple;         /* its nick was simplified once */
+	int64_t alive_ms;    /* last sign that it is in */
+	struct loop_timer timer;
+};
+
+/* Anybody in a room, as the listener sees him. */
+struct occupant {
+	struct occupant *next; /* of its bucket */
+	char *nick;            /* owns */
+	char *jid;             /* owns: real bare JID, or NULL */
+	char *occupant_id;     /* owns: trusted, or NULL */
+	bool moderator;        /* affiliation owner or admin */
+	unsigned long epoch;   /* when he came, in room::epoch */
+};
+
+struct occupants {
+	struct occupant **buckets; /* owns all */
+	size_t bucket_count, count;
+};
+
+enum room_phase {
+	ROOM_OUT,      /* no stream, or waiting for another try */
+	ROOM_ASKING,   /* disco#info on its way */
+	ROOM_JOINING,  /* the listener joins */
+	ROOM_MAKING,   /* we created it and configure it */
+	ROOM_CATCHING, /* the archive is read from the cursor on; the gate is closed */
+	ROOM_SETTLING, /* the archive is read backwards for what may have been sent */
+	ROOM_READY,
+	ROOM_SHUT,     /* it does not let us in */
+};
+
+/* A row of a room, sent and not yet reflected; or a private one, sent and not yet behind a barrier. */
+struct speech {
+	struct list link; /* room::speeches or jabber::privates */
+	int64_t id;
+	char *name;            /* owns */
+	struct member *member; /* who said it; NULL for a private one */
+	int64_t sent_ms;       /* monotonic */
+	int64_t sent_real_ms;
+	unsigned long barrier; /* private: the ping that it waits for; 0: none was sent yet */
+};
+
+/* A reading of the archive, in pages. */
+struct archive {
+	enum archive_aim { ARCHIVE_NONE, ARCHIVE_NEWEST, ARCHIVE_GAP, ARCHIVE_DOUBTS } aim;
+	char query_id[40];
+	char **ids;          /* owns, and each: source ids in the archive's order */
+	size_t count, room;
+	char *last_id;       /* owns: the newest seen */
+	int64_t last_ms;
+	char *page_end;      /* owns: id to go on from */
+	size_t page_count;
+	int64_t oldest_ms;   /* of the page */
+	int64_t until_ms;    /* backwards: how far */
+	int64_t start_ms;    /* forwards: lower bound; 0 none */
+	unsigned failures;
+	bool lost_anchor;    /* the archive does not know the cursor's id */
+};
+
+struct room {
+	struct list link; /* jabber::rooms */
+	struct jabber *jabber;
+	char *address;    /* owns: as the core calls it */
+	char *jid;        /* owns: as the server calls it */
+	enum room_phase phase;
+	bool described;   /* disco#info was answered since the stream is up */
+	bool has_archive, has_ids, has_occupant_ids, open_names;
+	bool seen_history; /* the listener asked for history instead of the archive */
+	struct member *listener; /* owns */
+	struct list members;     /* owns: member::link */
+	size_t member_count;
+	struct occupants occupants;
+	unsigned long epoch;
+	struct list speeches; /* owns: speech::link */
+	unsigned speech_count;
+	struct archive archive;
+	struct member *awaited; /* the lane's next row is his */
+	int64_t awaited_ms;     /* since, monotonic */
+	int64_t heard_ms;       /* last stanza from the room, monotonic */
+	unsigned failures;      /* entries since the last success */
+	struct loop_timer retry;    /* ROOM_OUT: enter again */
+	struct loop_timer overflow; /* the awaited one takes too long */
+	struct loop_timer watch;    /* reflections that do not come */
+	struct loop_timer pulse;    /* self-pings */
+};
+
+struct jabber {
+	struct port port; /* first */
+	struct jabber_settings settings;
+	struct jabber_parts parts;
+	xmpp_ctx_t *ctx;       /* owns */
+	struct stream *stream; /* owns */
+	struct requests requests;
+	struct list rooms;     /* owns: room::link */
+	char *bot;             /* owns: "bot@COMPONENT" */
+	char *listener;        /* owns: "bot@COMPONENT/sourdine" */
+	char *nick;            /* owns: prepared */
+	struct list queue;     /* member::queue: joins that wait */
+	unsigned joining;      /* joins under way */
+	unsigned speech_count; /* of all rooms */
+	struct list privates;  /* owns: speech::link */
+	unsigned private_count;
+	unsigned long barrier, barriers_answered; /* pings behind private messages: sent, come back */
+	uint64_t forged;       /* stanzas that pretended to be ours */
+	int64_t forged_logged_ms;
+	bool commit_watched;
+	bool blind, no_archive; /* faults on purpose: SOURDINE_BREAK */
+};
+
+/* ---- small ones, in jabber.c ---- */
+
+/* Writes and queues; the stanza is freed. One that cannot leave is logged and dropped. */
+void jabber_send(struct jabber *jabber, xmpp_stanza_t *stanza);
+/* Completes an iq (which has from and to) with an id, waits for its answer, and sends it. */
+void jabber_ask(struct jabber *jabber, xmpp_stanza_t *iq, int64_t timeout_ms, stanza_answered *answered, void *context);
+/* Counts a stanza that pretends to be one of ours, or to come from a room's service. */
+void jabber_note_forged(struct jabber *jabber, const char *from, const char *what);
+
+#endif

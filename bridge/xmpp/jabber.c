@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The port: puts the files of this folder together and hands each stanza to the one that knows it. Nothing of a
+ * stanza that is meant for a ghost's eyes only is built: of N copies of a message the listener's is read.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "xmpp/jabber.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "base/str.h"
+#include "xmpp/archive.h"
+#include "xmpp/disco.h"
+#include "xmpp/hear.h"
+#include "xmpp/inside.h"
+#include "xmpp/jid.h"
+#include "xmpp/muc.h"
+#include "xmpp/nick.h"
+#include "xmpp/speak.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+jabber_send(struct jabber *jabber, xmpp_stanza_t *stanza)
+{
+	struct str text AUTO_STR;
+
+	str_init(&text, STANZA_OUT_MAX);
+	if (stanza_write(&text, stanza, jabber->settings.component))
+		stream_send(jabber->stream, str_get(&text), text.n);
+	else
+		log_error(LOG_XMPP, "a stanza cannot leave kind=%s from=%s to=%s", xmpp_stanza_get_name(stanza), stanza_get(stanza, "from"),
+				stanza_get(stanza, "to"));
+	stanza_free(stanza);
+}
+
+void
+jabber_ask(struct jabber *jabber, xmpp_stanza_t *iq, int64_t timeout_ms, stanza_answered *answered, void *context)
+{
+	char id[32];
+
+	requests_expect(&jabber->requests, stanza_get(iq, "from"), stanza_get(iq, "to"), timeout_ms, answered, context, id);
+	stanza_set(iq, "id", id);
+	jabber_send(jabber, iq);
+}
+
+void
+jabber_note_forged(struct jabber *jabber, const char *from, const char *what)
+{
+	int64_t now_ms = now_monotonic_ms();
+
+	jabber->forged++;
+	if (jabber->forged_logged_ms && now_ms - jabber->forged_logged_ms < 60000)
+		return;
+	jabber->forged_logged_ms = now_ms;
+	log_warning(LOG_XMPP, "ignored from=%s what=\"%s\" total=%" PRIu64, from, what, jabber->forged);
+}
+
+/* ---- the stream's events ---- */
+
+static bool
+is_to_bot(const struct jabber *jabber, const char *to)
+{
+	return jid_same_bare(to, jabber->bot) || strcmp(to, jabber->settings.component) == 0;
+}
+
+static bool
+on_wanted(void *context, const struct stream_tag *tag)
+{
+	struct jabber *jabber = context;
+
+	if (strcmp(tag->name, "presence") == 0)
+		return muc_wants_presence(jabber, tag);
+	if (strcmp(tag->name, "message") != 0 || strcmp(tag->type, "error") == 0)
+		return true;
+	if (strcmp(tag->type, "groupchat") == 0)
+		return strcmp(tag->to, jabber->listener) == 0;
+	return is_to_bot(jabber, tag->to);
+}
+
+static void
+hear_message(struct jabber *jabber, xmpp_stanza_t *message)
+{
+	const char *type = stanza_get(message, "type"), *from = stanza_get(message, "from");
+	struct room *room = muc_find(jabber, from);
+
+	if (strcmp(type, "error") == 0)
+		speak_failed(jabber, message);
+	else if (strcmp(type, "groupchat") == 0)
+		hear_groupchat(jabber, message);
+	else if (room && archive_hear(room, message))
+		return;
+	else if (strcmp(type, "chat") == 0)
+		hear_chat(jabber, message);
+	else if (room && !jid_resource(from)[0])
+		muc_hear_service(room, message);
+}
+
+static void
+on_stanza(void *context, xmpp_stanza_t *stanza)
+{
+	struct jabber *jabber = context;
+	const char *type = stanza_get(stanza, "type");
+
+	if (stanza_is(stanza, "message", NULL))
+		hear_message(jabber, stanza);
+	else if (stanza_is(stanza, "presence", NULL) && (str_starts(type, "subscribe") || strcmp(type, "probe") == 0))
+		disco_hear_presence(jabber, stanza);
+	else if (stanza_is(stanza, "presence", NULL))
+		muc_hear_presence(jabber, stanza);
+	else if (stanza_is(stanza, "iq", NULL) && (strcmp(type, "result") == 0 || strcmp(type, "error") == 0))
+		requests_answer(&jabber->requests, stanza);
+	else if (stanza_is(stanza, "iq", NULL))
+		disco_answer(jabber, stanza);
+}
+
+static void
+on_up(void *context)
+{
+	struct jabber *jabber = context;
+
+	muc_enter_all(jabber);
+	outbox_wake(jabber->parts.outbox);
+}
+
+static void
+on_down(void *context)
+{
+	struct jabber *jabber = context;
+
+	requests_lose(&jabber->requests);
+	muc_lose(jabber);
+	speak_forget_privates(jabber);
+	outbox_lost(jabber->parts.outbox, NETWORK_XMPP);
+}
+
+static const struct stream_events stream_table = { .up = on_up, .down = on_down, .wanted = on_wanted, .stanza = on_stanza };
+
+/* ---- port_ops ---- */
+
+static int
+start(struct port *port)
+{
+	struct jabber *jabber = (struct jabber *)port;
+
+	muc_add_rooms(jabber);
+	stream_start(jabber->stream);
+	return 0;
+}
+
+/* Ghosts are not parted: whoever comes back soon finds them in their rooms. */
+static void
+stop(struct port *port)
+{
+	struct jabber *jabber = (struct jabber *)port;
+
+	stream_close(jabber->stream);
+	jabber->stream = NULL;
+	muc_close(jabber);
+	speak_forget_privates(jabber);
+	requests_fini(&jabber->requests);
+}
+
+static const struct port_ops ops = {
+	.network = NETWORK_XMPP,
+	.start = start,
+	.stop = stop,
+	.read = hear_read,
+	.render = speak_render,
+	.fits = speak_fits,
+	.ready = speak_ready,
+	.send = speak_send,
+	.flush = speak_flush,
+};
+
+/* Faults on purpose, so that the fault runner can show that it sees them (decisions 7.2). */
+static void
+read_break(struct jabber *jabber)
+{
+#ifdef FAULT_POINTS
+	const char *mode = getenv("SOURDINE_BREAK");
+
+	jabber->blind = str_equal(mode, "blind-resend");
+	jabber->no_archive = str_equal(mode, "no-archive");
+#else
+	(void)jabber;
+#endif
+}
+
+static struct stream_settings
+stream_settings_of(const struct jabber_settings *settings)
+{
+	return (struct stream_settings){ settings->host, settings->port, settings->component, settings->secret };
+}
+
+int
+jabber_open(struct port **out, const struct jabber_settings *settings, const struct jabber_parts *parts)
+{
+	struct jabber *jabber = xcalloc(1, sizeof(*jabber));
+	struct stream_settings stream_settings = stream_settings_of(settings);
+	char nick[NICK_SIZE];
+
+	*jabber = (struct jabber){ .port = { &ops }, .settings = *settings, .parts = *parts, .ctx = stanza_context() };
+	list_init(&jabber->rooms);
+	list_init(&jabber->queue);
+	list_init(&jabber->privates);
+	requests_init(&jabber->requests, parts->loop);
+	jabber->bot = xasprintf("bot@%s", settings->component);
+	jabber->listener = xasprintf("%s/" JID_RESOURCE, jabber->bot);
+	nick_prepare(settings->nick, "bot", nick);
+	jabber->nick = xstrdup(nick);
+	read_break(jabber);
+	int r = stream_open(&jabber->stream, parts->loop, jabber->ctx, &stream_settings, &stream_table, jabber);
+	if (r < 0) {
+		jabber_close(&jabber->port);
+		return r;
+	}
+	*out = &jabber->port;
+	return 0;
+}
+
+void
+jabber_close(struct port *port)
+{
+	struct jabber *jabber = (struct jabber *)port;
+
+	if (!jabber)
+		return;
+	stop(port);
+	xmpp_ctx_free(jabber->ctx);
+	free(jabber->bot);
+	free(jabber->listener);
+	free(jabber->nick);
+	free(jabber);
+}
+
+unsigned
+jabber_joined(const struct port *port)
+{
+	const struct jabber *jabber = (const struct jabber *)port;
+	struct room *room;
+	unsigned count = 0;
+
+	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
+		count += room->phase == ROOM_READY;
+	return count;
+}
+
+const char *
+jabber_failure(const struct port *port)
+{
+	const struct jabber *jabber = (const struct jabber *)port;
+
+	return jabber->stream ? stream_refusal(jabber->stream) : NULL;
+}

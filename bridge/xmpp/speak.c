@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A row of a room is a speech from send() until the room reflects it to the listener under the name that we gave
+ * it; the window counts speeches. Whatever ends a connection or a stay puts them in doubt, and only the archive says
+ * which of them go again. A private message has no reflection: a ping to our own domain, sent behind it, comes back
+ * after any error it could have caused.
+ */
+#include "xmpp/speak.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "base/str.h"
+#include "xmpp/archive.h"
+#include "xmpp/jid.h"
+#include "xmpp/muc.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM_WINDOW 16
+#define STREAM_WINDOW 64
+#define PRIVATE_WINDOW 32
+#define PATIENCE_MS 5000     /* that a lane waits for a ghost (decisions 1.3) */
+#define REFLECTION_MS 20000
+#define BARRIER_MS 20000
+#define ENVELOPE_MAX 8192    /* of a stanza: addresses, ids, stamp */
+
+/* ---- rendering ---- */
+
+/* Whether the lane is an occupant JID: private messages go through the room. */
+static bool
+is_through_room(const char *lane)
+{
+	return strchr(lane, '/') != NULL;
+}
+
+/* Full JID of whoever speaks; malloc'd. NULL: his address would be too long. */
+static char *
+sender_of(struct jabber *jabber, const struct outgoing *outgoing)
+{
+	if (outgoing->kind == OUTGOING_PRIVATE)
+		return xstrdup(is_through_room(outgoing->lane) ? jabber->listener : jabber->bot);
+	if (!outgoing->author.person)
+		return xstrdup(jabber->listener);
+	return outgoing->author.stem ? jid_ghost(outgoing->author.stem, jabber->settings.component) : NULL;
+}
+
+static void
+add_delay(struct jabber *jabber, xmpp_stanza_t *message, int64_t at_ms)
+{
+	xmpp_stanza_t *delay = stanza_add(message, "delay", NS_DELAY);
+	char stamp[32];
+
+	now_format_utc(at_ms, stamp, sizeof(stamp));
+	stanza_set(delay, "from", jabber->settings.component);
+	stanza_set(delay, "stamp", stamp);
+}
+
+/* The lane as the server spells it; malloc'd. */
+static char *
+target_of(struct jabber *jabber, const char *lane)
+{
+	size_t n = jid_bare_length(lane);
+	AUTO_FREE char *address = xstrndup(lane, n);
+	struct room *room = muc_find_address(jabber, address);
+
+	return room ? xasprintf("%s%s", room->jid, lane + n) : xstrdup(lane);
+}
+
+void
+speak_render(struct port *port, const struct outgoing *outgoing, struct str *out)
+{
+	struct jabber *jabber = (struct jabber *)port;
+	bool private = outgoing->kind == OUTGOING_PRIVATE;
+
+	if (outgoing->kind == OUTGOING_MARK)
+		return;
+	AUTO_FREE char *from = sender_of(jabber, outgoing);
+	AUTO_FREE char *to = target_of(jabber, outgoing->lane);
+	AUTO_FREE char *body = xasprintf("%s%s", outgoing->message == MESSAGE_EMOTE ? "/me " : "", outgoing->text ? outgoing->text : "");
+	if (!from)
+		return;
+	xmpp_stanza_t *message = stanza_make(jabber->ctx, "message", private ? "chat" : "groupchat", outgoing->name, from, to);
+	stanza_add_text(message, "body", body);
+	stanza_set(stanza_add(message, "origin-id", NS_SID), "id", outgoing->name);
+	if (outgoing->reply_to)
+		stanza_set(stanza_add(message, "reply", NS_REPLY), "id", outgoing->reply_to);
+	if (outgoing->delay_ms)
+		add_delay(jabber, message, outgoing->delay_ms);
+	/* A chat with the account is kept for whoever is offline; a digest must reach him. */
+	if (private && is_through_room(outgoing->lane)) {
+		stanza_add(message, "x", NS_MUC_USER);
+		stanza_add(message, "no-store", NS_HINTS);
+	}
+	if (!stanza_write(out, message, jabber->settings.component))
+		log_error(LOG_XMPP, "cannot render row=%s lane=%s: too long", outgoing->name, outgoing->lane);
+	stanza_free(message);
+}
+
+size_t
+speak_fits(struct port *port, const char *text, size_t n)
+{
+	(void)port;
+	return stanza_fits(text, n, STANZA_OUT_MAX - ENVELOPE_MAX);
+}
+
+/* ---- speeches ---- */
+
+static struct speech *
+new_speech(struct list *list, const struct sending *row, struct member *member)
+{
+	struct speech *speech = xcalloc(1, sizeof(*speech));
+
+	*speech = (struct speech){
+		.id = row->id, .name = xstrdup(row->name), .member = member, .sent_ms = now_monotonic_ms(), .sent_real_ms = now_real_ms(),
+	};
+	list_append(list, &speech->link);
+	return speech;
+}
+
+static void
+free_speech(struct speech *speech)
+{
+	list_remove(&speech->link);
+	free(speech->name);
+	free(speech);
+}
+
+static struct speech *
+find_speech(struct list *list, const char *name)
+{
+	struct speech *speech;
+
+	LIST_FOR_EACH(speech, list, struct speech, link)
+		if (strcmp(speech->name, name) == 0)
+			return speech;
+	return NULL;
+}
+
+/* Takes a speech off the window and returns its row. */
+static int64_t
+end_speech(struct room *room, struct speech *speech)
+{
+	int64_t id = speech->id;
+
+	free_speech(speech);
+	room->speech_count--;
+	/* Other lanes may have waited for the stream's window. */
+	if (room->jabber->speech_count-- >= STREAM_WINDOW)
+		outbox_wake(room->jabber->parts.outbox);
+	return id;
+}
+
+static int64_t
+end_private(struct jabber *jabber, struct speech *speech)
+{
+	int64_t id = speech->id;
+
+	free_speech(speech);
+	if (jabber->private_count-- >= PRIVATE_WINDOW)
+		outbox_wake(jabber->parts.outbox);
+	return id;
+}
+
+void
+speak_forget(struct room *room)
+{
+	while (!list_empty(&room->speeches))
+		end_speech(room, LIST_ENTRY(room->speeches.next, struct speech, link));
+	loop_timer_stop(&room->watch);
+	loop_timer_stop(&room->overflow);
+	room->awaited = NULL;
+}
+
+void
+speak_doubt(struct room *room)
+{
+	while (!list_empty(&room->speeches))
+		outbox_again(room->jabber->parts.outbox, end_speech(room, LIST_ENTRY(room->speeches.next, struct speech, link)), 0);
+	speak_forget(room);
+}
+
+void
+speak_forget_privates(struct jabber *jabber)
+{
+	while (!list_empty(&jabber->privates))
+		end_private(jabber, LIST_ENTRY(jabber->privates.next, struct speech, link));
+	jabber->barrier = jabber->barriers_answered = 0;
+}
+
+/* ---- may a row go? ---- */
+
+/* The ghost cannot speak for now: after `delay_ms` the bot does, unless it can by then. */
+static unsigned
+await(struct room *room, struct member *member, int64_t delay_ms)
+{
+	if (room->awaited != member || !loop_timer_armed(&room->overflow)) {
+		room->awaited = member;
+		loop_timer_set(&room->overflow, delay_ms);
+	}
+	return 0;
+}
+
+/* Why a refused member's rows are refused with it; false: the bot may speak for it. */
+static bool
+refuses_rows(enum ghost_reason reason)
+{
+	return reason == GHOST_FOR_BAN || reason == GHOST_FOR_KICK;
+}
+
+static unsigned
+ready_ghost(struct room *room, struct member *member, unsigned window)
+{
+	if (member->state == GHOST_UNKNOWN || member->state == GHOST_PARTED)
+		muc_step(member, GHOST_WANTED);
+	switch (member->state) {
+	case GHOST_JOINED:
+	case GHOST_MUTED:
+		if (room->awaited == member)
+			room->awaited = NULL;
+		return window;
+	case GHOST_REFUSED:
+		return refuses_rows(member->reason) ? window : await(room, member, 0);
+	case GHOST_BACKOFF:
+		return await(room, member, 0);
+	case GHOST_UNKNOWN:
+	case GHOST_ASKING:
+	case GHOST_PARTED:
+	case GHOST_JOINING:
+	case GHOST_STATES:
+		break;
+	}
+	return await(room, member, PATIENCE_MS);
+}
+
+static unsigned
+window_of(unsigned size, unsigned used)
+{
+	return used < size ? size - used : 0;
+}
+
+static unsigned
+ready_room(struct room *room, const struct author *author)
+{
+	struct jabber *jabber = room->jabber;
+	unsigned window = window_of(ROOM_WINDOW, room->speech_count), stream_window = window_of(STREAM_WINDOW, jabber->speech_count);
+
+	if (window > stream_window)
+		window = stream_window;
+	/* Shut out for good: rows are taken to be refused, so that their authors hear of it. */
+	if (room->phase == ROOM_SHUT)
+		return room->listener->reason != GHOST_FOR_NICK;
+	if (room->phase != ROOM_READY || !window)
+		return 0;
+	if (!author->person)
+		return window;
+	struct member *member = muc_member_for(room, author);
+	if (!member)
+		return await(room, NULL, 0);
+	muc_rename(member, author->name);
+	return ready_ghost(room, member, window);
+}
+
+static unsigned
+ready_private(struct jabber *jabber, const char *lane)
+{
+	AUTO_FREE char *address = jid_bare(lane);
+	struct room *room = is_through_room(lane) ? muc_find_address(jabber, address) : NULL;
+
+	if (is_through_room(lane) && (!room || room->phase != ROOM_READY))
+		return 0;
+	return window_of(PRIVATE_WINDOW, jabber->private_count);
+}
+
+unsigned
+speak_ready(struct port *port, const char *lane, const struct author *author)
+{
+	struct jabber *jabber = (struct jabber *)port;
+
+	if (!stream_is_up(jabber->stream) || stream_backlog(jabber->stream) > STREAM_HIGH_WATER)
+		return 0;
+	struct room *room = is_through_room(lane) ? NULL : muc_find_address(jabber, lane);
+	return room ? ready_room(room, author) : ready_private(jabber, lane);
+}
+
+void
+speak_overflow(void *context)
+{
+	struct room *room = context;
+	struct outbox *outbox = room->jabber->parts.outbox;
+	struct member *member = room->awaited;
+
+	if (room->phase != ROOM_READY)
+		return;
+	if (member && (member->state == GHOST_JOINED || member->state == GHOST_MUTED)) {
+		outbox_wake(outbox);
+		return;
+	}
+	/* A row that was tried under the ghost's name goes under that name or not at all. */
+	if (outbox_has_doubts(outbox, room->address)) {
+		loop_timer_set(&room->overflow, 1000);
+		return;
+	}
+	room->awaited = NULL;
+	if (outbox_overflow(outbox, room->address))
+		log_info(LOG_XMPP, "bot speaks room=%s for=%s state=%s", room->jid, member ? member->jid : "", member ?
+				ghost_state_name(member->state) : "no place");
+	outbox_wake(outbox);
+}
+
+/* ---- sending ---- */
+
+static bool
+is_from(const struct sending *row, const char *jid)
+{
+	AUTO_FREE char *head = xasprintf("<message from=\"%s\"", jid);
+
+	return str_starts(row->payload, head);
+}
+
+static enum refusal
+refusal_of(enum ghost_reason reason)
+{
+	return reason == GHOST_FOR_NICK ? REFUSAL_NICK : reason == GHOST_FOR_GONE ? REFUSAL_ROOM_GONE : REFUSAL_NOT_MEMBER;
+}
+
+static void
+send_in_room(struct room *room, const struct sending *row)
+{
+	struct jabber *jabber = room->jabber;
+	struct outbox *outbox = jabber->parts.outbox;
+	struct member *member = muc_member_for(room, &row->author);
+
+	if (room->phase == ROOM_SHUT) {
+		outbox_refused(outbox, row->id, refusal_of(room->listener->reason), ghost_reason_name(room->listener->reason));
+	} else if (!member || room->phase != ROOM_READY) {
+		outbox_again(outbox, row->id, 1000);
+	} else if (member->state == GHOST_MUTED) {
+		outbox_refused(outbox, row->id, REFUSAL_MODERATED, "no voice in the room");
+	} else if (member->state == GHOST_REFUSED && refuses_rows(member->reason)) {
+		outbox_refused(outbox, row->id, refusal_of(member->reason), ghost_reason_name(member->reason));
+	} else if (member->state != GHOST_JOINED) {
+		outbox_again(outbox, row->id, 500);
+	} else if (!is_from(row, member->jid)) {
+		outbox_refused(outbox, row->id, REFUSAL_OTHER, "it was written under another component's name");
+	} else {
+		new_speech(&room->speeches, row, member);
+		room->speech_count++;
+		jabber->speech_count++;
+		if (!loop_timer_armed(&room->watch))
+			loop_timer_set(&room->watch, REFLECTION_MS);
+		stream_send(jabber->stream, row->payload, row->size);
+	}
+}
+
+static void
+send_private(struct jabber *jabber, const struct sending *row)
+{
+	if (!is_from(row, is_through_room(row->lane) ? jabber->listener : jabber->bot)) {
+		outbox_refused(jabber->parts.outbox, row->id, REFUSAL_OTHER, "it was written under another component's name");
+		return;
+	}
+	new_speech(&jabber->privates, row, NULL);
+	jabber->private_count++;
+	stream_send(jabber->stream, row->payload, row->size);
+}
+
+void
+speak_send(struct port *port, const struct sending *row)
+{
+	struct jabber *jabber = (struct jabber *)port;
+	struct room *room;
+
+	if (row->kind == OUTGOING_MARK)
+		outbox_settled(jabber->parts.outbox, row->id, "");
+	else if (!row->size)
+		outbox_refused(jabber->parts.outbox, row->id, REFUSAL_TOO_BIG, "it could not be written as a stanza");
+	else if (!stream_is_up(jabber->stream))
+		outbox_again(jabber->parts.outbox, row->id, 1000);
+	else if (row->kind == OUTGOING_PRIVATE)
+		send_private(jabber, row);
+	else if ((room = muc_find_address(jabber, row->lane)))
+		send_in_room(room, row);
+	else
+		outbox_refused(jabber->parts.outbox, row->id, REFUSAL_ROOM_GONE, "the room belongs to no group any more");
+}
+
+/* ---- the barrier ---- */
+
+static void
+on_barrier(void *context, enum answer answer, xmpp_stanza_t *iq)
+{
+	struct jabber *jabber = context;
+	struct speech *speech;
+
+	(void)iq;
+	jabber->barriers_answered++;
+	LIST_FOR_EACH(speech, &jabber->privates, struct speech, link) {
+		if (!speech->barrier || speech->barrier > jabber->barriers_answered)
+			continue;
+		int64_t id = end_private(jabber, speech);
+		if (answer == ANSWER_NONE)
+			outbox_again(jabber->parts.outbox, id, 1000);
+		else
+			outbox_settled(jabber->parts.outbox, id, "");
+	}
+}
+
+/* One ping behind all private messages of this turn. Answers come in the order of the pings. */
+static void
+send_barrier(struct jabber *jabber)
+{
+	struct speech *speech;
+	bool any = false;
+
+	LIST_FOR_EACH(speech, &jabber->privates, struct speech, link) {
+		if (!speech->barrier) {
+			speech->barrier = jabber->barrier + 1;
+			any = true;
+		}
+	}
+	if (!any)
+		return;
+	jabber->barrier++;
+	xmpp_stanza_t *iq = stanza_make(jabber->ctx, "iq", "get", NULL, jabber->listener, jabber->settings.component);
+	stanza_add(iq, "ping", NS_PING);
+	jabber_ask(jabber, iq, BARRIER_MS, on_barrier, jabber);
+}
+
+void
+speak_flush(struct port *port)
+{
+	struct jabber *jabber = (struct jabber *)port;
+
+	if (stream_is_up(jabber->stream))
+		send_barrier(jabber);
+	stream_flush(jabber->stream);
+}
+
+/* ---- what comes back ---- */
+
+bool
+speak_reflected(struct room *room, const char *nick, const char *name, const char *stanza_id)
+{
+	struct speech *speech = find_speech(&room->speeches, name);
+
+	/* A name is nobody's guess, but once reflected everybody in the room has read it. */
+	if (!speech || !str_equal(speech->member->nick, nick))
+		return false;
+	outbox_settled(room->jabber->parts.outbox, end_speech(room, speech), stanza_id);
+	return true;
+}
+
+/* seal_name() makes 32 characters of base32; others need not be looked up. */
+static bool
+could_be_ours(const char *name)
+{
+	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == 32 && !name[32];
+}
+
+bool
+speak_found(struct room *room, const char *name, const char *stanza_id)
+{
+	struct outbox *outbox = room->jabber->parts.outbox;
+
+	if (room->jabber->blind || !could_be_ours(name))
+		return false;
+	struct speech *speech = find_speech(&room->speeches, name);
+	if (speech) {
+		outbox_settled(outbox, end_speech(room, speech), stanza_id);
+		return true;
+	}
+	return outbox_settle_name(outbox, room->address, name, stanza_id);
+}
+
+enum consequence { REFUSE_MODERATED, REFUSE_OTHER, TRY_AGAIN, REJOIN, REENTER };
+
+static enum consequence
+consequence_of(const char *condition, const char *type)
+{
+	static const struct {
+		const char *condition;
+		enum consequence consequence;
+	} table[] = {
+		{ "not-acceptable", REJOIN }, { "forbidden", REFUSE_MODERATED }, { "item-not-found", REENTER }, { "gone", REENTER },
+		{ "recipient-unavailable", REENTER }, { "remote-server-timeout", TRY_AGAIN }, { "remote-server-not-found", TRY_AGAIN },
+	};
+
+	if (strcmp(type, "wait") == 0)
+		return TRY_AGAIN;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (strcmp(table[i].condition, condition) == 0)
+			return table[i].consequence;
+	return strcmp(condition, "not-allowed") == 0 || strcmp(condition, "policy-violation") == 0 ? REFUSE_MODERATED : REFUSE_OTHER;
+}
+
+static void
+fail_in_room(struct room *room, struct speech *speech, xmpp_stanza_t *message)
+{
+	struct outbox *outbox = room->jabber->parts.outbox;
+	struct member *member = speech->member;
+	const char *type, *condition = stanza_error(message, &type);
+	AUTO_FREE char *text = stanza_error_text(message);
+	AUTO_FREE char *detail = xasprintf("%s%s%.200s", condition, text[0] ? ": " : "", text);
+	int64_t id = end_speech(room, speech);
+
+	switch (consequence_of(condition, type)) {
+	case REJOIN:
+		outbox_again(outbox, id, 100);
+		muc_step(member, GHOST_NOT_IN);
+		break;
+	case REFUSE_MODERATED:
+		if (strcmp(condition, "forbidden") == 0)
+			muc_step(member, GHOST_NO_VOICE);
+		outbox_refused(outbox, id, REFUSAL_MODERATED, detail);
+		break;
+	case TRY_AGAIN:
+		outbox_again(outbox, id, 5000);
+		break;
+	case REENTER:
+		outbox_again(outbox, id, 1000);
+		muc_leave_off(room, 1000);
+		break;
+	case REFUSE_OTHER:
+		outbox_refused(outbox, id, REFUSAL_OTHER, detail);
+		break;
+	}
+}
+
+void
+speak_failed(struct jabber *jabber, xmpp_stanza_t *message)
+{
+	const char *from = stanza_get(message, "from"), *name = stanza_get(message, "id");
+	struct room *room = muc_find(jabber, from);
+	struct speech *speech = room && !jid_resource(from)[0] ? find_speech(&room->speeches, name) : NULL;
+
+	if (speech) {
+		fail_in_room(room, speech, message);
+		return;
+	}
+	speech = find_speech(&jabber->privates, name);
+	if (!speech)
+		return;
+	const char *type, *condition = stanza_error(message, &type);
+	AUTO_FREE char *text = stanza_error_text(message);
+	AUTO_FREE char *detail = xasprintf("%s%s%.200s", condition, text[0] ? ": " : "", text);
+	outbox_refused(jabber->parts.outbox, end_private(jabber, speech), REFUSAL_OTHER, detail);
+}
+
+/* ---- reflections that do not come ---- */
+
+static void
+on_suspect(void *context, enum answer answer, xmpp_stanza_t *iq)
+{
+	struct room *room = context;
+
+	if (room->phase != ROOM_READY || list_empty(&room->speeches))
+		return;
+	struct member *member = LIST_ENTRY(room->speeches.next, struct speech, link)->member;
+	if (muc_alive(answer, iq) == GHOST_DEAD)
+		muc_step(member, GHOST_DEAD);
+	/* The listener's own end has taken the room along. */
+	if (room->phase == ROOM_READY)
+		archive_settle(room);
+}
+
+void
+speak_watch(void *context)
+{
+	struct room *room = context;
+
+	if (list_empty(&room->speeches) || room->phase != ROOM_READY)
+		return;
+	struct speech *oldest = LIST_ENTRY(room->speeches.next, struct speech, link);
+	int64_t left_ms = oldest->sent_ms + REFLECTION_MS - now_monotonic_ms();
+	if (left_ms > 0) {
+		loop_timer_set(&room->watch, left_ms);
+		return;
+	}
+	log_warning(LOG_XMPP, "no reflection room=%s row=%" PRId64 " ghost=%s: asking the archive", room->jid, oldest->id,
+			oldest->member->jid);
+	muc_ping(oldest->member, on_suspect, room);
+	loop_timer_set(&room->watch, REFLECTION_MS);
+}

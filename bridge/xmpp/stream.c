@@ -1,0 +1,996 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading. expat tokenises; the elements of one stanza are built in an arena where every parent knows its last
+ * child and text grows by doubling, so that a stanza costs what its bytes cost, whatever its shape. Only a
+ * stanza that stayed within every limit becomes libstrophe's, whose own parser is quadratic. What is not wanted, or
+ * too much, is counted down to its end tag and nothing of it is kept.
+ *
+ * Writing. One buffer, written once a turn.
+ *
+ * Life. DOWN -> CONNECTING -> OPENING (header sent) -> SHAKING (handshake sent) -> UP. drop() is the only way
+ * back to DOWN and never runs inside expat.
+ */
+#include "xmpp/stream.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "base/seal.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <expat.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- an arena for one stanza ---- */
+
+#define CHUNK_SIZE 16384
+
+struct chunk {
+	struct chunk *next;
+	size_t used, room;
+	max_align_t data[];
+};
+
+struct heap {
+	struct chunk *chunks; /* owns; the newest first */
+};
+
+static void *
+heap_take(struct heap *heap, size_t size)
+{
+	size = (size + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
+	if (!heap->chunks || heap->chunks->room - heap->chunks->used < size) {
+		size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+		struct chunk *chunk = xmalloc(sizeof(*chunk) + room);
+		*chunk = (struct chunk){ .next = heap->chunks, .room = room };
+		heap->chunks = chunk;
+	}
+	void *p = (char *)heap->chunks->data + heap->chunks->used;
+	heap->chunks->used += size;
+	return p;
+}
+
+/* Keeps one small chunk for the next stanza. */
+static void
+heap_clear(struct heap *heap, bool all)
+{
+	struct chunk *kept = NULL;
+
+	while (heap->chunks) {
+		struct chunk *chunk = heap->chunks;
+		heap->chunks = chunk->next;
+		if (!all && !kept && chunk->room == CHUNK_SIZE) {
+			kept = chunk;
+			kept->next = NULL;
+			kept->used = 0;
+		} else {
+			free(chunk);
+		}
+	}
+	heap->chunks = kept;
+}
+
+static char *
+heap_copy(struct heap *heap, const char *text, size_t n)
+{
+	char *copy = heap_take(heap, n + 1);
+
+	if (n)
+		memcpy(copy, text, n);
+	copy[n] = '\0';
+	return copy;
+}
+
+/* ---- the reader ---- */
+
+#define SEPARATOR '\x1f' /* between namespace and name; no XML character */
+
+struct node {
+	struct node *parent, *next, *first, *last;
+	const char *name, *ns; /* name NULL: text */
+	const char **pairs;    /* attributes: key, value... */
+	int pair_count;
+	unsigned children;
+	char *text;
+	size_t text_n, text_room;
+};
+
+struct reader {
+	xmpp_ctx_t *ctx;
+	const struct reader_events *events;
+	void *context;
+	XML_Parser parser;
+	struct heap heap;
+	struct node *root, *at; /* of the stanza being built; NULL while it is skipped */
+	int depth;              /* open elements; the stream is the first */
+	unsigned elements;
+	XML_Index start;        /* of the stanza */
+	size_t size_max;
+	size_t silent;          /* bytes since the last event */
+	bool skipping, stopped;
+	char tag_text[5][256];  /* of the current stanza, for the log */
+	char fault[128];
+};
+
+static void
+stop_reading(struct reader *reader, const char *why)
+{
+	if (!reader->fault[0])
+		snprintf(reader->fault, sizeof(reader->fault), "%s", why);
+	reader->stopped = true;
+	XML_StopParser(reader->parser, XML_FALSE);
+}
+
+static struct stream_tag
+kept_tag(const struct reader *reader)
+{
+	return (struct stream_tag){ reader->tag_text[0], reader->tag_text[1], reader->tag_text[2], reader->tag_text[3],
+		reader->tag_text[4] };
+}
+
+static void
+skip(struct reader *reader, const char *limit)
+{
+	reader->skipping = true;
+	reader->root = reader->at = NULL;
+	heap_clear(&reader->heap, false);
+	if (!limit || !reader->events->skipped)
+		return;
+	struct stream_tag tag = kept_tag(reader);
+	reader->events->skipped(reader->context, &tag, limit);
+}
+
+/* True when the stanza has grown too large and is skipped now. */
+static bool
+is_too_large(struct reader *reader)
+{
+	if ((size_t)(XML_GetCurrentByteIndex(reader->parser) - reader->start) <= reader->size_max)
+		return false;
+	skip(reader, "size");
+	return true;
+}
+
+/* "ns<separator>name" -> both, in the arena. */
+static void
+split_name(struct reader *reader, const char *full, struct node *node)
+{
+	const char *at = strchr(full, SEPARATOR);
+
+	node->ns = at ? heap_copy(&reader->heap, full, (size_t)(at - full)) : NULL;
+	node->name = heap_copy(&reader->heap, at ? at + 1 : full, strlen(at ? at + 1 : full));
+}
+
+/* The key of an attribute, or NULL: of foreign namespaces only xml: can be kept. */
+static const char *
+attribute_key(struct reader *reader, const char *full)
+{
+	const char *at = strchr(full, SEPARATOR);
+
+	if (!at)
+		return heap_copy(&reader->heap, full, strlen(full));
+	if ((size_t)(at - full) != strlen("http://www.w3.org/XML/1998/namespace") || !str_starts(full, "http://www.w3.org/XML/1998/namespace"))
+		return NULL;
+	char *key = heap_take(&reader->heap, strlen(at) + 4);
+	memcpy(key, "xml:", 4);
+	memcpy(key + 4, at + 1, strlen(at));
+	return key;
+}
+
+static void
+copy_attributes(struct reader *reader, struct node *node, const char **attributes)
+{
+	int count = 0;
+
+	while (attributes[count])
+		count += 2;
+	if (!count)
+		return;
+	node->pairs = heap_take(&reader->heap, (size_t)count * sizeof(*node->pairs));
+	for (int i = 0; i < count; i += 2) {
+		const char *key = attribute_key(reader, attributes[i]);
+		if (!key)
+			continue;
+		node->pairs[node->pair_count++] = key;
+		node->pairs[node->pair_count++] = heap_copy(&reader->heap, attributes[i + 1], strlen(attributes[i + 1]));
+	}
+}
+
+static void
+append(struct node *parent, struct node *child)
+{
+	child->parent = parent;
+	if (parent->last)
+		parent->last->next = child;
+	else
+		parent->first = child;
+	parent->last = child;
+	parent->children++;
+}
+
+static void
+keep_tag(struct reader *reader, const char *name, const char **attributes)
+{
+	static const char *const keys[] = { NULL, "type", "from", "to", "id" };
+	const char *at = strchr(name, SEPARATOR);
+
+	for (int i = 0; i < 5; i++)
+		reader->tag_text[i][0] = '\0';
+	snprintf(reader->tag_text[0], sizeof(reader->tag_text[0]), "%s", at ? at + 1 : name);
+	for (int i = 0; attributes[i]; i += 2)
+		for (int j = 1; j < 5; j++)
+			if (strcmp(attributes[i], keys[j]) == 0)
+				snprintf(reader->tag_text[j], sizeof(reader->tag_text[j]), "%s", attributes[i + 1]);
+}
+
+/* Asks whether the stanza is wanted, with its whole addresses: the log's copies are cut. */
+static bool
+is_wanted(struct reader *reader, const char *name, const char **attributes)
+{
+	const char *at = strchr(name, SEPARATOR);
+	struct stream_tag tag = { at ? at + 1 : name, "", "", "", "" };
+
+	if (!reader->events->wanted)
+		return true;
+	for (int i = 0; attributes[i]; i += 2) {
+		const char **slot = strcmp(attributes[i], "type") == 0 ? &tag.type : strcmp(attributes[i], "from") == 0 ? &tag.from
+			: strcmp(attributes[i], "to") == 0 ? &tag.to : strcmp(attributes[i], "id") == 0 ? &tag.id : NULL;
+		if (slot)
+			*slot = attributes[i + 1];
+	}
+	return reader->events->wanted(reader->context, &tag);
+}
+
+static void
+open_stream(struct reader *reader, const char **attributes)
+{
+	const char *id = "";
+
+	for (int i = 0; attributes[i]; i += 2)
+		if (strcmp(attributes[i], "id") == 0)
+			id = attributes[i + 1];
+	if (reader->events->opened)
+		reader->events->opened(reader->context, id);
+}
+
+static void
+begin_stanza(struct reader *reader, const char *name, const char **attributes)
+{
+	keep_tag(reader, name, attributes);
+	reader->start = XML_GetCurrentByteIndex(reader->parser);
+	reader->elements = 0;
+	reader->skipping = false;
+	if (!is_wanted(reader, name, attributes))
+		skip(reader, NULL);
+}
+
+static void
+on_start(void *context, const char *name, const char **attributes)
+{
+	struct reader *reader = context;
+
+	reader->silent = 0;
+	if (reader->stopped)
+		return;
+	if (reader->depth++ == 0) {
+		open_stream(reader, attributes);
+		return;
+	}
+	if (reader->depth == 2)
+		begin_stanza(reader, name, attributes);
+	if (reader->skipping || is_too_large(reader))
+		return;
+	int count = XML_GetSpecifiedAttributeCount(reader->parser) / 2;
+	const char *limit = reader->depth - 1 > STREAM_DEPTH_MAX ? "depth" : ++reader->elements > STREAM_ELEMENTS_MAX + 1 ? "elements"
+		: count > STREAM_ATTRIBUTES_MAX ? "attributes" : NULL;
+	if (limit) {
+		skip(reader, limit);
+		return;
+	}
+	struct node *node = heap_take(&reader->heap, sizeof(*node));
+	*node = (struct node){ 0 };
+	split_name(reader, name, node);
+	copy_attributes(reader, node, attributes);
+	if (reader->at)
+		append(reader->at, node);
+	else
+		reader->root = node;
+	reader->at = node;
+}
+
+static void
+on_text(void *context, const char *text, int length)
+{
+	struct reader *reader = context;
+	size_t n = (size_t)length;
+
+	reader->silent = 0;
+	if (reader->stopped || reader->skipping || reader->depth < 2 || is_too_large(reader))
+		return;
+	struct node *node = reader->at->last;
+	if (!node || node->name) {
+		node = heap_take(&reader->heap, sizeof(*node));
+		*node = (struct node){ 0 };
+		append(reader->at, node);
+	}
+	if (node->text_n + n + 1 > node->text_room) {
+		size_t room = 2 * (node->text_n + n) + 32;
+		char *larger = heap_take(&reader->heap, room);
+		if (node->text_n)
+			memcpy(larger, node->text, node->text_n);
+		node->text = larger;
+		node->text_room = room;
+	}
+	memcpy(node->text + node->text_n, text, n);
+	node->text_n += n;
+	node->text[node->text_n] = '\0';
+}
+
+/* The tree is not deeper than STREAM_DEPTH_MAX. */
+static xmpp_stanza_t *
+convert(xmpp_ctx_t *ctx, const struct node *node)
+{
+	xmpp_stanza_t *stanza = xmpp_stanza_new(ctx);
+	unsigned kept = 0;
+
+	if (!node->name) {
+		xmpp_stanza_set_text_with_size(stanza, node->text, node->text_n);
+		return stanza;
+	}
+	xmpp_stanza_set_name(stanza, node->name);
+	for (int i = 0; i < node->pair_count; i += 2)
+		xmpp_stanza_set_attribute(stanza, node->pairs[i], node->pairs[i + 1]);
+	if (node->ns)
+		xmpp_stanza_set_ns(stanza, node->ns);
+	for (const struct node *child = node->first; child && kept < STREAM_CHILDREN_MAX; child = child->next, kept++)
+		xmpp_stanza_add_child_ex(stanza, convert(ctx, child), 0);
+	return stanza;
+}
+
+static void
+end_stanza(struct reader *reader)
+{
+	if (!reader->skipping && reader->root) {
+		xmpp_stanza_t *stanza = convert(reader->ctx, reader->root);
+		reader->events->stanza(reader->context, stanza);
+		xmpp_stanza_release(stanza);
+	}
+	reader->root = reader->at = NULL;
+	reader->skipping = false;
+	heap_clear(&reader->heap, false);
+}
+
+static void
+on_end(void *context, const char *name)
+{
+	struct reader *reader = context;
+
+	(void)name;
+	reader->silent = 0;
+	if (reader->stopped)
+		return;
+	reader->depth--;
+	if (reader->depth == 0) {
+		if (reader->events->closed)
+			reader->events->closed(reader->context);
+		return;
+	}
+	if (!reader->skipping && !is_too_large(reader) && reader->at)
+		reader->at = reader->at->parent;
+	if (reader->depth == 1)
+		end_stanza(reader);
+}
+
+static void
+on_doctype(void *context, const char *name, const char *system, const char *public, int internal)
+{
+	(void)name, (void)system, (void)public, (void)internal;
+	stop_reading(context, "a document type declaration");
+}
+
+/* Comments and processing instructions: RFC 6120 §11.1 forbids them, they carry nothing. */
+static void
+on_other(void *context, const char *text, int length)
+{
+	(void)text, (void)length;
+	((struct reader *)context)->silent = 0;
+}
+
+struct reader *
+reader_new(xmpp_ctx_t *ctx, const struct reader_events *events, void *context)
+{
+	struct reader *reader = xcalloc(1, sizeof(*reader));
+
+	*reader = (struct reader){ .ctx = ctx, .events = events, .context = context, .size_max = STREAM_STANZA_MAX };
+	reader->parser = XML_ParserCreateNS("UTF-8", SEPARATOR);
+	if (!reader->parser)
+		abort();
+	XML_SetUserData(reader->parser, reader);
+	XML_SetElementHandler(reader->parser, on_start, on_end);
+	XML_SetCharacterDataHandler(reader->parser, on_text);
+	XML_SetStartDoctypeDeclHandler(reader->parser, on_doctype);
+	XML_SetDefaultHandler(reader->parser, on_other);
+#if XML_MAJOR_VERSION > 2 || (XML_MAJOR_VERSION == 2 && XML_MINOR_VERSION >= 6)
+	/* A deferred end tag would wait for the next stanza's bytes. STREAM_TOKEN_MAX bounds what deferral protects from. */
+	XML_SetReparseDeferralEnabled(reader->parser, XML_FALSE);
+#endif
+	return reader;
+}
+
+void
+reader_free(struct reader *reader)
+{
+	if (!reader)
+		return;
+	XML_ParserFree(reader->parser);
+	heap_clear(&reader->heap, true);
+	free(reader);
+}
+
+int
+reader_feed(struct reader *reader, const char *p, size_t n)
+{
+	while (n && !reader->stopped) {
+		int piece = n > CHUNK_SIZE ? CHUNK_SIZE : (int)n;
+		if (XML_Parse(reader->parser, p, piece, 0) == XML_STATUS_ERROR && !reader->stopped)
+			stop_reading(reader, XML_ErrorString(XML_GetErrorCode(reader->parser)));
+		reader->silent += (size_t)piece;
+		if (reader->silent > STREAM_TOKEN_MAX && !reader->stopped)
+			stop_reading(reader, "a tag without end");
+		p += piece;
+		n -= (size_t)piece;
+	}
+	return reader->stopped ? READER_E_XML : 0;
+}
+
+const char *
+reader_fault(const struct reader *reader)
+{
+	return reader->fault;
+}
+
+void
+reader_stop(struct reader *reader)
+{
+	reader->stopped = true;
+	XML_StopParser(reader->parser, XML_FALSE);
+}
+
+static void
+take_first(void *context, xmpp_stanza_t *stanza)
+{
+	xmpp_stanza_t **first = context;
+
+	if (!*first)
+		*first = xmpp_stanza_clone(stanza);
+}
+
+xmpp_stanza_t *
+reader_parse(xmpp_ctx_t *ctx, const char *text, size_t n)
+{
+	static const struct reader_events events = { .stanza = take_first };
+	static const char head[] = "<s xmlns='" NS_COMPONENT "'>";
+	xmpp_stanza_t *first = NULL;
+	struct reader *reader = reader_new(ctx, &events, &first);
+
+	reader->size_max = (size_t)8 * STREAM_STANZA_MAX;
+	int r = reader_feed(reader, head, sizeof(head) - 1);
+	if (r == 0)
+		r = reader_feed(reader, text, n);
+	reader_free(reader);
+	if (r == 0)
+		return first;
+	stanza_free(first);
+	return NULL;
+}
+
+/* ---- the stream ---- */
+
+#define OUT_MAX (16 << 20)
+#define READ_SIZE 32768
+#define READS_A_TURN 16
+#define HANDSHAKE_MS 15000
+#define PING_MS 30000
+#define MISSES_MAX 2
+#define STEADY_MS 10000   /* up for so long: the next loss begins with the shortest delay again */
+#define CONFLICT_MS 30000 /* delivery 9.1: two daemons must not evict each other in turns */
+
+enum stream_state { DOWN, CONNECTING, OPENING, SHAKING, UP };
+
+struct stream {
+	struct loop *loop;
+	xmpp_ctx_t *ctx;
+	struct stream_settings settings;
+	const struct stream_events *events;
+	void *context;
+	struct addrinfo *addresses, *address; /* owns; the one in turn */
+
+	enum stream_state state;
+	int fd;
+	struct loop_source *source;
+	uint32_t interest;
+	struct reader *reader; /* owns */
+	bool finished, conflict, refused;
+	struct str out;
+	size_t written;        /* of out */
+
+	struct loop_timer timer;     /* to connect, or until the handshake must be over */
+	struct loop_timer heartbeat; /* while UP */
+	struct loop_timer broken;    /* a write failed: drop() in the next turn */
+	unsigned attempt;
+	unsigned misses;
+	bool heard;            /* something came since the last heartbeat */
+	int64_t up_ms;
+	uint64_t skipped;      /* stanzas over a limit, ever */
+	int64_t skipped_logged_ms;
+	char trouble[256], refusal[256];
+};
+
+static void connect_next(void *context);
+static void on_ready(void *context, uint32_t events);
+
+static int64_t
+backoff_ms(unsigned attempt)
+{
+	static const int64_t delays[] = { 200, 500, 1000, 2000, 4000, 8000, 16000, 30000 };
+	size_t last = sizeof(delays) / sizeof(*delays) - 1;
+
+	return delays[attempt < last ? attempt : last];
+}
+
+static void
+note_trouble(struct stream *stream, const char *what)
+{
+	snprintf(stream->trouble, sizeof(stream->trouble), "%s", what);
+}
+
+static void
+watch(struct stream *stream, uint32_t interest)
+{
+	if (stream->source && stream->interest != interest)
+		loop_modify(stream->source, interest);
+	stream->interest = interest;
+}
+
+static int64_t
+next_delay(struct stream *stream, bool was_up)
+{
+	if (was_up && now_monotonic_ms() - stream->up_ms >= STEADY_MS)
+		stream->attempt = 0;
+	if (stream->refused || (stream->conflict && was_up))
+		return CONFLICT_MS;
+	return backoff_ms(stream->attempt++);
+}
+
+static void
+drop(struct stream *stream)
+{
+	bool was_up = stream->state == UP;
+
+	if (stream->fd < 0)
+		return;
+	loop_remove(stream->source);
+	stream->source = NULL;
+	close(stream->fd);
+	stream->fd = -1;
+	reader_free(stream->reader);
+	stream->reader = NULL;
+	stream->state = DOWN;
+	str_fini(&stream->out);
+	stream->written = 0;
+	loop_timer_stop(&stream->heartbeat);
+	loop_timer_stop(&stream->broken);
+	int64_t delay_ms = next_delay(stream, was_up);
+	if (stream->conflict && was_up)
+		log_error(LOG_XMPP, "another connection took our place component=%s: is a second daemon running? next try in %d s",
+				stream->settings.component, CONFLICT_MS / 1000);
+	else
+		log_warning(LOG_XMPP, "disconnected component=%s reason=\"%s\" retry_ms=%" PRId64, stream->settings.component, stream->trouble,
+				delay_ms);
+	loop_timer_set(&stream->timer, delay_ms);
+	if (was_up)
+		stream->events->down(stream->context);
+}
+
+/* ---- its reader's events ---- */
+
+static void
+queue(struct stream *stream, const char *text)
+{
+	str_add(&stream->out, text);
+}
+
+static void
+on_opened(void *context, const char *id)
+{
+	struct stream *stream = context;
+	char digest[41];
+
+	if (stream->state != OPENING)
+		return;
+	seal_sha1_hex(id, stream->settings.secret, digest);
+	queue(stream, "<handshake>");
+	queue(stream, digest);
+	queue(stream, "</handshake>");
+	stream->state = SHAKING;
+	stream_flush(stream);
+}
+
+static void
+become_up(struct stream *stream)
+{
+	stream->state = UP;
+	stream->up_ms = now_monotonic_ms();
+	stream->misses = 0;
+	stream->heard = true;
+	stream->refused = stream->conflict = false;
+	stream->refusal[0] = stream->trouble[0] = '\0';
+	loop_timer_stop(&stream->timer);
+	loop_timer_set(&stream->heartbeat, PING_MS);
+	log_info(LOG_XMPP, "connected component=%s host=%s port=%u", stream->settings.component, stream->settings.host,
+			(unsigned)stream->settings.port);
+	stream->events->up(stream->context);
+}
+
+/* RFC 6120 §4.9.3, and what XEP-0114 §3 makes of a wrong secret or an unknown component. */
+static void
+on_stream_error(struct stream *stream, xmpp_stanza_t *error)
+{
+	const char *condition = "undefined-condition";
+	AUTO_FREE char *text = NULL;
+
+	for (xmpp_stanza_t *child = xmpp_stanza_get_children(error); child; child = xmpp_stanza_get_next(child))
+		if (xmpp_stanza_get_name(child) && strcmp(xmpp_stanza_get_name(child), "text") != 0)
+			condition = xmpp_stanza_get_name(child);
+	text = stanza_text(stanza_find(error, "text", NULL));
+	snprintf(stream->trouble, sizeof(stream->trouble), "the server closed the stream: %s%s%.150s", condition, text[0] ? ", " : "", text);
+	stream->conflict = strcmp(condition, "conflict") == 0;
+	if (stream->state != UP && strcmp(condition, "not-authorized") == 0) {
+		stream->refused = true;
+		snprintf(stream->refusal, sizeof(stream->refusal), "the XMPP server refuses our secret for the component %.120s",
+				stream->settings.component);
+	} else if (stream->state != UP && (strcmp(condition, "host-unknown") == 0 || strcmp(condition, "invalid-namespace") == 0)) {
+		stream->refused = true;
+		snprintf(stream->refusal, sizeof(stream->refusal), "the XMPP server knows no component %.120s", stream->settings.component);
+	}
+}
+
+static void
+on_stanza(void *context, xmpp_stanza_t *stanza)
+{
+	struct stream *stream = context;
+
+	if (stanza_is(stanza, "error", NS_STREAMS))
+		on_stream_error(stream, stanza);
+	else if (stream->state == SHAKING && stanza_is(stanza, "handshake", NULL))
+		become_up(stream);
+	else if (stream->state == UP && stanza_is(stanza, NULL, NS_COMPONENT))
+		stream->events->stanza(stream->context, stanza);
+}
+
+static bool
+on_wanted(void *context, const struct stream_tag *tag)
+{
+	struct stream *stream = context;
+
+	return stream->state != UP || strcmp(tag->name, "error") == 0 || stream->events->wanted(stream->context, tag);
+}
+
+static void
+on_skipped(void *context, const struct stream_tag *tag, const char *limit)
+{
+	struct stream *stream = context;
+	int64_t now_ms = now_monotonic_ms();
+
+	stream->skipped++;
+	if (stream->skipped_logged_ms && now_ms - stream->skipped_logged_ms < 60000)
+		return;
+	stream->skipped_logged_ms = now_ms;
+	log_warning(LOG_XMPP, "skipped a stanza over the limits limit=%s kind=%s from=%s id=%s total=%" PRIu64, limit, tag->name, tag->from,
+			tag->id, stream->skipped);
+}
+
+static void
+on_closed(void *context)
+{
+	struct stream *stream = context;
+
+	if (!stream->trouble[0])
+		note_trouble(stream, "the server closed the stream");
+	stream->finished = true;
+	reader_stop(stream->reader);
+}
+
+static const struct reader_events reader_table = {
+	.opened = on_opened,
+	.wanted = on_wanted,
+	.stanza = on_stanza,
+	.skipped = on_skipped,
+	.closed = on_closed,
+};
+
+/* ---- its socket ---- */
+
+static void
+on_connected(struct stream *stream)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	if (error) {
+		note_trouble(stream, strerror(error));
+		drop(stream);
+		return;
+	}
+	stream->reader = reader_new(stream->ctx, &reader_table, stream);
+	stream->state = OPENING;
+	stream->finished = stream->conflict = false;
+	stream->trouble[0] = '\0';
+	queue(stream, "<?xml version='1.0'?><stream:stream xmlns='" NS_COMPONENT "' xmlns:stream='" NS_STREAMS "' to='");
+	queue(stream, stream->settings.component);
+	queue(stream, "'>");
+	watch(stream, EPOLLIN);
+	stream_flush(stream);
+}
+
+/* One read; false when there is nothing more to read now, or for ever. */
+static bool
+read_some(struct stream *stream)
+{
+	char buffer[READ_SIZE];
+	ssize_t n = recv(stream->fd, buffer, sizeof(buffer), 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n <= 0) {
+		if (!stream->trouble[0])
+			note_trouble(stream, n < 0 ? strerror(errno) : "the server closed the connection");
+		stream->finished = true;
+		return false;
+	}
+	stream->heard = true;
+	int r = reader_feed(stream->reader, buffer, (size_t)n);
+	if (r > 0 && !stream->finished) {
+		snprintf(stream->trouble, sizeof(stream->trouble), "cannot read the stream: %s", reader_fault(stream->reader));
+		stream->finished = true;
+	}
+	return !stream->finished && (size_t)n == sizeof(buffer);
+}
+
+static void
+on_ready(void *context, uint32_t events)
+{
+	struct stream *stream = context;
+
+	if (stream->state == CONNECTING) {
+		on_connected(stream);
+		return;
+	}
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		for (int i = 0; i < READS_A_TURN && read_some(stream); i++)
+			;
+	if (stream->finished)
+		drop(stream);
+	else if (events & EPOLLOUT)
+		stream_flush(stream);
+}
+
+static int
+connect_to(struct stream *stream, const struct addrinfo *address)
+{
+	int on = 1;
+	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
+	stream->fd = fd;
+	stream->interest = EPOLLOUT;
+	int r = loop_add(stream->loop, fd, EPOLLOUT, on_ready, stream, &stream->source);
+	if (r < 0) {
+		close(fd);
+		stream->fd = -1;
+	}
+	return r;
+}
+
+/* The timer's work: to connect, or to give up waiting for the handshake. */
+static void
+connect_next(void *context)
+{
+	struct stream *stream = context;
+
+	if (stream->state != DOWN) {
+		note_trouble(stream, "the server did not answer the handshake in time");
+		drop(stream);
+		return;
+	}
+	if (!stream->address)
+		stream->address = stream->addresses;
+	int r = connect_to(stream, stream->address);
+	stream->address = stream->address->ai_next;
+	if (r < 0) {
+		note_trouble(stream, strerror(-r));
+		log_warning(LOG_XMPP, "cannot connect host=%s port=%u reason=\"%s\"", stream->settings.host, (unsigned)stream->settings.port,
+				strerror(-r));
+		loop_timer_set(&stream->timer, backoff_ms(stream->attempt++));
+		return;
+	}
+	stream->state = CONNECTING;
+	loop_timer_set(&stream->timer, HANDSHAKE_MS);
+}
+
+/*
+ * XEP-0199 to our own domain: the server routes it to us and our answer back, so it takes the whole path. We know no
+ * other address of the server.
+ */
+static void
+beat(void *context)
+{
+	struct stream *stream = context;
+	char ping[2200];
+
+	stream->misses = stream->heard ? 0 : stream->misses + 1;
+	stream->heard = false;
+	if (stream->misses >= MISSES_MAX) {
+		note_trouble(stream, "the server fell silent");
+		drop(stream);
+		return;
+	}
+	int n = snprintf(ping, sizeof(ping), "<iq from=\"%s\" to=\"%s\" type=\"get\" id=\"beat\"><ping xmlns=\"" NS_PING "\"/></iq>",
+			stream->settings.component, stream->settings.component);
+	if (n > 0 && (size_t)n < sizeof(ping))
+		stream_send(stream, ping, (size_t)n);
+	loop_timer_set(&stream->heartbeat, PING_MS);
+}
+
+static void
+on_broken(void *context)
+{
+	drop(context);
+}
+
+/* ---- for its owner ---- */
+
+int
+stream_open(struct stream **out, struct loop *loop, xmpp_ctx_t *ctx, const struct stream_settings *settings,
+		const struct stream_events *events, void *context)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	struct stream *stream = xcalloc(1, sizeof(*stream));
+	char port[8];
+
+	*stream = (struct stream){ .loop = loop, .ctx = ctx, .settings = *settings, .events = events, .context = context, .fd = -1 };
+	snprintf(port, sizeof(port), "%u", (unsigned)settings->port);
+	if (getaddrinfo(settings->host, port, &hints, &stream->addresses) != 0) {
+		free(stream);
+		return -EHOSTUNREACH;
+	}
+	str_init(&stream->out, OUT_MAX);
+	loop_timer_init(&stream->timer, loop, connect_next, stream);
+	loop_timer_init(&stream->heartbeat, loop, beat, stream);
+	loop_timer_init(&stream->broken, loop, on_broken, stream);
+	*out = stream;
+	return 0;
+}
+
+void
+stream_start(struct stream *stream)
+{
+	loop_timer_set(&stream->timer, 0);
+}
+
+void
+stream_close(struct stream *stream)
+{
+	if (!stream)
+		return;
+	if (stream->fd >= 0) {
+		if (stream->state == UP) {
+			queue(stream, "</stream:stream>");
+			stream_flush(stream);
+		}
+		loop_remove(stream->source);
+		close(stream->fd);
+	}
+	reader_free(stream->reader);
+	loop_timer_stop(&stream->timer);
+	loop_timer_stop(&stream->heartbeat);
+	loop_timer_stop(&stream->broken);
+	str_fini(&stream->out);
+	freeaddrinfo(stream->addresses);
+	free(stream);
+}
+
+bool
+stream_is_up(const struct stream *stream)
+{
+	return stream && stream->state == UP;
+}
+
+void
+stream_send(struct stream *stream, const char *text, size_t n)
+{
+	if (!stream_is_up(stream))
+		return;
+	str_add_n(&stream->out, text, n);
+	if (stream->out.full && !loop_timer_armed(&stream->broken)) {
+		note_trouble(stream, "the server takes nothing any more");
+		loop_timer_set(&stream->broken, 0);
+	}
+}
+
+/* Lets go of what was written; a burst's buffer is not kept. */
+static void
+compact(struct stream *stream)
+{
+	struct str *out = &stream->out;
+
+	if (stream->written == out->n && out->room > READ_SIZE)
+		str_fini(out);
+	else if (stream->written == out->n)
+		str_clear(out);
+	else if (stream->written < out->n / 2)
+		return;
+	else {
+		out->n -= stream->written;
+		memmove(out->p, out->p + stream->written, out->n + 1);
+	}
+	stream->written = 0;
+}
+
+void
+stream_flush(struct stream *stream)
+{
+	if (!stream || stream->fd < 0 || stream->state == CONNECTING)
+		return;
+	while (stream->written < stream->out.n) {
+		ssize_t n = send(stream->fd, stream->out.p + stream->written, stream->out.n - stream->written, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0) {
+			/* What the server said last may still be there to read, and tells more than our error. */
+			if (!loop_timer_armed(&stream->broken))
+				loop_timer_set(&stream->broken, 100);
+			return;
+		}
+		stream->written += (size_t)n;
+	}
+	compact(stream);
+	watch(stream, stream->out.n ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+size_t
+stream_backlog(const struct stream *stream)
+{
+	return stream ? stream->out.n - stream->written : 0;
+}
+
+const char *
+stream_refusal(const struct stream *stream)
+{
+	return stream->refusal[0] ? stream->refusal : NULL;
+}
+
+const char *
+stream_trouble(const struct stream *stream)
+{
+	return stream->trouble;
+}
