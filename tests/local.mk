@@ -4,8 +4,22 @@ test_libs = libbridge.a librules.a $(bridge_libs) $(CMOCKA_LIBS)
 LDADD = $(test_libs)
 unit_tests =
 
+unit_tests += tests/unit/test_store
+tests_unit_test_store_SOURCES = tests/unit/test_store.c
+
 unit_tests += tests/unit/test_core
 tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/fake_port.c tests/unit/fake_port.h
+
+# rules/: pure, so these link nothing else.
+rules_libs = librules.a $(UTF8PROC_LIBS) $(CMOCKA_LIBS)
+rules_fixture = tests/unit/rules_fixture.c tests/unit/rules_fixture.h
+unit_tests += tests/unit/test_zone tests/unit/test_calendar tests/unit/test_parse
+tests_unit_test_zone_SOURCES = tests/unit/test_zone.c $(rules_fixture)
+tests_unit_test_zone_LDADD = $(rules_libs)
+tests_unit_test_calendar_SOURCES = tests/unit/test_calendar.c $(rules_fixture)
+tests_unit_test_calendar_LDADD = $(rules_libs)
+tests_unit_test_parse_SOURCES = tests/unit/test_parse.c $(rules_fixture)
+tests_unit_test_parse_LDADD = $(rules_libs)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The database: transactions of a turn, parts that fail alone, and what store_open() refuses. */
+#include "store/store.h"
+
+#include "base/log.h"
+
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct scene {
+	char directory[64];
+	struct store *store;
+};
+
+static void
+reopen(struct scene *scene, int expected)
+{
+	bool created;
+
+	store_close(scene->store);
+	scene->store = NULL;
+	assert_int_equal(store_open(&scene->store, scene->directory, &created), expected);
+}
+
+static int
+set_up(void **state)
+{
+	struct scene *scene = xcalloc(1, sizeof(*scene));
+	bool created;
+
+	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
+	if (!mkdtemp(scene->directory) || store_open(&scene->store, scene->directory, &created) || !created)
+		return -1;
+	*state = scene;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	static const char *const files[] = { "/sourdine.db", "/sourdine.db-wal", "/sourdine.db-shm", "/lock", "" };
+	struct scene *scene = *state;
+
+	store_close(scene->store);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		AUTO_FREE char *path = xasprintf("%s%s", scene->directory, files[i]);
+		remove(path);
+	}
+	free(scene);
+	return 0;
+}
+
+static void
+set(struct scene *scene, const char *key, const char *value)
+{
+	struct query query = store_query(scene->store, META_SET);
+
+	query_text(&query, key);
+	query_text(&query, value);
+	query_run(&query);
+}
+
+static bool
+has(struct scene *scene, const char *key, const char *value)
+{
+	struct query query = store_query(scene->store, META_GET);
+
+	query_text(&query, key);
+	bool found = query_step(&query) && strcmp(query_get_text(&query, 0), value) == 0;
+	query_done(&query);
+	return found;
+}
+
+static void
+count_call(void *context, bool done)
+{
+	int *calls = context;
+
+	*calls += done ? 1 : 100;
+}
+
+static void
+test_only_what_is_committed_survives(void **state)
+{
+	struct scene *scene = *state;
+	int calls = 0;
+
+	set(scene, "a", "1");
+	store_after_commit(scene->store, count_call, &calls);
+	assert_int_equal(calls, 0);
+	assert_int_equal(store_commit(scene->store), 0);
+	assert_int_equal(calls, 1);
+	set(scene, "b", "2");
+	reopen(scene, 0);
+	assert_true(has(scene, "a", "1"));
+	assert_false(has(scene, "b", "2"));
+}
+
+static void
+test_a_failed_part_leaves_the_rest(void **state)
+{
+	struct scene *scene = *state;
+
+	set(scene, "before", "1");
+	store_savepoint(scene->store);
+	set(scene, "inside", "1");
+	set(scene, "inside", NULL); /* NOT NULL is violated */
+	assert_true(store_failed(scene->store));
+	assert_false(store_release(scene->store, true));
+	set(scene, "after", "1");
+	assert_int_equal(store_commit(scene->store), 0);
+	assert_true(has(scene, "before", "1"));
+	assert_false(has(scene, "inside", "1"));
+	assert_true(has(scene, "after", "1"));
+}
+
+static void
+test_a_failed_turn_is_told(void **state)
+{
+	struct scene *scene = *state;
+	int calls = 0;
+
+	set(scene, "a", NULL);
+	store_after_commit(scene->store, count_call, &calls);
+	assert_true(store_commit(scene->store) < 0);
+	assert_int_equal(calls, 100);
+	set(scene, "a", "1");
+	assert_int_equal(store_commit(scene->store), 0);
+}
+
+static void
+test_one_daemon_at_a_time(void **state)
+{
+	struct scene *scene = *state;
+	struct store *second = NULL;
+	bool created;
+
+	assert_int_equal(store_open(&second, scene->directory, &created), STORE_E_LOCKED);
+	assert_null(second);
+}
+
+static void
+run_sql(struct scene *scene, const char *sql)
+{
+	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
+	sqlite3 *db;
+
+	store_close(scene->store);
+	scene->store = NULL;
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void
+test_a_newer_schema_is_refused(void **state)
+{
+	run_sql(*state, "PRAGMA user_version = 99");
+	reopen(*state, STORE_E_NEWER);
+}
+
+static void
+test_a_foreign_database_is_refused(void **state)
+{
+	run_sql(*state, "PRAGMA application_id = 7");
+	reopen(*state, STORE_E_CORRUPT);
+}
+
+static void
+test_a_damaged_file_is_refused(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
+
+	store_close(scene->store);
+	scene->store = NULL;
+	FILE *file = fopen(path, "r+");
+	assert_non_null(file);
+	fputs("this is no database at all", file);
+	fclose(file);
+	reopen(scene, STORE_E_CORRUPT);
+}
+
+static void
+test_verify(void **state)
+{
+	struct scene *scene = *state;
+	char why[128];
+
+	assert_int_equal(store_verify(scene->store, why, sizeof(why)), 0);
+	assert_string_equal(why, "ok");
+	assert_true(store_size(scene->store) > 0);
+}
+
+static void
+ignore_line(enum log_level level, const char *text)
+{
+	(void)level, (void)text;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+		T(test_only_what_is_committed_survives),
+		T(test_a_failed_part_leaves_the_rest),
+		T(test_a_failed_turn_is_told),
+		T(test_one_daemon_at_a_time),
+		T(test_a_newer_schema_is_refused),
+		T(test_a_foreign_database_is_refused),
+		T(test_a_damaged_file_is_refused),
+		T(test_verify),
+#undef T
+	};
+
+	log_register(ignore_line);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
