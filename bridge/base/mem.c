@@ -48,6 +48,7 @@ xstrdup(const char *s)
 char *
 xstrndup(const char *s, size_t n)
 {
+	n = strnlen(s, n);
 	char *copy = xmalloc(n + 1);
 
 	memcpy(copy, s, n);
