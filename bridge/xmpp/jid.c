@@ -76,7 +76,8 @@ jid_prepare(const char *typed, char *out, size_t size)
 	if (strchr(domain, '@') || strpbrk(domain, " \"&'<>:") || !prepare(domain, sizeof(domain), stringprep_nameprep))
 		return false;
 	if (at) {
-		snprintf(local, sizeof(local), "%.*s", (int)(at - typed), typed);
+		memcpy(local, typed, (size_t)(at - typed));
+		local[at - typed] = '\0';
 		if (!prepare(local, sizeof(local), stringprep_xmpp_nodeprep))
 			return false;
 	}

@@ -278,10 +278,12 @@ nick_variant(const char *nick, const char *stem, unsigned n, char out[NICK_SIZE]
 	char local[NICK_SIZE];
 
 	nick_simple(stem, local);
-	int length = n == 2 ? snprintf(out, NICK_SIZE, "%s [%s]", nick, local) : n == 1 ? snprintf(out, NICK_SIZE, "%s [m]", nick)
-		: snprintf(out, NICK_SIZE, "%s [m%u]", nick, n);
-	if (length > 0 && length < NICK_SIZE && nick_allowed(out))
+	AUTO_FREE char *tried = n == 1 ? xasprintf("%s [m]", nick) : n == 2 ? xasprintf("%s [%s]", nick, local)
+		: xasprintf("%s [m%u]", nick, n);
+	if (strlen(tried) < NICK_SIZE && nick_allowed(tried)) {
+		memcpy(out, tried, strlen(tried) + 1);
 		return;
+	}
 	snprintf(out, NICK_SIZE, "%.64s [m%u]", local, n);
 }
 
