@@ -273,10 +273,6 @@ parse_verdict(struct parser *parser, struct rule *rule)
 static bool
 parse_notice(struct parser *parser, struct rule *rule)
 {
-	const struct token place = parser->token;
-
-	if (rule->action != ACTION_HOLD)
-		return parse_fail(parser, &place, "not yet: notice goes with hold only");
 	if (!parse_is_key(parser, KEY_HELD) && !parse_is_key(parser, KEY_NONE_WORD))
 		return parse_unexpected(parser, "held or none");
 	rule->notice = parse_is_key(parser, KEY_HELD);
@@ -346,6 +342,8 @@ parse_sides(struct parser *parser, struct rule *rule)
 			;
 		if (parse_is_key(parser, KEY_NUDGE))
 			return parse_fail(parser, &parser->token, "not yet: \"nudge\" belongs to a later release");
+		if (parse_is_key(parser, KEY_NOTICE) && rule->action != ACTION_HOLD)
+			return parse_fail(parser, &parser->token, "not yet: notice goes with hold only");
 		if (i == sizeof(sides) / sizeof(sides[0]))
 			return parse_unexpected(parser, "notice, continue, state, unless or the end of the rule");
 		if (seen & 1u << i)
