@@ -84,7 +84,7 @@ def test_a_taken_nick_costs_neither_the_message_nor_the_name(make_group, make_br
     assert group.host.occupants(group.muc)["Alice"]["jid"].startswith("carol@localhost")
     carol.send(group.muc, "and I am the one here")
     assert alice.wait(group.room, "the one here").name == "Alice"
-    once_in_muc(bob, group.muc, "I am the one")
+    once_in_muc(bob, group.muc, "I am the one on")
 
 
 def test_a_name_that_cannot_be_a_nick_is_simplified(team):
