@@ -21,6 +21,14 @@ tests_unit_test_calendar_LDADD = $(rules_libs)
 tests_unit_test_parse_SOURCES = tests/unit/test_parse.c $(rules_fixture)
 tests_unit_test_parse_LDADD = $(rules_libs)
 
+# The XMPP port, without a server.
+unit_tests += tests/unit/test_ghost tests/unit/test_jid tests/unit/test_nick tests/unit/test_stanza tests/unit/test_stream
+tests_unit_test_ghost_SOURCES = tests/unit/test_ghost.c
+tests_unit_test_jid_SOURCES = tests/unit/test_jid.c
+tests_unit_test_nick_SOURCES = tests/unit/test_nick.c
+tests_unit_test_stanza_SOURCES = tests/unit/test_stanza.c
+tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

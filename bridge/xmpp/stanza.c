@@ -305,9 +305,9 @@ stanza_write(struct str *out, xmpp_stanza_t *stanza, const char *component)
 {
 	struct str text AUTO_STR;
 
+	str_init(&text, component ? STANZA_OUT_MAX : (size_t)8 << 20);
 	if (component && !is_from_us(stanza, component))
 		return false;
-	str_init(&text, component ? STANZA_OUT_MAX : (size_t)8 << 20);
 	write_element(&text, stanza, NS_COMPONENT);
 	if (text.full)
 		return false;

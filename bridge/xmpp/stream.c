@@ -419,7 +419,7 @@ reader_new(xmpp_ctx_t *ctx, const struct reader_events *events, void *context)
 	XML_SetCharacterDataHandler(reader->parser, on_text);
 	XML_SetStartDoctypeDeclHandler(reader->parser, on_doctype);
 	XML_SetDefaultHandler(reader->parser, on_other);
-#if XML_MAJOR_VERSION > 2 || (XML_MAJOR_VERSION == 2 && XML_MINOR_VERSION >= 6)
+#ifdef HAVE_XML_SETREPARSEDEFERRALENABLED
 	/* A deferred end tag would wait for the next stanza's bytes. STREAM_TOKEN_MAX bounds what deferral protects from. */
 	XML_SetReparseDeferralEnabled(reader->parser, XML_FALSE);
 #endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fuzz target: the XMPP stream reader, whole and in pieces, and the way back: what was read is written, and what was
+ * written must read the same. Without libFuzzer main() replays the files that it is given.
+ */
+#include "base/str.h"
+#include "xmpp/stream.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct run {
+	xmpp_ctx_t *ctx;
+	struct str text; /* all stanzas, written */
+	unsigned stanzas;
+	bool again;      /* each is read back */
+};
+
+static bool
+on_wanted(void *context, const struct stream_tag *tag)
+{
+	(void)context;
+	return strcmp(tag->type, "drop") != 0;
+}
+
+static void
+on_stanza(void *context, xmpp_stanza_t *stanza)
+{
+	struct run *run = context;
+	struct str once, twice;
+
+	run->stanzas++;
+	str_init(&once, (size_t)64 << 20);
+	assert(stanza_write(&once, stanza, NULL));
+	assert(str_is_clean(str_get(&once), once.n));
+	str_add_n(&run->text, str_get(&once), once.n);
+	xmpp_stanza_t *back = run->again ? reader_parse(run->ctx, str_get(&once), once.n) : NULL;
+	if (back) {
+		str_init(&twice, (size_t)64 << 20);
+		assert(stanza_write(&twice, back, NULL));
+		assert(twice.n == once.n && memcmp(str_get(&twice), str_get(&once), once.n) == 0);
+		str_fini(&twice);
+		stanza_free(back);
+	}
+	str_fini(&once);
+}
+
+static const struct reader_events events = { .wanted = on_wanted, .stanza = on_stanza };
+
+static void
+feed(struct run *run, const char *text, size_t n, size_t piece)
+{
+	struct reader *reader = reader_new(run->ctx, &events, run);
+
+	str_init(&run->text, (size_t)64 << 20);
+	run->stanzas = 0;
+	for (size_t at = 0; at < n; at += piece)
+		if (reader_feed(reader, text + at, n - at < piece ? n - at : piece) != 0)
+			break;
+	reader_free(reader);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct run whole = { .ctx = stanza_context(), .again = true }, pieces = { .ctx = whole.ctx };
+	const char *text = (const char *)data;
+
+	feed(&whole, text, size, size ? size : 1);
+	feed(&pieces, text, size, 3);
+	assert(whole.stanzas == pieces.stanzas);
+	assert(strcmp(str_get(&whole.text), str_get(&pieces.text)) == 0);
+	stanza_free(reader_parse(whole.ctx, text, size));
+	str_fini(&whole.text);
+	str_fini(&pieces.text);
+	xmpp_ctx_free(whole.ctx);
+	return 0;
+}
+
+#ifndef FUZZING
+static int
+replay(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	static uint8_t data[1 << 20];
+
+	if (!file)
+		return 1;
+	size_t n = fread(data, 1, sizeof(data), file);
+	fclose(file);
+	return LLVMFuzzerTestOneInput(data, n);
+}
+
+int
+main(int argc, char **argv)
+{
+	printf("1..%d\n", argc - 1);
+	for (int i = 1; i < argc; i++)
+		printf("%s %d - %s\n", replay(argv[i]) == 0 ? "ok" : "not ok", i, argv[i]);
+	return 0;
+}
+#endif
