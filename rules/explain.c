@@ -52,7 +52,7 @@ clock_of(const struct say *say, int minute)
 	return say_clock(say->speech, minute / 60, minute % 60);
 }
 
-/* "Mon-Fri 08:30-12:30 13:30-18:30, Sat 09:00-12:00" */
+/* "Mon-Fri 08:30-12:30, 13:30-18:30; Sat 09:00-12:00" */
 static struct say_text
 hours_list(const struct say *parent, const struct block *hours)
 {
@@ -64,18 +64,30 @@ hours_list(const struct say *parent, const struct block *hours)
 		const struct window *window = &hours->windows[i];
 
 		if (i == 0 || window->days != hours->windows[i - 1].days) {
-			if (i > 0)
-				say_raw(&say, ", ");
+			say_raw(&say, i > 0 ? word(&say, N_("; ")) : "");
 			when = say_weekdays(say.speech, window->days);
 			say_raw(&say, when.text);
+			say_raw(&say, " ");
+		} else {
+			say_raw(&say, ", ");
 		}
 		from = clock_of(&say, window->start);
 		to = clock_of(&say, window->end);
-		say_raw(&say, " ");
 		say_sentence(&say, N_("{1}-{2}"), ARGS(from.text, to.text));
 	}
 	say_close(&say);
 	return text;
+}
+
+/* The year is said when it is not that of today. */
+static struct say_text
+date_of(const struct say *say, int64_t day, int64_t today)
+{
+	struct civil at, now;
+
+	zone_date(day, &at);
+	zone_date(today, &now);
+	return say_date(say->speech, day, at.year != now.year);
 }
 
 /* The next holiday and the next closed period that a reader should know of: within four weeks. */
@@ -91,13 +103,13 @@ say_days_off(struct say *say, int64_t now_ms)
 
 		if (!holiday && !closure)
 			continue;
-		date = say_date(say->speech, closure && closure->first < day ? closure->first : day, false);
+		date = date_of(say, closure && closure->first < day ? closure->first : day, today);
 		say_raw(say, "\n");
 		if (!closure) {
 			say_sentence(say, N_("Next day off: {1}, {2}."), ARGS(date.text, word(say, holiday)));
 			return;
 		}
-		last = say_date(say->speech, closure->last, false);
+		last = date_of(say, closure->last, today);
 		name = say_quoted(say->speech, closure->text ? closure->text : "");
 		if (closure->text && closure->first != closure->last)
 			say_sentence(say, N_("Closed from {1} to {2}: {3}."), ARGS(date.text, last.text, name.text));

@@ -76,8 +76,13 @@ expand(struct say *say, const char *template, const char *const *args, size_t co
 		size_t index = p[0] == '{' && p[1] >= '1' && p[1] <= '9' && p[2] == '}' ? (size_t)(p[1] - '1') : count;
 
 		if (index < count) {
-			say_raw(say, args[index]);
+			size_t n = strlen(args[index]);
+
+			put(say, args[index], n);
 			p += 2;
+			/* an abbreviation at the end of a sentence ("oct.") brings its own full stop */
+			if (n > 0 && args[index][n - 1] == '.' && p[1] == '.')
+				p++;
 		} else {
 			put(say, p, 1);
 		}

@@ -20,6 +20,15 @@ tests_unit_test_calendar_SOURCES = tests/unit/test_calendar.c $(rules_fixture)
 tests_unit_test_calendar_LDADD = $(rules_libs)
 tests_unit_test_parse_SOURCES = tests/unit/test_parse.c $(rules_fixture)
 tests_unit_test_parse_LDADD = $(rules_libs)
+unit_tests += tests/unit/test_judge tests/unit/test_explain tests/unit/test_digest tests/unit/test_edit
+tests_unit_test_judge_SOURCES = tests/unit/test_judge.c $(rules_fixture)
+tests_unit_test_judge_LDADD = $(rules_libs)
+tests_unit_test_explain_SOURCES = tests/unit/test_explain.c $(rules_fixture)
+tests_unit_test_explain_LDADD = $(rules_libs)
+tests_unit_test_digest_SOURCES = tests/unit/test_digest.c $(rules_fixture)
+tests_unit_test_digest_LDADD = $(rules_libs)
+tests_unit_test_edit_SOURCES = tests/unit/test_edit.c $(rules_fixture)
+tests_unit_test_edit_LDADD = $(rules_libs)
 
 # The XMPP port, without a server.
 unit_tests += tests/unit/test_ghost tests/unit/test_jid tests/unit/test_nick tests/unit/test_stanza tests/unit/test_stream
