@@ -877,7 +877,7 @@ config_environment(enum config_variable variable)
 		[CONFIG_ENV_WATCHDOG] = "WATCHDOG_USEC",
 		[CONFIG_ENV_TZDIR] = "TZDIR",
 		[CONFIG_ENV_CRASH_AT] = "CRASH_AT",
-		[CONFIG_ENV_BREAK] = "BREAK",
+		[CONFIG_ENV_BREAK] = "SOURDINE_BREAK",
 	};
 	const char *value = getenv(names[variable]);
 

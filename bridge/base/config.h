@@ -109,7 +109,7 @@ enum config_variable {
 	CONFIG_ENV_WATCHDOG,    /* WATCHDOG_USEC */
 	CONFIG_ENV_TZDIR,       /* TZDIR: where zone files are, /usr/share/zoneinfo when unset */
 	CONFIG_ENV_CRASH_AT,    /* CRASH_AT, only read by builds with fault points */
-	CONFIG_ENV_BREAK,       /* BREAK, likewise */
+	CONFIG_ENV_BREAK,       /* SOURDINE_BREAK, likewise */
 	CONFIG_ENV_COUNT,
 };
 /* Its value, or NULL when unset or empty. Lent by the environment. */

@@ -7,6 +7,7 @@
  */
 #include "matrix/matrix.h"
 
+#include "base/config.h"
 #include "base/log.h"
 #include "base/now.h"
 #include "matrix/event.h"
@@ -666,7 +667,7 @@ static void
 apply_break(struct matrix *matrix)
 {
 #ifdef FAULT_POINTS
-	const char *mode = getenv("SOURDINE_BREAK");
+	const char *mode = config_environment(CONFIG_ENV_BREAK);
 
 	matrix->no_archive = mode && strcmp(mode, "no-archive") == 0;
 	if (mode && strcmp(mode, "ack-first") == 0)

@@ -9,6 +9,7 @@
 
 #include "xmpp/jabber.h"
 
+#include "base/config.h"
 #include "base/log.h"
 #include "base/now.h"
 #include "base/str.h"
@@ -184,7 +185,7 @@ static void
 read_break(struct jabber *jabber)
 {
 #ifdef FAULT_POINTS
-	const char *mode = getenv("SOURDINE_BREAK");
+	const char *mode = config_environment(CONFIG_ENV_BREAK);
 
 	jabber->blind = str_equal(mode, "blind-resend");
 	jabber->no_archive = str_equal(mode, "no-archive");
