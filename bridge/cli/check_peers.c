@@ -150,7 +150,7 @@ check_reachable(struct check *check)
 	const char *address = check->config->homeserver.address;
 	AUTO_ANSWER struct answer answer = request(check, "GET", "/_matrix/client/versions", NULL, NULL);
 
-	if (answer.status == 200 && json_child(answer.json, "versions")) {
+	if (answer.status == 200 && json_object_get(answer.json, "versions")) {
 		check_say(check, LEVEL_OK, "homeserver", NULL, "%s answers", address);
 		return true;
 	}

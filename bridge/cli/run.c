@@ -291,6 +291,18 @@ add_groups(struct daemon *daemon, struct str *json)
 	}
 }
 
+static void
+add_link(struct str *json, const char *name, bool connected, unsigned joined, unsigned wanted, const char *failure)
+{
+	str_addf(json, "\"%s\":{\"connected\":%s,\"joined\":%u,\"wanted\":%u,\"failure\":", name, connected ? "true" : "false", joined,
+			wanted);
+	if (failure)
+		add_quoted(json, failure);
+	else
+		str_add(json, "null");
+	str_add(json, "},");
+}
+
 static int64_t
 count(struct store *store, enum statement statement)
 {
@@ -312,8 +324,10 @@ answer_status(void *context, struct str *json)
 	now_format_utc(now_rules_ms(), now, sizeof(now));
 	str_addf(json, "{\"ready\":%s,\"uptime_s\":%" PRId64 ",\"now\":\"%s\",\"test_clock\":%s,", daemon->ready ? "true" : "false",
 			(now_monotonic_ms() - daemon->started_ms) / 1000, now, now_is_test_clock() ? "true" : "false");
-	str_addf(json, "\"matrix\":{\"joined\":%u,\"wanted\":%u},\"xmpp\":{\"joined\":%u,\"wanted\":%u},", matrix_joined(daemon->matrix),
-			rooms_wanted(daemon->core, NETWORK_MATRIX), jabber_joined(daemon->jabber), rooms_wanted(daemon->core, NETWORK_XMPP));
+	add_link(json, "matrix", matrix_connected(daemon->matrix), matrix_joined(daemon->matrix), rooms_wanted(daemon->core, NETWORK_MATRIX),
+			matrix_failure(daemon->matrix));
+	add_link(json, "xmpp", jabber_connected(daemon->jabber), jabber_joined(daemon->jabber), rooms_wanted(daemon->core, NETWORK_XMPP),
+			jabber_failure(daemon->jabber));
 	str_addf(json, "\"messages\":{\"unjudged\":%" PRId64 ",\"waiting\":%" PRId64 ",\"in_flight\":%" PRId64 ",\"in_doubt\":%" PRId64
 			",\"held\":%" PRId64 ",\"quarantined\":%" PRId64 "},", count(daemon->store, INBOX_COUNT), counts.waiting, counts.flying,
 			counts.tried, counts.held, count(daemon->store, QUARANTINE_COUNT));

@@ -258,7 +258,11 @@ load_group(struct charters *charters, struct group *group, char *why, size_t siz
 		enforce(charters, group, rules, 1);
 		return 0;
 	}
-	if (text && strcmp(text, kept) != 0)
+	struct rules *changed = text && strcmp(text, kept) != 0 ? parse(path, text, why, size) : NULL;
+	rules_free(changed);
+	if (broken || (text && strcmp(text, kept) != 0 && !changed))
+		log_error(LOG_RULES, "charter file broken, revision %d stays in force group=%s: %s", revision, group->name, why);
+	else if (changed)
 		log_notice(LOG_RULES, "charter file differs from revision %d in force and is not applied group=%s file=%s", revision,
 				group->name, path);
 	struct rules *rules = parse("charter in the database", kept, why, size);

@@ -628,7 +628,7 @@ belongs(const struct asking *asking, const struct group *group)
 			decisions_last(asking->core->store, group->name, person, &decision);
 }
 
-/* "#marketing" as the first word, else the person's only group, else the only group there is. */
+/* The person's only group, else the only group there is. */
 static bool
 choose_group(struct asking *asking)
 {
@@ -636,10 +636,6 @@ choose_group(struct asking *asking)
 	struct group *group, *found = NULL, *any = NULL;
 	int matches = 0, all = 0;
 
-	if (*asking->arguments == '#') {
-		asking->group = groups_find(groups, take_word(asking->arguments + 1, &asking->arguments));
-		return asking->group != NULL;
-	}
 	LIST_FOR_EACH(group, &groups->all, struct group, link) {
 		any = group;
 		all++;
@@ -668,6 +664,18 @@ list_groups(struct asking *asking, const char *name)
 
 /* ---- the front door ---- */
 
+/* "#marketing" as the first word names the group; in a direct message that is how one of several is chosen. */
+static void
+take_group(struct asking *asking)
+{
+	if (!asking->in->direct || *asking->arguments != '#')
+		return;
+	char *name = take_word(asking->arguments + 1, &asking->arguments);
+	struct group *named = groups_find(&asking->core->groups, name);
+	if (named)
+		asking->group = named;
+}
+
 /* "--yes" at the end skips the preview. */
 static void
 take_yes(struct asking *asking)
@@ -694,6 +702,7 @@ dispatch(struct asking *asking, char *name)
 		answer_new(asking, str_fill(nearest, "help", help));
 		return;
 	}
+	take_group(asking);
 	if (command->scope == NEEDS_GROUP && !asking->group && !choose_group(asking)) {
 		list_groups(asking, name);
 		return;

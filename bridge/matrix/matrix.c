@@ -728,6 +728,12 @@ matrix_joined(const struct port *port)
 	return room_count_ready((const struct matrix *)(const void *)port);
 }
 
+bool
+matrix_connected(const struct port *port)
+{
+	return ((const struct matrix *)(const void *)port)->state == MATRIX_HERE;
+}
+
 const char *
 matrix_failure(const struct port *port)
 {

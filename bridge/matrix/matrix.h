@@ -49,6 +49,9 @@ void matrix_close(struct port *port);
 /* How many groups' rooms are joined with their gap filled; for the ready line and `status`. */
 unsigned matrix_joined(const struct port *port);
 
+/* Whether the homeserver answered last. */
+bool matrix_connected(const struct port *port);
+
 /* One sentence for the admin when the homeserver refuses us for good (M_UNKNOWN_TOKEN); NULL while all is well. Lent. */
 const char *matrix_failure(const struct port *port);
 

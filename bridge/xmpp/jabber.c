@@ -165,6 +165,7 @@ stop(struct port *port)
 	jabber->stream = NULL;
 	muc_close(jabber);
 	speak_forget_privates(jabber);
+	hear_forget_callers(jabber);
 	requests_fini(&jabber->requests);
 }
 
@@ -251,6 +252,14 @@ jabber_joined(const struct port *port)
 	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
 		count += room->phase == ROOM_READY;
 	return count;
+}
+
+bool
+jabber_connected(const struct port *port)
+{
+	const struct jabber *jabber = (const struct jabber *)port;
+
+	return jabber->stream && stream_is_up(jabber->stream);
 }
 
 const char *

@@ -42,6 +42,9 @@ void jabber_close(struct port *port);
 /* How many groups' rooms are joined with their gap filled. */
 unsigned jabber_joined(const struct port *port);
 
+/* Whether the server has accepted us and the stream stands. */
+bool jabber_connected(const struct port *port);
+
 /* One sentence for the admin when the server refuses us for good (wrong secret, unknown component); NULL while all is well. Lent. */
 const char *jabber_failure(const struct port *port);
 
