@@ -346,6 +346,27 @@ test_names(void **state)
 	assert_int_equal(keys, 25);
 }
 
+static void
+test_manual(void **state)
+{
+	(void)state;
+	const char *top = getenv("top_srcdir");
+	char name[4096], wanted[128];
+	static char page[65536];
+
+	snprintf(name, sizeof(name), "%s/packaging/man/sourdine.yaml.5", top ? top : ".");
+	FILE *file = fopen(name, "r");
+	assert_non_null(file);
+	page[fread(page, 1, sizeof(page) - 1, file)] = '\0';
+	fclose(file);
+	for (size_t i = 0; config_key(i); i++) {
+		snprintf(wanted, sizeof(wanted), "\n.It Ic %s\n", config_key(i));
+		bool section = strcmp(config_key(i), "groups") == 0; /* has a heading of its own */
+		if (!section && !strstr(page, wanted))
+			fail_msg("sourdine.yaml(5) lacks %s", config_key(i));
+	}
+}
+
 static int
 set_up(void **state)
 {
@@ -380,6 +401,7 @@ main(void)
 		cmocka_unit_test(test_registration),
 		cmocka_unit_test(test_no_secret_in_complaints),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

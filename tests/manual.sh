@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The manual lists every command, option and key that the program knows, and is well formed.
+# shellcheck disable=SC2013 # words are meant
+set -u
+top=${top_srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
+sourdine=${top_builddir:-.}/sourdine
+manual=$top/packaging/man
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+number=0
+
+# usage: report NAME: reads complaints, each a line; none is good.
+report() {
+	number=$((number + 1))
+	if [ -s "$work/complaints" ]; then
+		echo "not ok $number - $1"
+		sed 's/^/# /' "$work/complaints"
+	else
+		echo "ok $number - $1"
+	fi
+}
+
+echo 1..5
+"$sourdine" --help >"$work/help"
+commands=$(sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p' "$work/help")
+options=$(sed -n 's/^ .* --\([a-z-]*\) .*/\1/p' "$work/help")
+
+if [ "$(echo "$commands" | wc -w)" -lt 6 ] || [ "$(echo "$options" | wc -w)" -lt 9 ]; then
+	echo "$commands $options"
+fi >"$work/complaints"
+report 'the usage lists commands and options'
+
+for command in $commands; do
+	grep -q "^\.It Cm $command\( \|$\)" "$manual/sourdine.8" || echo "sourdine.8 lacks $command"
+	"$sourdine" "$command" --help >"$work/one" || echo "$command --help fails"
+	for option in $(sed -n 's/^ .* --\([a-z-]*\) .*/\1/p' "$work/one"); do
+		echo "$options" | grep -qx -e "$option" || echo "--help lacks --$option of $command"
+	done
+done >"$work/complaints"
+report 'sourdine.8 has every command'
+
+for option in $options; do
+	grep -q "^\.It Fl .*-$option\( \|$\)" "$manual/sourdine.8" || echo "sourdine.8 lacks --$option"
+done >"$work/complaints"
+report 'sourdine.8 has every option'
+
+# The other way round: nothing in the manual that the program does not know.
+for option in $(sed -n 's/^\.It Fl \(. , Fl \)\{0,1\}-\([a-z-]*\).*/\2/p' "$manual/sourdine.8"); do
+	echo "$options" | grep -qx -e "$option" || echo "sourdine.8 has --$option, which does not exist"
+done >"$work/complaints"
+report 'sourdine.8 has no option that does not exist'
+
+if command -v mandoc >/dev/null; then
+	for page in "$manual"/*.[58]; do
+		mandoc -Tlint -W style "$page" 2>/dev/null
+	done | grep -v -e 'referenced manual not found' -e 'outdated mandoc.db' >"$work/complaints"
+	report 'mandoc -Tlint finds nothing'
+else
+	number=$((number + 1))
+	echo "ok $number # SKIP no mandoc"
+fi
