@@ -38,10 +38,29 @@ tests_unit_test_nick_SOURCES = tests/unit/test_nick.c
 tests_unit_test_stanza_SOURCES = tests/unit/test_stanza.c
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 
+# The base and the command line.
+unit_tests += tests/unit/test_config tests/unit/test_control tests/unit/test_loop tests/unit/test_now tests/unit/test_seal \
+	tests/unit/test_str tests/unit/test_text
+tests_unit_test_config_SOURCES = tests/unit/test_config.c
+tests_unit_test_control_SOURCES = tests/unit/test_control.c
+tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
+tests_unit_test_now_SOURCES = tests/unit/test_now.c
+tests_unit_test_seal_SOURCES = tests/unit/test_seal.c
+tests_unit_test_str_SOURCES = tests/unit/test_str.c
+tests_unit_test_text_SOURCES = tests/unit/test_text.c
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
+
+# The shape of the house, the words, the command line, the manual.
+script_tests = tests/layering.sh tests/layering-sees.sh tests/po.sh tests/cli.sh tests/manual.sh
+TESTS += $(script_tests)
+EXTRA_DIST += $(script_tests) tests/analyse
+TEST_EXTENSIONS = .sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = sh
 
 # End to end, and what it stands on.
 EXTRA_DIST += tests/run tests/requirements.txt \

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+
+EXTRA_DIST += packaging/deps packaging/try packaging/try.py
+
+# Manual, catalogues, unit, examples.
+dist_man_MANS += packaging/man/sourdine.8 packaging/man/sourdine.yaml.5
+exampledir = $(docdir)/examples
+dist_example_DATA = packaging/example.config.yaml
+EXTRA_DIST += packaging/sourdine.service.in packaging/po/POTFILES packaging/po/fr.po
+systemdsystemunit_DATA = packaging/sourdine.service
+CLEANFILES += packaging/sourdine.service
+
+packaging/sourdine.service: packaging/sourdine.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) packaging && sed 's|[@]bindir[@]|$(bindir)|g' $(srcdir)/packaging/sourdine.service.in >$@.tmp && mv $@.tmp $@
+
+# In the build tree the catalogue lies where gettext looks for it: packaging/po/LANGUAGE/LC_MESSAGES.
+frenchdir = $(localedir)/fr/LC_MESSAGES
+french_DATA = packaging/po/fr/LC_MESSAGES/sourdine.mo
+CLEANFILES += packaging/po/fr/LC_MESSAGES/sourdine.mo
+
+packaging/po/fr/LC_MESSAGES/sourdine.mo: packaging/po/fr.po
+	$(AM_V_GEN)$(MKDIR_P) packaging/po/fr/LC_MESSAGES && $(MSGFMT) --check -o $@.tmp $(srcdir)/packaging/po/fr.po && mv $@.tmp $@
