@@ -13,6 +13,7 @@ import signal
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "e2e"))
@@ -57,6 +58,7 @@ class Scene:
         self.bridge = Bridge(world, groups, charters, clock="2026-11-23 09:55")
         self.printed = set()
         self.checks = self.failures = 0
+        self.results = []  # of the checks, printed after what was seen
 
     # -- printing
 
@@ -67,6 +69,16 @@ class Scene:
             rows += [(m.seen, f"#{group.name}", m, m.id) for m in self.alice.timeline(group.room)]
         for person in (self.alice, self.dave):
             rows += [(m.seen, f"to {person.user_id[1:].split(':')[0].capitalize()}", m, m.id) for m in person.whispers(BOT)]
+        return rows + self.reactions()
+
+    def reactions(self):
+        """The bot's reactions to Alice's messages, as if they were said."""
+        rows = []
+        for message in self.alice.timeline(self.room):
+            for who, key in self.alice.reactions(self.room, message.id):
+                if who == BOT:
+                    mark = replace(message, who=BOT, body=f"{key} (on the message of {message.name})")
+                    rows.append((message.seen, "#marketing", mark, (message.id, key)))
         return rows
 
     def right(self):
@@ -88,15 +100,20 @@ class Scene:
                     self.printed.add((side, key))
                     name = BOT_NICK if said.who in (BOT,) or said.who.startswith(BOT_JID) else said.name
                     lines.append((seen, side, cell(where, name, said.body)))
+        if lines:
+            print(f"  {'Matrix':{WIDTH}} | XMPP\n  {'-' * WIDTH}-+-{'-' * WIDTH}")
         for _, side, text in sorted(lines, key=lambda line: line[0]):
             for line in text:
                 print(f"  {'' if side else line:{WIDTH}} | {line if side else ''}".rstrip())
+        for result in self.results:
+            print(result)
+        self.results = []
 
     def beat(self, title):
-        print(f"\n{title}\n  {'Matrix':{WIDTH}} | XMPP")
+        print(f"\n{title}")
 
     def check(self, what, truth):
-        """Print and count one check; `truth` is a value, or a function that may raise."""
+        """Make and count one check; `truth` is a value, or a function that may raise."""
         self.checks += 1
         why = ""
         try:
@@ -105,7 +122,7 @@ class Scene:
             good, why = False, f" ({str(error).splitlines()[0]})"
         if not good:
             self.failures += 1
-        print(f"  {'ok  ' if good else 'FAIL'} {what}{why}")
+        self.results.append(f"  {'ok  ' if good else 'FAIL'} {what}{why}")
 
     # -- what the checks ask
 
@@ -133,6 +150,7 @@ def prepare(scene):
     done = scene.bridge.run("check")
     print(textwrap.indent((done.stdout + done.stderr).rstrip(), "  "))
     scene.check("nothing is wrong", done.returncode == 0)
+    scene.show()
 
 
 def prologue(scene):
@@ -203,6 +221,7 @@ def killed(scene, when):
     scene.bridge.start()
     print(f"  process {pid} is gone, {scene.bridge.process.pid} is ready")
     scene.check("Bob has still seen nothing", not saying(scene.bob.timeline(scene.muc), "une idée"))
+    scene.show()
 
 
 def hours(scene):
@@ -242,6 +261,7 @@ def epilogue(scene):
         scene.check(f"{text!r} stands once on each side", (muc, room) == (1, 1))
     for name, found in zip(("Carol", "Dave"), scene.digests()):
         scene.check(f"{name} had one digest", len(found) == 1)
+    scene.show()
 
 
 def play(scene):
@@ -259,8 +279,8 @@ def play(scene):
         tuesday(scene)
         epilogue(scene)
     except AssertionError as error:
-        scene.show()
         scene.check(f"the scene goes on: {error}", False)
+        scene.show()
     if scene.failures:
         print("\nThe daemon's last words:")
         print(textwrap.indent("\n".join(scene.bridge.said().splitlines()[-25:]), "  "))
