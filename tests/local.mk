@@ -30,6 +30,15 @@ tests_unit_test_digest_LDADD = $(rules_libs)
 tests_unit_test_edit_SOURCES = tests/unit/test_edit.c $(rules_fixture)
 tests_unit_test_edit_LDADD = $(rules_libs)
 
+# The cases: charter, timeline, verdicts.
+rules_cases = tests/cases/broken.case tests/cases/clock-changes.case tests/cases/conditions.case tests/cases/digests.case \
+	tests/cases/french.case tests/cases/holidays.case tests/cases/office.case tests/cases/stages.case
+check_PROGRAMS += tests/cases/run_cases
+TESTS += tests/cases/run_cases
+EXTRA_DIST += tests/cases/README.md $(rules_cases)
+tests_cases_run_cases_SOURCES = tests/cases/run_cases.c $(rules_fixture)
+tests_cases_run_cases_LDADD = librules.a $(UTF8PROC_LIBS)
+
 # The XMPP port, without a server.
 unit_tests += tests/unit/test_ghost tests/unit/test_jid tests/unit/test_nick tests/unit/test_stanza tests/unit/test_stream
 tests_unit_test_ghost_SOURCES = tests/unit/test_ghost.c
