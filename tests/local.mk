@@ -58,6 +58,14 @@ tests_unit_test_seal_SOURCES = tests/unit/test_seal.c
 tests_unit_test_str_SOURCES = tests/unit/test_str.c
 tests_unit_test_text_SOURCES = tests/unit/test_text.c
 
+# Fuzz targets; without libFuzzer they replay their corpus.
+fuzz_tests = tests/fuzz/fuzz_stream
+tests_fuzz_fuzz_stream_SOURCES = tests/fuzz/fuzz_stream.c
+EXTRA_DIST += tests/fuzz/stream/broken tests/fuzz/stream/deep tests/fuzz/stream/doctype tests/fuzz/stream/error tests/fuzz/stream/many \
+	tests/fuzz/stream/namespaces tests/fuzz/stream/other tests/fuzz/stream/row tests/fuzz/stream/talk tests/fuzz/stream/wide
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

@@ -379,6 +379,44 @@ hear_through_room(struct room *room, const char *nick, xmpp_stanza_t *message)
 	speaker_fini(&speaker);
 }
 
+static size_t
+find_caller(const struct jabber *jabber, const char *bare_jid)
+{
+	size_t i = 0;
+
+	while (i < CALLERS_MAX && !str_equal(jabber->callers[i], bare_jid))
+		i++;
+	return i;
+}
+
+const char *
+hear_called(const struct jabber *jabber, const char *bare_jid)
+{
+	return find_caller(jabber, bare_jid) < CALLERS_MAX ? jabber->settings.component : jabber->bot;
+}
+
+void
+hear_forget_callers(struct jabber *jabber)
+{
+	for (size_t i = 0; i < CALLERS_MAX; i++) {
+		free(jabber->callers[i]);
+		jabber->callers[i] = NULL;
+	}
+}
+
+static void
+note_caller(struct jabber *jabber, const char *bare_jid, bool component)
+{
+	size_t i = find_caller(jabber, bare_jid);
+
+	if (component == (i < CALLERS_MAX))
+		return;
+	if (component)
+		i = jabber->next_caller++ % CALLERS_MAX;
+	free(jabber->callers[i]);
+	jabber->callers[i] = component ? xstrdup(bare_jid) : NULL;
+}
+
 static void
 hear_account(struct jabber *jabber, const char *from, xmpp_stanza_t *message)
 {
@@ -388,6 +426,7 @@ hear_account(struct jabber *jabber, const char *from, xmpp_stanza_t *message)
 	struct room *room = only_room_of(jabber, bare, &occupant);
 	struct speaker speaker = { .nick = nick };
 
+	note_caller(jabber, bare, !strchr(stanza_get(message, "to"), '@'));
 	speaker.person = xasprintf("xmpp:%s", bare);
 	speaker.stem = xstrdup(bare);
 	speaker.moderator = (occupant && room && occupant->moderator) ||

@@ -13,6 +13,10 @@ void hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, in
 /* A chat message to the bot, the component, or the listener through a room. */
 void hear_chat(struct jabber *jabber, xmpp_stanza_t *message);
 
+/* Which of our two addresses this bare JID last wrote to: answers come from there. Forgotten by a restart. Lent. */
+const char *hear_called(const struct jabber *jabber, const char *bare_jid);
+void hear_forget_callers(struct jabber *jabber);
+
 /* port_ops.read */
 void hear_read(struct port *port, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out);
 

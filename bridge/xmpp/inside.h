@@ -120,6 +120,8 @@ struct room {
 	struct loop_timer pulse;    /* self-pings */
 };
 
+#define CALLERS_MAX 64
+
 struct jabber {
 	struct port port; /* first */
 	struct jabber_settings settings;
@@ -137,6 +139,8 @@ struct jabber {
 	struct list privates;  /* owns: speech::link */
 	unsigned private_count;
 	unsigned long barrier, barriers_answered; /* pings behind private messages: sent, come back */
+	char *callers[CALLERS_MAX]; /* owns: bare JIDs that last wrote to the component's own address; a ring */
+	size_t next_caller;
 	uint64_t forged;       /* stanzas that pretended to be ours */
 	int64_t forged_logged_ms;
 	bool commit_watched;

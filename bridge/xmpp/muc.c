@@ -280,9 +280,9 @@ set_nick(struct member *member, const char *nick)
 	member->nick = copy;
 }
 
-/* Somebody who is not ours and could be taken for this nick. */
+/* Somebody who could be taken for this nick. */
 static bool
-is_alike_native(const struct occupant *occupant, const char *nick)
+is_alike(const struct occupant *occupant, const char *nick)
 {
 	return nick_alike(occupant->nick, nick);
 }
@@ -290,12 +290,14 @@ is_alike_native(const struct occupant *occupant, const char *nick)
 static bool
 is_free(struct member *member, const char *nick)
 {
-	struct occupant *occupant = find_occupant(member->room, is_alike_native, nick);
+	struct occupant *occupant = find_occupant(member->room, is_alike, nick);
 
 	if (!occupant)
 		return true;
-	struct member *ours = muc_member_by_nick(member->room, occupant->nick);
-	return ours == member;
+	/* It may be himself, left there by an earlier process. */
+	if (occupant->jid)
+		return jid_same_bare(occupant->jid, member->jid);
+	return muc_member_by_nick(member->room, occupant->nick) == member;
 }
 
 /* The nick for a name: the nearest allowed one that nobody in the room could be confused with. */
@@ -571,6 +573,17 @@ act(struct member *member, enum ghost_action action)
 	}
 }
 
+/* For the next process. Whoever joins is written down before the presence leaves, since it may arrive although we die. */
+static void
+remember(struct member *member)
+{
+	bool perhaps_in = is_inside(member) || member->state == GHOST_JOINING;
+
+	if (!is_listener(member) && (perhaps_in || member->state == GHOST_PARTED || member->state == GHOST_REFUSED))
+		people_save_occupant(member->room->jabber->parts.people, NETWORK_XMPP, member->room->address, member->person,
+				member->nick ? member->nick : "", perhaps_in);
+}
+
 void
 muc_step(struct member *member, enum ghost_event event)
 {
@@ -597,10 +610,8 @@ muc_step(struct member *member, enum ghost_event event)
 	if (was != step.next)
 		log_debug(LOG_XMPP, "ghost moved room=%s jid=%s from=%s to=%s %s", room->jid, member->jid, ghost_state_name(was),
 				ghost_state_name(step.next), ghost_reason_name(step.reason));
-	if (!is_listener(member) && (is_inside(member) || step.next == GHOST_PARTED || step.next == GHOST_REFUSED))
-		people_save_occupant(room->jabber->parts.people, NETWORK_XMPP, room->address, member->person, member->nick ? member->nick : "",
-				is_inside(member));
 	act(member, step.action);
+	remember(member);
 	if (is_listener(member))
 		listener_moved(room, was);
 }

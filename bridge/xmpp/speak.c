@@ -11,6 +11,7 @@
 #include "base/now.h"
 #include "base/str.h"
 #include "xmpp/archive.h"
+#include "xmpp/hear.h"
 #include "xmpp/jid.h"
 #include "xmpp/muc.h"
 
@@ -40,7 +41,7 @@ static char *
 sender_of(struct jabber *jabber, const struct outgoing *outgoing)
 {
 	if (outgoing->kind == OUTGOING_PRIVATE)
-		return xstrdup(is_through_room(outgoing->lane) ? jabber->listener : jabber->bot);
+		return xstrdup(is_through_room(outgoing->lane) ? jabber->listener : hear_called(jabber, outgoing->lane));
 	if (!outgoing->author.person)
 		return xstrdup(jabber->listener);
 	return outgoing->author.stem ? jid_ghost(outgoing->author.stem, jabber->settings.component) : NULL;
@@ -357,7 +358,7 @@ send_in_room(struct room *room, const struct sending *row)
 static void
 send_private(struct jabber *jabber, const struct sending *row)
 {
-	if (!is_from(row, is_through_room(row->lane) ? jabber->listener : jabber->bot)) {
+	if (!is_from(row, jabber->listener) && !is_from(row, jabber->bot) && !is_from(row, jabber->settings.component)) {
 		outbox_refused(jabber->parts.outbox, row->id, REFUSAL_OTHER, "it was written under another component's name");
 		return;
 	}

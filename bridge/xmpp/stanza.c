@@ -244,8 +244,8 @@ write_attributes(struct str *out, xmpp_stanza_t *stanza, const char *outer_ns)
 	const char *ns = xmpp_stanza_get_ns(stanza);
 	int count = xmpp_stanza_get_attribute_count(stanza);
 
-	if (ns && (!outer_ns || strcmp(ns, outer_ns) != 0))
-		write_attribute(out, "xmlns", ns);
+	if (!str_equal(ns, outer_ns))
+		write_attribute(out, "xmlns", ns ? ns : "");
 	for (size_t i = 0; i < sizeof(first) / sizeof(*first); i++) {
 		const char *value = xmpp_stanza_get_attribute(stanza, first[i]);
 		if (value)
@@ -283,7 +283,7 @@ write_element(struct str *out, xmpp_stanza_t *stanza, const char *outer_ns)
 	}
 	str_add_char(out, '>');
 	for (; child; child = xmpp_stanza_get_next(child))
-		write_element(out, child, ns ? ns : outer_ns);
+		write_element(out, child, ns);
 	str_add(out, "</");
 	str_add(out, name);
 	str_add_char(out, '>');
