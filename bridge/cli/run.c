@@ -102,7 +102,7 @@ announce_ready(struct daemon *daemon)
 	struct group *group;
 	unsigned groups = 0;
 
-	if (daemon->ready || matrix_joined(daemon->matrix) < rooms_wanted(daemon->core, NETWORK_MATRIX) ||
+	if (daemon->ready || !matrix_connected(daemon->matrix) || !jabber_connected(daemon->jabber) || matrix_joined(daemon->matrix) < rooms_wanted(daemon->core, NETWORK_MATRIX) ||
 			jabber_joined(daemon->jabber) < rooms_wanted(daemon->core, NETWORK_XMPP))
 		return;
 	LIST_FOR_EACH(group, all, struct group, link)

@@ -312,7 +312,8 @@ on_versions(void *context, const struct http_answer *answer)
 	struct matrix *matrix = context;
 
 	matrix->request = NULL;
-	if (answer->status != 200) {
+	/* A refused token is an answer too: the next request names it. */
+	if (answer->status == 0 || answer->status >= 500) {
 		log_debug(LOG_MATRIX, "the homeserver does not answer yet status=%ld", answer->status);
 		probe_later(matrix);
 		return;
