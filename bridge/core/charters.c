@@ -229,42 +229,60 @@ load_site(struct charters *charters, char *why, size_t size)
 	return 0;
 }
 
+/* The first time a group is seen: its file becomes revision 1. */
+static int
+seed_group(struct charters *charters, struct group *group, const char *path, const char *text, char *why, size_t size)
+{
+	struct rules *rules = parse(path, text, why, size);
+	const char *named = rules ? rules_group(rules) : NULL;
+
+	if (rules && !str_equal(named, group->name))
+		snprintf(why, size, "%s:1:1: this file must hold the block group \"%s\"", path, group->name);
+	if (!str_equal(named, group->name)) {
+		rules_free(rules);
+		return CHARTERS_E_BROKEN;
+	}
+	add_revision(charters->core, group->name, 1, text, "file");
+	enforce(charters, group, rules, 1);
+	return 0;
+}
+
+/* A file that says something else than the revision in force is reported, never applied by itself. */
+static void
+report_difference(const struct group *group, const char *path, const char *text, int revision, char *why, size_t size)
+{
+	struct rules *changed = parse(path, text, why, size);
+
+	if (changed)
+		log_notice(LOG_RULES, "charter file differs from revision %d in force and is not applied group=%s file=%s", revision,
+				group->name, path);
+	else
+		log_error(LOG_RULES, "charter file broken, revision %d stays in force group=%s: %s", revision, group->name, why);
+	rules_free(changed);
+}
+
 /* The rules to be used, from the file the first time, else from the database. */
 static int
 load_group(struct charters *charters, struct group *group, char *why, size_t size)
 {
-	struct core *core = charters->core;
 	AUTO_FREE char *path = NULL;
 	bool broken;
 	int revision;
 	AUTO_FREE char *text = file_text(charters, group->name, &path, &broken, why, size);
-	AUTO_FREE char *kept = last_text(core, group->name, &revision);
+	AUTO_FREE char *kept = last_text(charters->core, group->name, &revision);
 
+	if (!kept && text)
+		return seed_group(charters, group, path, text, why, size);
+	if (!kept && broken)
+		return CHARTERS_E_BROKEN;
 	if (!kept) {
-		struct rules *rules = text ? parse(path, text, why, size) : NULL;
-		if (!rules && (text || broken))
-			return CHARTERS_E_BROKEN;
-		if (!rules) {
-			log_notice(LOG_RULES, "group has no charter, everything is delivered group=%s", group->name);
-			return 0;
-		}
-		const char *named = rules_group(rules);
-		if (!named || strcmp(named, group->name) != 0) {
-			snprintf(why, size, "%s:1:1: this file must hold the block group \"%s\"", path, group->name);
-			rules_free(rules);
-			return CHARTERS_E_BROKEN;
-		}
-		add_revision(core, group->name, 1, text, "file");
-		enforce(charters, group, rules, 1);
+		log_notice(LOG_RULES, "group has no charter, everything is delivered group=%s", group->name);
 		return 0;
 	}
-	struct rules *changed = text && strcmp(text, kept) != 0 ? parse(path, text, why, size) : NULL;
-	rules_free(changed);
-	if (broken || (text && strcmp(text, kept) != 0 && !changed))
-		log_error(LOG_RULES, "charter file broken, revision %d stays in force group=%s: %s", revision, group->name, why);
-	else if (changed)
-		log_notice(LOG_RULES, "charter file differs from revision %d in force and is not applied group=%s file=%s", revision,
-				group->name, path);
+	if (broken)
+		log_error(LOG_RULES, "charter file unreadable, revision %d stays in force: %s", revision, why);
+	if (text && strcmp(text, kept) != 0)
+		report_difference(group, path, text, revision, why, size);
 	struct rules *rules = parse("charter in the database", kept, why, size);
 	if (!rules)
 		return CHARTERS_E_BROKEN;
