@@ -172,6 +172,8 @@ insert(struct outbox *outbox, const struct outbox_draft *draft, int64_t place)
 	unsigned char *text, *payload;
 	size_t text_size, payload_size;
 	struct str rendered AUTO_STR;
+	/* What is due stays due when the clock is set back: newer rows must not overtake it. */
+	int64_t due_ms = draft->due_ms <= now_rules_ms() ? 0 : draft->due_ms;
 
 	make_name(outbox, draft, name);
 	struct outgoing named = *outgoing;
@@ -198,11 +200,11 @@ insert(struct outbox *outbox, const struct outbox_draft *draft, int64_t place)
 	query_blob(&query, text, text_size);
 	query_blob(&query, payload, payload_size);
 	query_int(&query, draft->held);
-	query_int(&query, draft->due_ms);
+	query_int(&query, due_ms);
 	query_run(&query);
 	free(text);
 	free(payload);
-	note_due(outbox, get_lane(outbox, outgoing->lane, draft->network), draft->due_ms);
+	note_due(outbox, get_lane(outbox, outgoing->lane, draft->network), due_ms);
 }
 
 void
