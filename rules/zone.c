@@ -426,31 +426,32 @@ year_of(int64_t at)
 	return civil.year;
 }
 
-/*
- * Where daylight time ends in the instant in which it begins again (permanent
- * summer time, RFC 9636 §3.3.1), the beginning wins.
- */
+/* When the daylight time that begins in `year` ends: in that year, or south of the equator in the next. */
+static int64_t
+summer_end(const struct zone_footer *footer, int year, int64_t *begin)
+{
+	int64_t end, later, unused;
+
+	footer_edges(footer, year, begin, &end);
+	if (end > *begin)
+		return end;
+	footer_edges(footer, year + 1, &unused, &later);
+	return later;
+}
+
+/* One daylight time may end when, or after, the next one has begun: summer all year (RFC 9636 §3.3.1). */
 static int32_t
 footer_offset(const struct zone_footer *footer, int64_t at)
 {
-	int64_t latest = INT64_MIN, begin, end;
-	bool summer = false;
 	int year = year_of(at);
+	int64_t begin, end;
 
-	if (!footer->daylight)
-		return footer->standard;
-	for (int y = year - 1; y <= year + 1; y++) {
-		footer_edges(footer, y, &begin, &end);
-		if (end <= at && end > latest) {
-			latest = end;
-			summer = false;
-		}
-		if (begin <= at && begin >= latest) {
-			latest = begin;
-			summer = true;
-		}
+	for (int y = year - 2; footer->daylight && y <= year + 1; y++) {
+		end = summer_end(footer, y, &begin);
+		if (begin <= at && at < end)
+			return footer->summer;
 	}
-	return summer ? footer->summer : footer->standard;
+	return footer->standard;
 }
 
 static int64_t

@@ -250,6 +250,104 @@ test_example(void **state)
 	free(text);
 }
 
+/* The manual page, without the escapes of its accents; NULL-terminated at the end of the section. */
+static char *
+read_manual(const char *section)
+{
+	size_t size;
+	char *page = fixture_read(fixture_source("packaging/man/sourdine-charter.5"), &size), *from, *to, *out;
+
+	assert_non_null(page);
+	from = strstr(page, section);
+	assert_non_null(from);
+	to = strstr(from + 1, "\n.Sh ");
+	if (to)
+		*to = '\0';
+	memmove(page, from, strlen(from) + 1);
+	out = page;
+	for (const char *p = page; *p; p++) {
+		if (strncmp(p, "\\('", 3) == 0 || strncmp(p, "\\(`", 3) == 0 || strncmp(p, "\\(^", 3) == 0)
+			p += 3;
+		*out++ = *p;
+	}
+	*out = '\0';
+	return page;
+}
+
+/* "non, pas Ta..." to the first word, which it moves over; false at the end of the cell. */
+static bool
+take_word(char **cell, char *out, size_t size)
+{
+	size_t n = strcspn(*cell += strspn(*cell, ", "), ", \n");
+
+	if (n == 0 || n >= size || strncmp(*cell, "Ta", n) == 0)
+		return false;
+	memcpy(out, *cell, n);
+	out[n] = '\0';
+	*cell += n;
+	return true;
+}
+
+/* The table of French words is the lexer's, and whole. */
+static void
+test_manual_words(void **state)
+{
+	char *page = read_manual(".Sh FRENCH\n"), *cell = strstr(page, "\n.It admit"), english[32], french[32];
+	bool seen[KEY_LATER + 1] = { false };
+	unsigned pairs = 0;
+
+	(void)state;
+	for (cell = cell ? cell + 5 : NULL; cell; cell = strstr(cell, "\n.It ") ? strstr(cell, "\n.It ") + 5 : NULL) {
+		while (take_word(&cell, english, sizeof(english))) {
+			enum keyword key = lex_keyword(english, strlen(english));
+
+			if (key == KEY_NONE || key == KEY_LATER)
+				fail_msg("no keyword: %s", english);
+			assert_string_equal(lex_keyword_name(key), english);
+			seen[key] = true;
+			cell += strncmp(cell, " Ta", 3) == 0 ? 3 : 0;
+			for (; take_word(&cell, french, sizeof(french)); pairs++) {
+				if (lex_keyword(french, strlen(french)) != key)
+					fail_msg("not the French of %s: %s", english, french);
+			}
+			cell += strncmp(cell, "Ta", 2) == 0 ? 2 : 0;
+		}
+	}
+	for (int key = KEY_NONE + 1; key < KEY_LATER; key++) {
+		if (!seen[key] && key != KEY_NUDGE)
+			fail_msg("the manual lacks %s", lex_keyword_name((enum keyword)key));
+	}
+	print_message("# %u pairs of words\n", pairs);
+	free(page);
+}
+
+/* Its example parses, and every other word that it names as keyword is one. */
+static void
+test_manual_example(void **state)
+{
+	char *page = read_manual(".Sh EXAMPLES\n"), *begin = strstr(page, ".Bd -literal\n"), *end = strstr(page, "\n.Ed");
+	struct rules *rules;
+
+	(void)state;
+	assert_true(begin && end);
+	*end = '\0';
+	rules = fixture_rules(begin + strlen(".Bd -literal\n"));
+	assert_non_null(rules);
+	assert_int_equal(rules->group.rule_count, 5);
+	fixture_free(rules);
+	free(page);
+	page = read_manual(".Sh NOT YET\n");
+	for (char *p = strstr(page, "\n.Ic "); p; p = strstr(p + 1, "\n.Ic ")) {
+		size_t n = strcspn(p + 5, " \n");
+		enum keyword key = lex_keyword(p + 5, n);
+
+		if (key != KEY_LATER && key != KEY_HOLD && key != KEY_MEMBER && key != KEY_IN && key != KEY_DIGEST
+				&& key != KEY_NUDGE && key != KEY_PASS)
+			fail_msg("not known: %.*s", (int)n, p + 5);
+	}
+	free(page);
+}
+
 static void
 test_settings(void **state)
 {
@@ -509,6 +607,8 @@ main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_not_yet),
 		cmocka_unit_test(test_example),
+		cmocka_unit_test(test_manual_words),
+		cmocka_unit_test(test_manual_example),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_french),
