@@ -3,7 +3,7 @@
 EXTRA_DIST += packaging/deps packaging/try packaging/try.py
 
 # Manual, catalogues, unit, examples.
-dist_man_MANS += packaging/man/sourdine.8 packaging/man/sourdine.yaml.5
+dist_man_MANS += packaging/man/sourdine.8 packaging/man/sourdine-charter.5 packaging/man/sourdine.yaml.5
 exampledir = $(docdir)/examples
 dist_example_DATA = packaging/example.charter packaging/example.config.yaml
 EXTRA_DIST += packaging/sourdine.service.in packaging/po/POTFILES packaging/po/fr.po
