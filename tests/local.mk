@@ -144,7 +144,7 @@ SH_LOG_COMPILER = sh
 # End to end, and what it stands on.
 EXTRA_DIST += tests/run tests/requirements.txt \
 	tests/e2e/checks.py tests/e2e/clients.py tests/e2e/conftest.py tests/e2e/world.py \
-	tests/e2e/test_commands.py tests/e2e/test_configuration.py tests/e2e/test_crossing.py tests/e2e/test_digest.py \
+	tests/e2e/test_check.py tests/e2e/test_commands.py tests/e2e/test_configuration.py tests/e2e/test_crossing.py tests/e2e/test_digest.py \
 	tests/e2e/test_gap.py tests/e2e/test_hold.py tests/e2e/test_hostile.py tests/e2e/test_route.py \
 	tests/servers/bare-root.sh tests/servers/ejabberd.yml.in tests/servers/homeserver.yaml.in \
 	tests/servers/prosody.cfg.lua.in tests/servers/run-ejabberd.sh tests/servers/run-prosody.sh tests/servers/run-synapse.sh

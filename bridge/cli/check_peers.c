@@ -24,7 +24,7 @@ enum step { STEP_TOKEN, STEP_MASK, STEP_PING, STEP_XMPP };
 static const struct known {
 	enum step step;
 	const char *needle, *also; /* NULL: anything */
-	const char *sentence, *fix;
+	const char *sentence, *fix; /* sentence NULL: the answer is one already */
 } known[] = {
 	{ STEP_TOKEN, "M_UNKNOWN_TOKEN", NULL, "the homeserver does not know our as_token",
 		"let it load this very registration (app_service_config_files), then restart it" },
@@ -48,14 +48,9 @@ static const struct known {
 	{ STEP_PING, "M_URL_NOT_SET", NULL, "the registration that the homeserver loaded has no url",
 		"run \"sourdine registration\", then restart the homeserver" },
 	{ STEP_PING, "M_UNRECOGNIZED", NULL, "the homeserver is too old to be pinged", "Synapse 1.84 or newer can; this does no harm" },
-	{ STEP_XMPP, "host-unknown", NULL, "the XMPP server knows no component of this name",
-		"add the Component block that \"sourdine registration\" prints, and restart the server" },
-	{ STEP_XMPP, "not-authorized", NULL, "the component's secret is not the one that the XMPP server has",
-		"make component_secret there and xmpp.secret_file here the same line" },
-	{ STEP_XMPP, "handshake", NULL, "the component's secret is not the one that the XMPP server has",
-		"make the secret there and xmpp.secret_file here the same line" },
-	{ STEP_XMPP, "invalid-namespace", NULL, "this is the port for clients or for other servers",
-		"xmpp.port must be the component port, mostly 5347" },
+	{ STEP_XMPP, "knows no component", NULL, NULL, "add the Component block that \"sourdine registration\" prints, and restart the "
+		"server; xmpp.port must be its port for components (5347), not the one for clients" },
+	{ STEP_XMPP, "refuses our secret", NULL, NULL, "make component_secret there and the secret here the same line" },
 	{ STEP_XMPP, "conflict", NULL, "another component is connected under this name", "end the other one" },
 	{ STEP_XMPP, "refused", NULL, "nobody listens there",
 		"is the server running? Prosody opens the port only when a Component is configured, after a restart" },
@@ -150,7 +145,8 @@ check_reachable(struct check *check)
 	const char *address = check->config->homeserver.address;
 	AUTO_ANSWER struct answer answer = request(check, "GET", "/_matrix/client/versions", NULL, NULL);
 
-	if (answer.status == 200 && json_object_get(answer.json, "versions")) {
+	/* Synapse looks at the token even here; that it refuses it is said in the next step. */
+	if ((answer.status == 200 && json_object_get(answer.json, "versions")) || json_text(answer.json, "errcode")) {
 		check_say(check, LEVEL_OK, "homeserver", NULL, "%s answers", address);
 		return true;
 	}
@@ -252,8 +248,10 @@ complain_xmpp(struct check *check, const char *what, const char *detail)
 {
 	const struct known *row = find_known(STEP_XMPP, detail);
 
-	check_say(check, LEVEL_FAIL, "xmpp", row ? row->fix : "the XMPP server's log says more", "%s: %s (%s)", what,
-			row ? row->sentence : "it cannot be used", detail);
+	if (row && row->sentence)
+		check_say(check, LEVEL_FAIL, "xmpp", row->fix, "%s: %s (%s)", what, row->sentence, detail);
+	else
+		check_say(check, LEVEL_FAIL, "xmpp", row ? row->fix : "the XMPP server's log says more", "%s: %s", what, detail);
 }
 
 static void
