@@ -197,7 +197,7 @@ describe(const struct story *story, const struct verdict *v, char *out, size_t s
 		[ACTION_HERE] = "here by %", [ACTION_COPY] = "copied to % by %", [ACTION_MOVE] = "moved to % by %",
 		[ACTION_SUGGEST] = "shown % by %",
 	};
-	char due[32];
+	char due[64];
 
 	out[0] = '\0';
 	say_time(story->rules, v->due_ms == INT64_MAX ? 0 : v->due_ms, due, sizeof(due));
@@ -350,7 +350,7 @@ static void
 check_instant(struct story *story, int64_t got)
 {
 	int64_t wanted;
-	char said[32] = "never";
+	char said[64] = "never";
 
 	if (take(story, "never")) {
 		wanted = INT64_MAX;

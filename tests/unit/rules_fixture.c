@@ -210,19 +210,28 @@ find_entry(const char *msgid)
 	return NULL;
 }
 
-bool
-fixture_is_translated(const char *msgid)
+/* NULL when there is none that counts. */
+static const char *
+translation_of(const char *msgid)
 {
 	const struct entry *entry = find_entry(msgid);
 
-	return entry && !entry->fuzzy && entry->msgstr && *entry->msgstr;
+	return entry && !entry->fuzzy && entry->msgstr && *entry->msgstr ? entry->msgstr : NULL;
+}
+
+bool
+fixture_is_translated(const char *msgid)
+{
+	return translation_of(msgid) != NULL;
 }
 
 static const char *
 french_words(void *context, const char *msgid)
 {
+	const char *french = translation_of(msgid);
+
 	(void)context;
-	return fixture_is_translated(msgid) ? find_entry(msgid)->msgstr : msgid;
+	return french ? french : msgid;
 }
 
 const struct rules_speech *

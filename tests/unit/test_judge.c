@@ -520,7 +520,7 @@ test_words_property(void **state)
 		words_scan(words, text, &found);
 		snprintf(padded, sizeof(padded), " %s ", text);
 		for (int i = 0; i < 8; i++) {
-			char wanted[20];
+			char wanted[160];
 			bool expected;
 
 			snprintf(wanted, sizeof(wanted), " %s ", patterns[i]);
