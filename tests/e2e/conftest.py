@@ -11,6 +11,7 @@ SOURDINE names the binary. KEEP=1 keeps the temporary folder.
 
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -105,7 +106,7 @@ def charter_of(name, statements):
 
 @pytest.fixture
 def team(request, make_group, make_bridge, alice, dave, bob, carol):
-    """The usual scene; see the top of this file. `team.start()` was called already."""
+    """The usual scene, ready; see the top of this file."""
     charter = request.node.get_closest_marker("charter")
     clock = request.node.get_closest_marker("clock")
     group = make_group()
@@ -118,6 +119,7 @@ def team(request, make_group, make_bridge, alice, dave, bob, carol):
     for each in groups:
         until(each.bot_in, what="the bot joining")
     return SimpleNamespace(
+        since=time.monotonic(),
         group=group,
         seo=groups[-1],
         bridge=bridge,
