@@ -41,6 +41,7 @@ struct appservice {
 	const struct appservice_calls *calls;
 	struct list clients;     /* owns: client::link */
 	struct list waiting;     /* borrows: exchange::link */
+	struct list answered;    /* owns: answered::link; only with fault points */
 	bool asked_store;        /* a callback after the commit is on its way */
 	bool early, closing;
 	uint16_t port;
@@ -204,6 +205,77 @@ take_broken(struct appservice *appservice, struct exchange *exchange)
 	return wait_for_commit(appservice, exchange);
 }
 
+/* ---- broken on purpose (decisions 7.2) ---- */
+
+#ifdef FAULT_POINTS
+#define EARLY_MS 300
+
+/* What was acknowledged and is in memory only, as in a bridge that queues what it was given. */
+struct answered {
+	struct list link; /* appservice::answered */
+	struct loop_timer timer;
+	struct appservice *appservice;
+	char *body;
+	size_t size;
+};
+
+static void
+free_answered(struct answered *answered)
+{
+	loop_timer_stop(&answered->timer);
+	list_remove(&answered->link);
+	mem_free_secret(answered->body, answered->size);
+	free(answered);
+}
+
+static void
+on_late(void *context)
+{
+	struct answered *answered = context;
+	const struct appservice_calls *calls = answered->appservice->calls;
+
+	calls->transaction(calls->context, answered->body, answered->size);
+	free_answered(answered);
+}
+
+static void
+keep_for_later(struct appservice *appservice, const struct exchange *exchange)
+{
+	struct answered *answered = xcalloc(1, sizeof(*answered));
+
+	answered->appservice = appservice;
+	answered->size = exchange->body.n;
+	answered->body = xmalloc(answered->size + 1);
+	memcpy(answered->body, str_get(&exchange->body), answered->size + 1);
+	list_append(&appservice->answered, &answered->link);
+	loop_timer_init(&answered->timer, appservice->loop, on_late, answered);
+	loop_timer_set(&answered->timer, EARLY_MS);
+}
+
+static void
+forget_answered(struct appservice *appservice)
+{
+	struct answered *answered;
+
+	LIST_FOR_EACH(answered, &appservice->answered, struct answered, link)
+		free_answered(answered);
+}
+#else
+static void
+keep_for_later(struct appservice *appservice, const struct exchange *exchange)
+{
+	(void)appservice, (void)exchange;
+}
+
+static void
+forget_answered(struct appservice *appservice)
+{
+	(void)appservice;
+}
+#endif
+
+/* ---- transactions ---- */
+
 /* The whole body is there. */
 static enum MHD_Result
 take_transaction(struct appservice *appservice, struct exchange *exchange)
@@ -214,9 +286,13 @@ take_transaction(struct appservice *appservice, struct exchange *exchange)
 		note_refusal(appservice, too_large.status);
 		return respond(exchange->connection, &too_large);
 	}
+	if (appservice->early) {
+		keep_for_later(appservice, exchange);
+		return respond(exchange->connection, &fine);
+	}
 	switch (calls->transaction(calls->context, str_get(&exchange->body), exchange->body.n)) {
 	case APPSERVICE_KEPT:
-		return appservice->early ? respond(exchange->connection, &fine) : wait_for_commit(appservice, exchange);
+		return wait_for_commit(appservice, exchange);
 	case APPSERVICE_BROKEN:
 		return take_broken(appservice, exchange);
 	case APPSERVICE_FULL:
@@ -477,6 +553,7 @@ appservice_open(struct appservice **out, struct loop *loop, struct store *store,
 	appservice->calls = calls;
 	list_init(&appservice->clients);
 	list_init(&appservice->waiting);
+	list_init(&appservice->answered);
 	loop_timer_init(&appservice->timer, loop, on_timer, appservice);
 	int r = listen_on(appservice, host, port);
 	if (r == 0) {
@@ -506,6 +583,7 @@ appservice_close(struct appservice *appservice)
 	MHD_run(appservice->daemon);
 	MHD_stop_daemon(appservice->daemon);
 	loop_timer_stop(&appservice->timer);
+	forget_answered(appservice);
 	free(appservice);
 }
 
@@ -518,5 +596,9 @@ appservice_port(const struct appservice *appservice)
 void
 appservice_answer_early(struct appservice *appservice)
 {
+#ifdef FAULT_POINTS
 	appservice->early = true;
+#else
+	(void)appservice;
+#endif
 }

@@ -45,7 +45,7 @@ void appservice_close(struct appservice *appservice);
 /* The port it listens on (of use when 0 was asked for). */
 uint16_t appservice_port(const struct appservice *appservice);
 
-/* Tests only: answers before the commit. */
+/* Builds with fault points only: answers at once and keeps what came a while later, so that a crash in between loses it. */
 void appservice_answer_early(struct appservice *appservice);
 
 #endif

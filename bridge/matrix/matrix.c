@@ -670,7 +670,8 @@ apply_break(struct matrix *matrix)
 #ifdef FAULT_POINTS
 	const char *mode = config_environment(CONFIG_ENV_BREAK);
 
-	matrix->no_archive = mode && strcmp(mode, "no-archive") == 0;
+	/* The gap fill would repair what an early answer loses. */
+	matrix->no_archive = mode && (strcmp(mode, "no-archive") == 0 || strcmp(mode, "ack-first") == 0);
 	if (mode && strcmp(mode, "ack-first") == 0)
 		appservice_answer_early(matrix->appservice);
 #else
