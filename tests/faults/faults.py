@@ -100,7 +100,7 @@ class Memory:
         return found
 
     def keep(self, result, line, seed):
-        entry = {**self.key, "seed": seed, "good": result.good(), "line": line, **asdict(result)}
+        entry = {**self.key, "seed": seed, "good": result.good(), "line": line, **asdict(result), "story": None}
         with open(self.path, "a") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -118,13 +118,15 @@ def run_row(stage, name, options):
     return result
 
 
-def keep_logs(stage, memory, name):
-    """The logs of a daemon whose row went wrong, beside the figures."""
+def keep_logs(stage, memory, result):
+    """Of a row that went wrong: the daemon's log, and what was seen when, beside the figures."""
+    base = memory.path.parent / f"fault-{result.name}"
+    base.with_suffix(".seen").write_text(result.story)
     for log in stage.logs:
         if log.exists():
-            kept = memory.path.parent / f"fault-{name}.log"
+            kept = base.with_suffix(".log")
             shutil.copyfile(log, kept)
-            print(f"       the daemon's log: {kept}", flush=True)
+            print(f"       see {kept} and .seen", flush=True)
 
 
 def judge(wanted, options, memory, stage, name):
@@ -135,7 +137,7 @@ def judge(wanted, options, memory, stage, name):
         line = f"{'red' if result.red() else 'BLIND':6} {line[7:]}"
     print(line, flush=True)
     if not result.good() and not wanted.broken:
-        keep_logs(stage, memory, name)
+        keep_logs(stage, memory, result)
     if wanted.broken:
         return result.red()
     memory.keep(result, line, options.seed)

@@ -120,6 +120,14 @@ class Ledger:
                 self._blame(figures, "lost", "never seen", message.key)
         return figures
 
+    def story(self, bodies):
+        """The order in which a reader saw the messages, with the times of their sending: for a person who looks for a fault."""
+        by_key = {message.key: message for message in self.messages}
+        first = min((message.start for message in self.messages), default=0.0)
+        keys = [key for body in bodies for key in self.keys_in(body) if key in by_key]
+        times = ((key, by_key[key].start - first, by_key[key].end - first) for key in keys)
+        return "".join(f"{self.tag} {key[0]}:{key[1]} {start:.3f} {end:.3f}\n" for key, start, end in times)
+
     @staticmethod
     def _blame(figures, what, words, key):
         setattr(figures, what, getattr(figures, what) + 1)
