@@ -83,6 +83,7 @@ xmpp_sources = \
 	bridge/xmpp/muc.c bridge/xmpp/muc.h \
 	bridge/xmpp/nick.c bridge/xmpp/nick.h \
 	bridge/xmpp/probe.c \
+	bridge/xmpp/sent.c bridge/xmpp/sent.h \
 	bridge/xmpp/speak.c bridge/xmpp/speak.h \
 	bridge/xmpp/stanza.c bridge/xmpp/stanza.h \
 	bridge/xmpp/stream.c bridge/xmpp/stream.h

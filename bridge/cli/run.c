@@ -517,7 +517,7 @@ open_jabber(struct daemon *daemon)
 	struct core *core = daemon->core;
 	struct jabber_settings settings = {
 		.host = config->xmpp.host, .port = config->xmpp.port, .component = config->xmpp.component, .secret = config->xmpp.secret,
-		.nick = config->xmpp.nick, .matrix_domain = config->homeserver.domain, .is_operator = is_operator_int,
+		.nick = config->xmpp.nick, .state = config->state, .matrix_domain = config->homeserver.domain, .is_operator = is_operator_int,
 		.context = config_context(config),
 	};
 	struct jabber_parts parts = {

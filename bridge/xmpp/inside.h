@@ -10,6 +10,7 @@
 #include "core/port.h"
 #include "xmpp/ghost.h"
 #include "xmpp/jabber.h"
+#include "xmpp/sent.h"
 #include "xmpp/stanza.h"
 #include "xmpp/stream.h"
 
@@ -73,6 +74,9 @@ struct speech {
 	struct member *member; /* who said it; NULL for a private one */
 	int64_t sent_ms;       /* monotonic */
 	int64_t sent_real_ms;
+	char *lane;            /* private: owns */
+	uint64_t position;     /* private: of its last byte in the stream */
+	bool handed;           /* private: the kernel has it, and sent.h knows */
 	unsigned long barrier; /* private: the ping that it waits for; 0: none was sent yet */
 };
 
@@ -136,6 +140,7 @@ struct jabber {
 	struct list queue;     /* member::queue: joins that wait */
 	unsigned joining;      /* joins under way */
 	unsigned speech_count; /* of all rooms */
+	struct sent *sent;     /* owns; or NULL */
 	struct list privates;  /* owns: speech::link */
 	unsigned private_count;
 	unsigned long barrier, barriers_answered; /* pings behind private messages: sent, come back */

@@ -137,7 +137,7 @@ on_down(void *context)
 
 	requests_lose(&jabber->requests);
 	muc_lose(jabber);
-	speak_forget_privates(jabber);
+	speak_forget_privates(jabber, false);
 	outbox_lost(jabber->parts.outbox, NETWORK_XMPP);
 }
 
@@ -151,6 +151,7 @@ start(struct port *port)
 	struct jabber *jabber = (struct jabber *)port;
 
 	muc_add_rooms(jabber);
+	speak_recover(jabber);
 	stream_start(jabber->stream);
 	return 0;
 }
@@ -161,10 +162,11 @@ stop(struct port *port)
 {
 	struct jabber *jabber = (struct jabber *)port;
 
+	speak_flush(port);
 	stream_close(jabber->stream);
 	jabber->stream = NULL;
 	muc_close(jabber);
-	speak_forget_privates(jabber);
+	speak_forget_privates(jabber, true);
 	hear_forget_callers(jabber);
 	requests_fini(&jabber->requests);
 }
@@ -218,7 +220,11 @@ jabber_open(struct port **out, const struct jabber_settings *settings, const str
 	nick_prepare(settings->nick, "bot", nick);
 	jabber->nick = xstrdup(nick);
 	read_break(jabber);
-	int r = stream_open(&jabber->stream, parts->loop, jabber->ctx, &stream_settings, &stream_table, jabber);
+	int r = settings->state ? sent_open(&jabber->sent, settings->state) : 0;
+	if (r < 0)
+		log_warning(LOG_XMPP, "no record of what was sent directory=%s error=\"%s\": a chat may come twice after a crash", settings->state,
+				strerror(-r));
+	r = stream_open(&jabber->stream, parts->loop, jabber->ctx, &stream_settings, &stream_table, jabber);
 	if (r < 0) {
 		jabber_close(&jabber->port);
 		return r;
@@ -235,6 +241,7 @@ jabber_close(struct port *port)
 	if (!jabber)
 		return;
 	stop(port);
+	sent_close(jabber->sent);
 	xmpp_ctx_free(jabber->ctx);
 	free(jabber->bot);
 	free(jabber->listener);

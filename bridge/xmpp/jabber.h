@@ -21,6 +21,7 @@ struct jabber_settings {
 	const char *component; /* our domain */
 	const char *secret;
 	const char *nick;      /* of the bot, in rooms */
+	const char *state;     /* directory for the record of what was handed to the kernel (sent.h); NULL: none is kept */
 	const char *matrix_domain; /* the homeserver's, for recognising our own; may be NULL */
 	int (*is_operator)(void *context, const char *person);
 	void *context;

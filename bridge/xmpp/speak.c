@@ -125,6 +125,7 @@ free_speech(struct speech *speech)
 {
 	list_remove(&speech->link);
 	free(speech->name);
+	free(speech->lane);
 	free(speech);
 }
 
@@ -183,10 +184,15 @@ speak_doubt(struct room *room)
 }
 
 void
-speak_forget_privates(struct jabber *jabber)
+speak_forget_privates(struct jabber *jabber, bool handed_stay)
 {
-	while (!list_empty(&jabber->privates))
-		end_private(jabber, LIST_ENTRY(jabber->privates.next, struct speech, link));
+	while (!list_empty(&jabber->privates)) {
+		struct speech *speech = LIST_ENTRY(jabber->privates.next, struct speech, link);
+		/* The server may have died with them unread. */
+		if (!handed_stay)
+			sent_clear(jabber->sent, speech->name);
+		end_private(jabber, speech);
+	}
 	jabber->barrier = jabber->barriers_answered = 0;
 }
 
@@ -362,9 +368,11 @@ send_private(struct jabber *jabber, const struct sending *row)
 		outbox_refused(jabber->parts.outbox, row->id, REFUSAL_OTHER, "it was written under another component's name");
 		return;
 	}
-	new_speech(&jabber->privates, row, NULL);
+	struct speech *speech = new_speech(&jabber->privates, row, NULL);
 	jabber->private_count++;
 	stream_send(jabber->stream, row->payload, row->size);
+	speech->lane = xstrdup(row->lane);
+	speech->position = stream_handed(jabber->stream) + stream_backlog(jabber->stream);
 }
 
 void
@@ -400,6 +408,8 @@ on_barrier(void *context, enum answer answer, xmpp_stanza_t *iq)
 	LIST_FOR_EACH(speech, &jabber->privates, struct speech, link) {
 		if (!speech->barrier || speech->barrier > jabber->barriers_answered)
 			continue;
+		if (answer == ANSWER_NONE)
+			sent_clear(jabber->sent, speech->name);
 		int64_t id = end_private(jabber, speech);
 		if (answer == ANSWER_NONE)
 			outbox_again(jabber->parts.outbox, id, 1000);
@@ -429,6 +439,20 @@ send_barrier(struct jabber *jabber)
 	jabber_ask(jabber, iq, BARRIER_MS, on_barrier, jabber);
 }
 
+static void
+note_handed(struct jabber *jabber)
+{
+	uint64_t handed = stream_handed(jabber->stream);
+	struct speech *speech;
+
+	LIST_FOR_EACH(speech, &jabber->privates, struct speech, link) {
+		if (speech->handed || speech->position > handed)
+			continue;
+		speech->handed = true;
+		sent_note(jabber->sent, speech->lane, speech->name);
+	}
+}
+
 void
 speak_flush(struct port *port)
 {
@@ -437,6 +461,35 @@ speak_flush(struct port *port)
 	if (stream_is_up(jabber->stream))
 		send_barrier(jabber);
 	stream_flush(jabber->stream);
+	note_handed(jabber);
+}
+
+/* What an earlier process had handed to the kernel, and could not write down as said. */
+static void
+settle_noted(void *context, const char *lane, const char *name)
+{
+	struct jabber *jabber = context;
+
+	if (outbox_settle_name(jabber->parts.outbox, lane, name, ""))
+		log_info(LOG_XMPP, "private message was sent before the restart row=%s", name);
+}
+
+static void
+on_settled(void *context, bool done)
+{
+	struct jabber *jabber = context;
+
+	if (done)
+		sent_forget(jabber->sent);
+}
+
+void
+speak_recover(struct jabber *jabber)
+{
+	if (jabber->blind || !jabber->sent)
+		return;
+	sent_each(jabber->sent, settle_noted, jabber);
+	store_after_commit(jabber->parts.store, on_settled, jabber);
 }
 
 /* ---- what comes back ---- */

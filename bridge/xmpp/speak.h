@@ -13,6 +13,9 @@ unsigned speak_ready(struct port *port, const char *lane, const struct author *a
 void speak_send(struct port *port, const struct sending *row);
 void speak_flush(struct port *port);
 
+/* At start: settles the private rows that an earlier process had sent (sent.h). */
+void speak_recover(struct jabber *jabber);
+
 /* A message of ours came back from the room: true when it settled a row. `nick` said it. */
 bool speak_reflected(struct room *room, const char *nick, const char *name, const char *stanza_id);
 /* The archive or the history shows a row. */
@@ -24,7 +27,8 @@ void speak_failed(struct jabber *jabber, xmpp_stanza_t *message);
 void speak_doubt(struct room *room);
 /* Forgets them: the outbox knows already. */
 void speak_forget(struct room *room);
-void speak_forget_privates(struct jabber *jabber);
+/* `handed_stay`: what the kernel has counts as said, for it is we who leave. */
+void speak_forget_privates(struct jabber *jabber, bool handed_stay);
 
 /* Timers of a room. */
 void speak_overflow(void *room);

@@ -522,6 +522,7 @@ struct stream {
 	bool finished, conflict, refused;
 	struct str out;
 	size_t written;        /* of out */
+	uint64_t handed;       /* bytes, since the connection was made */
 
 	struct loop_timer timer;     /* to connect, or until the handshake must be over */
 	struct loop_timer heartbeat; /* while UP */
@@ -587,6 +588,7 @@ drop(struct stream *stream)
 	stream->state = DOWN;
 	str_fini(&stream->out);
 	stream->written = 0;
+	stream->handed = 0;
 	loop_timer_stop(&stream->heartbeat);
 	loop_timer_stop(&stream->broken);
 	int64_t delay_ms = next_delay(stream, was_up);
@@ -972,6 +974,7 @@ stream_flush(struct stream *stream)
 			return;
 		}
 		stream->written += (size_t)n;
+		stream->handed += (uint64_t)n;
 	}
 	compact(stream);
 	watch(stream, stream->out.n ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -981,6 +984,12 @@ size_t
 stream_backlog(const struct stream *stream)
 {
 	return stream ? stream->out.n - stream->written : 0;
+}
+
+uint64_t
+stream_handed(const struct stream *stream)
+{
+	return stream ? stream->handed : 0;
 }
 
 const char *

@@ -90,7 +90,7 @@ void stream_start(struct stream *stream);
 /* Says good-bye as far as that takes no waiting. No event comes from it. NULL is fine. */
 void stream_close(struct stream *stream);
 
-/* For these four NULL is a stream that is down. */
+/* For these five NULL is a stream that is down. */
 bool stream_is_up(const struct stream *stream);
 /* Queues text that stanza_write() made. Ignored while the stream is not up. */
 void stream_send(struct stream *stream, const char *text, size_t n);
@@ -98,6 +98,8 @@ void stream_send(struct stream *stream, const char *text, size_t n);
 void stream_flush(struct stream *stream);
 /* Bytes queued. */
 size_t stream_backlog(const struct stream *stream);
+/* Bytes that the kernel has taken since the connection was made; those queued come on top. */
+uint64_t stream_handed(const struct stream *stream);
 
 /* Why the server refuses us for good, as a sentence; NULL while it does not. Lent. */
 const char *stream_refusal(const struct stream *stream);
