@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One argument that writes itself. */
+#define ITSELF(function, what) (const struct say_argument[]){ { NULL, function, what } }
 #define ARGS(...) (const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)
 
 static const char *
@@ -53,30 +55,27 @@ clock_of(const struct say *say, int minute)
 }
 
 /* "Mon-Fri 08:30-12:30, 13:30-18:30; Sat 09:00-12:00" */
-static struct say_text
-hours_list(const struct say *parent, const struct block *hours)
+static void
+say_windows(struct say *say, const void *what)
 {
-	struct say_text text, from, to, when;
-	struct say say;
+	const struct block *hours = what;
+	struct say_text from, to, when;
 
-	say_open(&say, parent->rules, parent->speech, text.text, sizeof(text.text));
 	for (size_t i = 0; i < hours->window_count; i++) {
 		const struct window *window = &hours->windows[i];
 
 		if (i == 0 || window->days != hours->windows[i - 1].days) {
-			say_raw(&say, i > 0 ? word(&say, N_("; ")) : "");
-			when = say_weekdays(say.speech, window->days);
-			say_raw(&say, when.text);
-			say_raw(&say, " ");
+			say_raw(say, i > 0 ? word(say, N_("; ")) : "");
+			when = say_weekdays(say->speech, window->days);
+			say_raw(say, when.text);
+			say_raw(say, " ");
 		} else {
-			say_raw(&say, ", ");
+			say_raw(say, ", ");
 		}
-		from = clock_of(&say, window->start);
-		to = clock_of(&say, window->end);
-		say_sentence(&say, N_("{1}-{2}"), ARGS(from.text, to.text));
+		from = clock_of(say, window->start);
+		to = clock_of(say, window->end);
+		say_sentence(say, N_("{1}-{2}"), ARGS(from.text, to.text));
 	}
-	say_close(&say);
-	return text;
 }
 
 /* The year is said when it is not that of today. */
@@ -130,13 +129,12 @@ rules_say_hours(const struct rules *rules, int64_t now_ms, const struct rules_sp
 	int64_t change = rules_next_change(rules, now_ms);
 	const char *zone = rules_zone_name(rules);
 	bool open = rules_is_open(rules, now_ms);
-	struct say_text list, when;
+	struct say_text when;
 	struct say say;
 
 	say_open(&say, rules, speech, out, size);
 	if (hours) {
-		list = hours_list(&say, hours);
-		say_sentence(&say, N_("Opening hours: {1}."), ARGS(list.text));
+		say_arguments(&say, N_("Opening hours: {1}."), ITSELF(say_windows, hours), 1);
 	} else {
 		say_sentence(&say, N_("Opening hours: always open."), NULL, 0);
 	}
@@ -162,30 +160,33 @@ rules_say_hours(const struct rules *rules, int64_t now_ms, const struct rules_sp
 
 /* ---- conditions ---- */
 
-/* "\"offre speciale\", #seo": the words of a condition or topic. */
-static struct say_text
-pattern_list(const struct say *parent, const struct pattern *patterns, size_t count)
-{
-	struct say_text text, quoted;
-	struct say say;
+/* The words and tags to look for: "\"special offer\", #seo". */
+struct patterns {
+	const struct pattern *list;
+	size_t count;
+};
 
-	say_open(&say, parent->rules, parent->speech, text.text, sizeof(text.text));
-	for (size_t i = 0; i < count; i++) {
-		if (i > 0)
-			say_raw(&say, ", ");
-		quoted = say_quoted(parent->speech, patterns[i].text);
-		say_raw(&say, patterns[i].tag ? "#" : quoted.text);
-		if (patterns[i].tag)
-			say_raw(&say, patterns[i].text);
+static void
+say_patterns(struct say *say, const void *what)
+{
+	const struct patterns *patterns = what;
+	struct say_text quoted;
+
+	for (size_t i = 0; i < patterns->count; i++) {
+		const struct pattern *pattern = &patterns->list[i];
+
+		say_raw(say, i > 0 ? ", " : "");
+		quoted = say_quoted(say->speech, pattern->text);
+		say_raw(say, pattern->tag ? "#" : quoted.text);
+		say_raw(say, pattern->tag ? pattern->text : "");
 	}
-	say_close(&say);
-	return text;
 }
 
 static void
 say_atom(struct say *say, const struct condition *condition)
 {
-	struct say_text list, name;
+	struct patterns patterns = { condition->patterns, condition->count };
+	struct say_text name;
 
 	switch (condition->type) {
 	case CONDITION_CLOSED:
@@ -202,12 +203,12 @@ say_atom(struct say *say, const struct condition *condition)
 		break;
 	case CONDITION_TOPIC:
 		name = say_quoted(say->speech, condition->topic->name);
-		list = pattern_list(say, condition->topic->patterns, condition->topic->count);
-		say_sentence(say, N_("the topic is {1} ({2})"), ARGS(name.text, list.text));
+		patterns = (struct patterns){ condition->topic->patterns, condition->topic->count };
+		say_arguments(say, N_("the topic is {1} ({2})"), (const struct say_argument[]){ { name.text, NULL, NULL },
+				{ NULL, say_patterns, &patterns } }, 2);
 		break;
 	case CONDITION_WORD:
-		list = pattern_list(say, condition->patterns, condition->count);
-		say_sentence(say, N_("the message has one of the words {1}"), ARGS(list.text));
+		say_arguments(say, N_("the message has one of the words {1}"), ITSELF(say_patterns, &patterns), 1);
 		break;
 	case CONDITION_KIND:
 		say_sentence(say, condition->kind == KIND_ANNOUNCE ? N_("it is an announcement by a moderator")
@@ -244,6 +245,12 @@ say_condition(struct say *say, const struct condition *condition, bool brackets)
 	}
 	if (brackets)
 		say_raw(say, ")");
+}
+
+static void
+say_when(struct say *say, const void *what)
+{
+	say_condition(say, what, false);
 }
 
 /* ---- verdicts ---- */
@@ -296,17 +303,15 @@ say_state(struct say *say, const struct rule *rule)
 static void
 say_rule(struct say *say, const struct rule *rule)
 {
-	struct say_text when, what, index = number(rule->number);
+	struct say_text what, index = number(rule->number);
 	struct say part;
 
-	say_open(&part, say->rules, say->speech, when.text, sizeof(when.text));
-	say_condition(&part, rule->when, false);
-	say_close(&part);
 	say_open(&part, say->rules, say->speech, what.text, sizeof(what.text));
 	say_action(&part, rule->action, rule->target, rule->reason);
 	say_close(&part);
-	say_sentence(say, N_("{1} {2} {3}: when {4}, {5}"),
-			ARGS(word(say, stage_names[rule->stage]), index.text, rule->name, when.text, what.text));
+	say_arguments(say, N_("{1} {2} {3}: when {4}, {5}"), (const struct say_argument[]){
+			{ word(say, stage_names[rule->stage]), NULL, NULL }, { index.text, NULL, NULL }, { rule->name, NULL, NULL },
+			{ NULL, say_when, rule->when }, { what.text, NULL, NULL } }, 5);
 	if (rule->unless_moderator)
 		say_raw(say, word(say, N_(", unless a moderator wrote it")));
 	if (rule->action == ACTION_HOLD && !rule->notice)

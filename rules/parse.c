@@ -866,14 +866,14 @@ parse_member_line(struct parser *parser)
 		return parse_fail(parser, &key, "not yet: \"pass\" of a member belongs to a later release");
 	if (!parse_take_key(parser, KEY_MODE))
 		return parse_unexpected(parser, "mode");
-	if (!set_once(parser, &key, member->mode != NULL))
+	if (!set_once(parser, &key, member->live))
 		return false;
-	if (!parse_is_key(parser, KEY_LIVE) && !parse_is_key(parser, KEY_DIGEST))
-		return parse_unexpected(parser, "live or digest");
-	member->mode = parse_is_key(parser, KEY_LIVE) ? "live" : "digest";
-	parse_next(parser);
-	if (parse_is_key(parser, KEY_AT))
-		return parse_fail(parser, &parser->token, "not yet: digest times of a member belong to a later release");
+	/* a digest is a subscription that its reader makes himself: he alone can show where it goes */
+	if (parse_is_key(parser, KEY_DIGEST))
+		return parse_fail(parser, &parser->token, "not yet: a member asks for the digest with !mode digest");
+	if (!parse_take_key(parser, KEY_LIVE))
+		return parse_unexpected(parser, "live");
+	member->live = true;
 	return parse_is_end(parser) || parse_unexpected(parser, "the end of the line");
 }
 

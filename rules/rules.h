@@ -48,9 +48,6 @@ const char *rules_zone_name(const struct rules *rules);
 /* The group's language, else the site's, else NULL: "en" or "fr". Lent. */
 const char *rules_language(const struct rules *rules);
 
-/* The delivery mode that a `member "person"` block gives: "live" or "digest"; NULL when there is none. Lent. */
-const char *rules_member_mode(const struct rules *rules, const char *person);
-
 /*
  * Gives the rules their calendar's zone. Borrowed: `zone` must outlive `rules`
  * or the next call. Without one, UTC is used.

@@ -69,30 +69,39 @@ say_words(const struct rules_speech *speech, const char *msgid)
 	return speech->words ? speech->words(speech->context, msgid) : msgid;
 }
 
-static void
-expand(struct say *say, const char *template, const char *const *args, size_t count)
+void
+say_arguments(struct say *say, const char *msgid, const struct say_argument *args, size_t count)
 {
-	for (const char *p = template; *p; p++) {
+	for (const char *p = say_words(say->speech, msgid); *p; p++) {
 		size_t index = p[0] == '{' && p[1] >= '1' && p[1] <= '9' && p[2] == '}' ? (size_t)(p[1] - '1') : count;
+		const char *text = index < count ? args[index].text : NULL;
+		size_t n = text ? strlen(text) : 0;
 
-		if (index < count) {
-			size_t n = strlen(args[index]);
-
-			put(say, args[index], n);
-			p += 2;
-			/* an abbreviation at the end of a sentence ("oct.") brings its own full stop */
-			if (n > 0 && args[index][n - 1] == '.' && p[1] == '.')
-				p++;
-		} else {
+		if (index >= count) {
 			put(say, p, 1);
+			continue;
 		}
+		if (text)
+			put(say, text, n);
+		else
+			args[index].write(say, args[index].what);
+		p += 2;
+		/* an abbreviation at the end of a sentence ("oct.") brings its own full stop */
+		if (n > 0 && text[n - 1] == '.' && p[1] == '.')
+			p++;
 	}
 }
 
 void
 say_sentence(struct say *say, const char *msgid, const char *const *args, size_t count)
 {
-	expand(say, say_words(say->speech, msgid), args, count);
+	struct say_argument arguments[SAY_ARGS_MAX] = { { NULL, NULL, NULL } };
+
+	if (count > SAY_ARGS_MAX)
+		count = SAY_ARGS_MAX;
+	for (size_t i = 0; i < count; i++)
+		arguments[i].text = args[i];
+	say_arguments(say, msgid, arguments, count);
 }
 
 struct say_text

@@ -23,7 +23,7 @@ struct say {
 	size_t size, need;
 };
 
-/* A short text on the stack: a date, a name in quotes, a list of words. */
+/* A short text on the stack: a date, a name in quotes. */
 struct say_text {
 	char text[1024];
 };
@@ -43,6 +43,16 @@ const char *say_words(const struct rules_speech *speech, const char *msgid);
  * SAY_ARGS_MAX). A template may use them in any order; an unknown brace stays as it is.
  */
 void say_sentence(struct say *say, const char *msgid, const char *const *args, size_t count);
+
+/* An argument that writes itself, for what has no limit: a list of words, a condition. */
+struct say_argument {
+	const char *text; /* NULL: `write` is called instead */
+	void (*write)(struct say *say, const void *what);
+	const void *what;
+};
+
+/* As say_sentence(). */
+void say_arguments(struct say *say, const char *msgid, const struct say_argument *args, size_t count);
 
 /* The same into a short text. */
 struct say_text say_short(const struct rules_speech *speech, const char *msgid, const char *const *args, size_t count);

@@ -10,7 +10,6 @@
 #include "rules.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct memory {
 	struct memory *next;
@@ -70,16 +69,6 @@ const char *
 rules_language(const struct rules *rules)
 {
 	return rules->group.language ? rules->group.language : syntax_site(rules)->language;
-}
-
-const char *
-rules_member_mode(const struct rules *rules, const char *person)
-{
-	for (size_t i = 0; i < rules->member_count; i++) {
-		if (strcmp(rules->members[i].person, person) == 0)
-			return rules->members[i].mode;
-	}
-	return NULL;
 }
 
 void

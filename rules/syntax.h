@@ -123,7 +123,7 @@ struct block {
 
 struct member {
 	const char *person;
-	const char *mode; /* "live" or "digest", or NULL */
+	bool live; /* the mode that everybody has until he asks for another */
 };
 
 struct memory; /* one allocation of many, freed together */

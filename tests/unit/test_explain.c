@@ -351,6 +351,29 @@ test_cutting(void **state)
 	fixture_free(rules);
 }
 
+/* However long a list of words is, all of it is said. */
+static void
+test_long_rules(void **state)
+{
+	char charter_text[16000], out[20000], wanted[64];
+	size_t n = (size_t)snprintf(charter_text, sizeof(charter_text), "group \"m\" {\n admit 1 a when word in");
+	struct rules *rules;
+
+	(void)state;
+	for (int i = 0; i < RULES_WORDS_MAX; i++)
+		n += (size_t)snprintf(charter_text + n, sizeof(charter_text) - n, " \"w%0200d\"", i);
+	snprintf(charter_text + n, sizeof(charter_text) - n, " then pass\n}\n");
+	rules = fixture_rules(charter_text);
+	assert_non_null(rules);
+	assert_true(rules_say_rules(rules, fixture_english(), out, sizeof(out)) < sizeof(out));
+	for (int i = 0; i < RULES_WORDS_MAX; i++) {
+		snprintf(wanted, sizeof(wanted), "000%d\"", i);
+		assert_non_null(strstr(out, wanted));
+	}
+	assert_non_null(strstr(out, ", let in"));
+	fixture_free(rules);
+}
+
 /* All words go through the callback: in the marked output no letter stands outside of marks but names and dates. */
 static void
 test_every_word_is_translated(void **state)
@@ -396,6 +419,7 @@ main(void)
 		cmocka_unit_test(test_hours),
 		cmocka_unit_test(test_instants),
 		cmocka_unit_test(test_cutting),
+		cmocka_unit_test(test_long_rules),
 		cmocka_unit_test(test_every_word_is_translated),
 		cmocka_unit_test(test_templates),
 	};

@@ -160,8 +160,8 @@ test_places(void **state)
 		{ G " time 10 a when closed then deliver unless role ^admin\n}", "moderator" },
 		{ G " tz ^\"Europe/Paris\n}", "not closed" },
 		{ "member ^@a:b { mode live }", "in quotes" },
-		{ "member \"@a:b\" { mode ^loud }", "live or digest" },
-		{ "member \"@a:b\" { mode live; ^mode digest }", "set twice" },
+		{ "member \"@a:b\" { mode ^loud }", "live" },
+		{ "member \"@a:b\" { mode live; ^mode live }", "set twice" },
 		{ "member \"@a:b\" { mode live }\nmember ^\"@a:b\" { mode live }", "twice" },
 		{ "member \"@a:b\" { ^hours mon 9h-10h }", "mode" },
 		/* columns count characters */
@@ -216,7 +216,7 @@ test_not_yet(void **state)
 		{ G " time 10 a when closed then deliver ^final\n}", "not yet" },
 		{ G " ^floor hours mon 9h-10h\n}", "not yet" },
 		{ "member \"@a:b\" { mode ^mentions }", "not yet" },
-		{ "member \"@a:b\" { mode digest ^at 12:30 }", "not yet" },
+		{ "member \"@a:b\" { mode ^digest at 12:30 }", "not yet" },
 		{ "member \"@a:b\" { ^pass mention }", "not yet" },
 		{ "member \"@a:b\" { ^quiet 18:00-09:00 }", "not yet" },
 		{ "member \"@a:b\" { ^away 2026-12-19..2027-01-03 }", "not yet" },
@@ -342,7 +342,7 @@ test_manual_example(void **state)
 		enum keyword key = lex_keyword(p + 5, n);
 
 		if (key != KEY_LATER && key != KEY_HOLD && key != KEY_MEMBER && key != KEY_IN && key != KEY_DIGEST
-				&& key != KEY_NUDGE && key != KEY_PASS)
+				&& key != KEY_NUDGE && key != KEY_PASS && key != KEY_MODE)
 			fail_msg("not known: %.*s", (int)n, p + 5);
 	}
 	free(page);
@@ -363,7 +363,7 @@ test_settings(void **state)
 		"  bots \"@ci:example.org\" \"xmpp:bot@example.org\"\n"
 		"  digest at 16:00 9h mon,wed\n"
 		"}\n"
-		"member \"@a:b\" { mode digest }\nmember \"xmpp:c@d\" { mode live }\nmember \"@e:f\" {}\n");
+		"member \"@a:b\" { mode live }\nmember \"xmpp:c@d\" { mode live }\nmember \"@e:f\" {}\n");
 
 	(void)state;
 	assert_non_null(rules);
@@ -386,10 +386,10 @@ test_settings(void **state)
 	assert_int_equal(rules->group.bot_count, 2);
 	assert_int_equal(rules->group.slots.minute[0], 9 * 60);
 	assert_int_equal(rules->group.slots.days, 0x05);
-	assert_string_equal(rules_member_mode(rules, "@a:b"), "digest");
-	assert_string_equal(rules_member_mode(rules, "xmpp:c@d"), "live");
-	assert_null(rules_member_mode(rules, "@e:f"));
-	assert_null(rules_member_mode(rules, "@nobody:f"));
+	assert_int_equal(rules->member_count, 3);
+	assert_string_equal(rules->members[1].person, "xmpp:c@d");
+	assert_true(rules->members[1].live);
+	assert_false(rules->members[2].live);
 	fixture_free(rules);
 }
 
@@ -439,7 +439,7 @@ test_french(void **state)
 		"    sauf r\xC3\xB4le mod\xC3\xA9rateur\n"
 		"  temps 40 lot quand automatique alors r\xC3\xA9sum\xC3\xA9 prochain \xC3\xA9tat observer\n"
 		"  temps 50 a quand genre annonce ou genre d\xC3\xA9" "cision alors remettre\n"
-		"}\nmembre \"@a:b\" { mode r\xC3\xA9sum\xC3\xA9 }\n");
+		"}\nmembre \"@a:b\" { mode direct }\n");
 
 	(void)state;
 	assert_non_null(rules);
@@ -449,7 +449,7 @@ test_french(void **state)
 	assert_int_equal(rules->group.slots.count, 2);
 	assert_true(rules->group.rules[2]->unless_moderator);
 	assert_int_equal(rules->group.rules[2]->action, ACTION_HOLD);
-	assert_string_equal(rules_member_mode(rules, "@a:b"), "digest");
+	assert_true(rules->members[0].live);
 	fixture_free(rules);
 }
 
