@@ -154,7 +154,7 @@ def prepare(scene):
 
 
 def prologue(scene):
-    scene.beat("Monday 09:55  Carol and Dave ask for a digest")
+    scene.beat("Monday 09:55  Carol (privately: !mode digest) and Dave (in the room: !sd mode digest) ask for a digest")
     scene.carol.whisper(scene.muc, BOT_NICK, "!mode digest")
     scene.check("Carol is answered privately", lambda: until(lambda: scene.carol.whispers(scene.muc, BOT_NICK), what="an answer"))
     scene.check("Dave is answered", lambda: ask_matrix(scene.dave, scene.room, "!sd mode digest"))
