@@ -13,8 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Put before an event's bytes in the inbox when it came from the archive (/messages), not by a transaction. */
+/*
+ * Before an event's bytes in the inbox stands how it came, decided at its acceptance, since a later process cannot know: by a
+ * transaction (nothing stands there), from the archive, or, either way, written before we started: that is
+ * bridged, but a command in it is not obeyed.
+ */
 #define EVENT_ARCHIVE_MARK 'A'
+#define EVENT_LATE_MARK 'B'
 
 #define EVENT_OUT_MAX (60 * 1024) /* canonical JSON of an event of ours; the homeserver's limit is 64 KiB with what it adds */
 
@@ -29,7 +34,8 @@ enum event_kind {
 /* Texts point into the arena, but for those in `json`. */
 struct event {
 	enum event_kind kind;
-	bool archive;
+	bool archive; /* or late */
+	bool late;
 	const char *sender;
 	int64_t origin_ms;
 	enum message_kind message;

@@ -74,6 +74,9 @@ struct http_request *matrix_ask(struct matrix *matrix, const char *method, const
 
 /* ---- who is who ---- */
 
+/* Written while no process of ours was there. */
+bool matrix_is_late(const struct matrix *matrix, int64_t stamp_ms);
+
 /* Whether this MXID is the bot's or one of our ghosts'. */
 bool matrix_is_own(const struct matrix *matrix, const char *mxid, size_t n);
 

@@ -28,6 +28,7 @@
 #define PING_AGAIN_MS 5000
 #define SYNC_TIMEOUT_MS 60000 /* twice what we ask the homeserver to wait */
 #define REFILL_MS (6 * 3600 * 1000)
+#define SKEW_MS 2000 /* the homeserver's clock may be behind ours by that */
 #define LIVE_MS (15 * 60 * 1000) /* what is older is bridged, never obeyed */
 
 static struct matrix *
@@ -127,6 +128,12 @@ judged_fini(struct judged *judged)
 {
 	json_decref(judged->json);
 	judged->json = NULL;
+}
+
+bool
+matrix_is_late(const struct matrix *matrix, int64_t stamp_ms)
+{
+	return stamp_ms < matrix->started_ms - SKEW_MS;
 }
 
 bool
@@ -384,6 +391,16 @@ concerns_us(struct matrix *matrix, const char *room)
 	return groups_of_room(matrix->parts.groups, room) || people_direct_of(matrix->parts.people, room, person, sizeof(person));
 }
 
+static int
+accept_late(struct inbox *inbox, const char *room, const char *id, struct span raw)
+{
+	AUTO_FREE char *marked = xmalloc(raw.n + 1);
+
+	marked[0] = EVENT_LATE_MARK;
+	memcpy(marked + 1, raw.p, raw.n);
+	return inbox_accept(inbox, NETWORK_MATRIX, room, id, marked, raw.n + 1);
+}
+
 static void
 keep(struct intake *intake, const char *room, const struct json_event *event)
 {
@@ -393,7 +410,8 @@ keep(struct intake *intake, const char *room, const struct json_event *event)
 
 	if (!named)
 		seal_sha256_hex(event->raw.p, event->raw.n, id);
-	int r = inbox_accept(inbox, NETWORK_MATRIX, room, id, event->raw.p, event->raw.n);
+	int r = matrix_is_late(intake->matrix, event->stamp_ms) ? accept_late(inbox, room, id, event->raw) :
+		inbox_accept(inbox, NETWORK_MATRIX, room, id, event->raw.p, event->raw.n);
 	if (r < 0)
 		intake->failed = true;
 	else
@@ -498,16 +516,6 @@ see_member(struct matrix *matrix, const char *room, const struct event *event)
 }
 
 static bool
-is_live(const struct matrix *matrix, const struct event *event)
-{
-	int64_t now_ms = now_real_ms();
-
-	if (event->origin_ms < now_ms - LIVE_MS)
-		return false;
-	return !event->archive || event->origin_ms >= matrix->started_ms;
-}
-
-static bool
 is_operator(const struct matrix *matrix, const char *person)
 {
 	return matrix->settings.is_operator && matrix->settings.is_operator(matrix->settings.context, person);
@@ -535,7 +543,7 @@ read_message(struct matrix *matrix, const char *room, const struct event *event,
 	out->text = event->text;
 	out->reply_to = event->reply_to;
 	out->reply_address = event->sender;
-	out->live = is_live(matrix, event);
+	out->live = !event->late && event->origin_ms >= now_real_ms() - LIVE_MS;
 	out->origin_ms = event->origin_ms;
 	out->direct = people_direct_of(matrix->parts.people, room, person, sizeof(person));
 	if (out->direct && strcmp(person, event->sender) != 0) {

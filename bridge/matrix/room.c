@@ -520,7 +520,7 @@ keep_found(struct room *room, const struct json_event *event)
 	found->id = xstrndup(event->event_id.p, event->event_id.n);
 	found->size = event->raw.n + 1;
 	found->raw = xmalloc(found->size);
-	found->raw[0] = EVENT_ARCHIVE_MARK;
+	found->raw[0] = matrix_is_late(room->matrix, event->stamp_ms) ? EVENT_LATE_MARK : EVENT_ARCHIVE_MARK;
 	memcpy(found->raw + 1, event->raw.p, event->raw.n);
 	found->stamp_ms = event->stamp_ms;
 	found->own = event->sender.p && matrix_is_own(room->matrix, event->sender.p, event->sender.n);

@@ -139,6 +139,7 @@ test_read_state(void **state)
 	start_reading(&reading, "A{\"type\":\"m.room.member\",\"sender\":\"@a:hs\",\"state_key\":\"@b:hs\",\"content\":{\"membership\":\"join\",\"displayname\":\"Bob\"}}");
 	assert_int_equal(reading.event.kind, EVENT_MEMBER);
 	assert_true(reading.event.archive);
+	assert_false(reading.event.late);
 	assert_string_equal(reading.event.subject, "@b:hs");
 	assert_string_equal(reading.event.membership, "join");
 	assert_string_equal(reading.event.name, "Bob");
@@ -146,6 +147,10 @@ test_read_state(void **state)
 	start_reading(&reading, "{\"type\":\"m.room.member\",\"sender\":\"@a:hs\",\"state_key\":\"@b:hs\",\"content\":{\"membership\":\"leave\",\"displayname\":7}}");
 	assert_int_equal(reading.event.kind, EVENT_MEMBER);
 	assert_string_equal(reading.event.name, "");
+	end_reading(&reading);
+	start_reading(&reading, "B" TEXT("x"));
+	assert_int_equal(reading.event.kind, EVENT_MESSAGE);
+	assert_true(reading.event.archive && reading.event.late);
 	end_reading(&reading);
 	start_reading(&reading, "{\"type\":\"m.room.power_levels\",\"sender\":\"@a:hs\",\"state_key\":\"\",\"content\":{\"state_default\":75}}");
 	assert_int_equal(reading.event.kind, EVENT_POWER);
