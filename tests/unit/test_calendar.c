@@ -195,6 +195,13 @@ test_missing_and_double_midnights(void **state)
 	assert_int_equal(rules_next_change(rules, fixture_at("2026-04-04 20:00")) - fixture_at("2026-04-04 20:00"),
 			5 * 3600 * 1000);
 	fixture_free(rules);
+	/* what closes at a time that comes twice closes the second time, what opens then opens the first */
+	rules = fixture_rules("group \"m\" {\n tz Europe/Paris\n hours sun 01:00-02:30 sun 02:45-04:00\n}\n");
+	assert_int_equal(rules_next_change(rules, fixture_at("2026-10-25 01:00")), fixture_utc("2026-10-25 02:00") + 3600 * 1000);
+	fixture_free(rules);
+	rules = fixture_rules("group \"m\" {\n tz Europe/Paris\n hours sun 01:00-02:30\n}\n");
+	assert_int_equal(rules_next_change(rules, fixture_at("2026-10-25 01:00")), fixture_utc("2026-10-25 01:30"));
+	fixture_free(rules);
 	rules = fixture_rules("group \"m\" {\n tz Australia/Lord_Howe\n hours daily 00:00-06:00\n}\n");
 	assert_int_equal(rules_next_change(rules, fixture_at("2026-04-05 00:00")) - fixture_at("2026-04-05 00:00"),
 			6 * 3600 * 1000 + 1800 * 1000);
@@ -219,6 +226,9 @@ test_closed_periods(void **state)
 	assert_false(rules_is_open(rules, fixture_at("2026-10-19 00:00")));
 	assert_int_equal(rules_next_opening(rules, fixture_at("2026-10-19 10:00")), fixture_at("2026-10-21 00:00"));
 	assert_int_equal(rules_next_change(rules, fixture_at("2026-10-01 10:00")), fixture_at("2026-10-19 00:00"));
+	fixture_free(rules);
+	rules = fixture_rules("group \"m\" {\n holidays fr\n closed 2026-10-19\n}\n");
+	assert_true(rules_is_open(rules, fixture_at("2026-12-25 10:00")));
 	fixture_free(rules);
 }
 

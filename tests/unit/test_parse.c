@@ -94,6 +94,7 @@ test_places(void **state)
 		{ G " hours ^mon-xyz 09:00-18:00\n}", "days such as" },
 		{ G " hours mon-fri ^25:00-26:00\n}", "does not begin with a time" },
 		{ G " hours mon-fri 09:00-^18:60\n}", "does not end with a time" },
+		{ G " hours mon-fri 09:00-^24:30\n}", "does not end with a time" },
 		{ G " hours mon-fri 09:00-^\n}", "does not end with a time" },
 		{ G " hours mon-fri ^09:00-09:00\n}", "empty" },
 		{ G " hours mon-fri ^0900-1800\n}", "does not begin" },
@@ -356,7 +357,7 @@ test_settings(void **state)
 		"group \"caf\xC3\xA9 \\\"x\\\"\" {\r\n"
 		"  lang fr\n"
 		"  hours mon-thu 09:00-18:00 fri 09:00-17:00, sat,sun 10h-12h 14h30-16h\n"
-		"  hours fri-mon 22:00-06:00   # over Sunday\n"
+		"  hours sat-tue 22:00-06:00   # over Sunday\n"
 		"  holidays fr-alsace-moselle\n"
 		"  closed 2026-12-24..2027-01-03 \"No\xC3\xABl\"; closed 2026-06-01\n"
 		"  topics {\n    seo: \"SEO\" tag seo -> \"seo\"\n    avis: \"x\"\n  }\n"
@@ -376,7 +377,7 @@ test_settings(void **state)
 	assert_int_equal(rules->group.windows[1].end, 17 * 60);
 	assert_int_equal(rules->group.windows[3].days, 0x60);
 	assert_int_equal(rules->group.windows[3].start, 14 * 60 + 30);
-	assert_int_equal(rules->group.windows[4].days, 0x71);
+	assert_int_equal(rules->group.windows[4].days, 0x63);
 	assert_int_equal(rules->group.closure_count, 2);
 	assert_string_equal(rules->group.closures[0].text, "No\xC3\xABl");
 	assert_int_equal(rules->group.closures[1].first, rules->group.closures[1].last);
