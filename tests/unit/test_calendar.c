@@ -290,6 +290,27 @@ test_site_defaults(void **state)
 	zone_free(paris);
 }
 
+/* The ends of time: any answer, no overflow. */
+static void
+test_extremes(void **state)
+{
+	static const int64_t instants[] = { INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX, INT64_MAX / 1000, INT64_MIN / 1000 };
+	struct rules *rules = fixture_rules(office);
+	char key[24], out[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(instants) / sizeof(instants[0]); i++) {
+		(void)rules_is_open(rules, instants[i]);
+		(void)rules_next_change(rules, instants[i]);
+		(void)rules_closed_since(rules, instants[i]);
+		assert_true(rules_next_opening(rules, instants[i]) >= instants[i]);
+		assert_true(rules_next_slot(rules, instants[i], key, sizeof(key)) >= instants[i]);
+		rules_say_instant(rules, instants[i], 0, &(struct rules_speech){ NULL, NULL, true }, out, sizeof(out));
+		rules_say_hours(rules, instants[i], &(struct rules_speech){ NULL, NULL, false }, out, sizeof(out));
+	}
+	fixture_free(rules);
+}
+
 /* ---- property: against a walk over minutes ---- */
 
 struct week {
@@ -385,6 +406,7 @@ main(void)
 		cmocka_unit_test(test_closed_periods),
 		cmocka_unit_test(test_always_open),
 		cmocka_unit_test(test_site_defaults),
+		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_property),
 	};
 
