@@ -2,7 +2,7 @@
 /*
  * A lane has at most one request in flight, so its order is that of the rows. The transaction id is the row's name and every
  * request carries the device, which makes the homeserver remember the pair for a day, beyond its own restarts: a row whose
- * outcome is unknown is simply sent again (delivery.md F1, F2). What an answer means is the table at `reactions`.
+ * outcome is unknown is simply sent again (delivery.md F1, F2), once the archive was read for what became of it. What an answer means is the table at `reactions`.
  */
 #include "matrix/lane.h"
 
@@ -151,6 +151,8 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 			make_direct(lane);
 		return 0;
 	}
+	if (!room_is_filled(matrix, id))
+		return 0; /* filling it settles the rows whose answer was lost, however long ago (delivery.md 4, archive first) */
 	struct ghost *ghost = ghost_get(matrix, author);
 	bool bot = !author->person;
 	return ghost_prepare(ghost, bot ? NULL : id, bot ? NULL : author->name) != GHOST_BUSY;
@@ -311,7 +313,7 @@ refuse_early(struct lane *lane, const struct sending *row, struct ghost *ghost, 
 		outbox_refused(outbox, row->id, REFUSAL_NOT_MEMBER, lane->why);
 		return true;
 	}
-	if (lane->matrix->state != MATRIX_HERE || !find_room(lane, id, size)) {
+	if (lane->matrix->state != MATRIX_HERE || !find_room(lane, id, size) || !room_is_filled(lane->matrix, id)) {
 		outbox_again(outbox, row->id, 0); /* it went away since ready() */
 		return true;
 	}

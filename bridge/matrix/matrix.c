@@ -529,6 +529,7 @@ name_author(struct matrix *matrix, const char *room, const char *sender, struct 
 	out->person = sender;
 	out->stem = sender + 1;
 	bool named = people_name(matrix->parts.people, room, sender, name, sizeof(name)) && name[strspn(name, " \t")];
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): an event without a sender is none, event.c */
 	AUTO_FREE char *local = named ? NULL : xstrndup(sender + 1, strcspn(sender + 1, ":"));
 	out->name = arena_copy(arena, named ? name : local);
 }
@@ -546,7 +547,7 @@ read_message(struct matrix *matrix, const char *room, const struct event *event,
 	out->live = !event->late && event->origin_ms >= now_real_ms() - LIVE_MS;
 	out->origin_ms = event->origin_ms;
 	out->direct = people_direct_of(matrix->parts.people, room, person, sizeof(person));
-	if (out->direct && strcmp(person, event->sender) != 0) {
+	if (out->direct && event->sender && strcmp(person, event->sender) != 0) {
 		out->kind = INCOMING_NOTHING;
 		return;
 	}

@@ -558,16 +558,22 @@ on_event(void *context, const struct json_event *event)
 		keep_found(room, event);
 }
 
-/* A row of ours that the archive shows: settled, whatever became of the answer. */
+static const char *
+lane_of(const struct room *room)
+{
+	return room->person ? room->person : room->id;
+}
+
+/* A row of ours that the homeserver shows: settled, whatever became of the answer. */
 static void
-settle_own(struct room *room, const struct found *found)
+settle_own(struct room *room, const char *raw, size_t size, const char *id)
 {
 	const char *why;
-	json_t *json = json_read(found->raw + 1, found->size - 1, &why);
+	json_t *json = json_read(raw, size, &why);
 	const char *name = json_text(json_child(json, "content"), "org.sourdine.id");
 
 	if (name)
-		outbox_settle_name(room->matrix->parts.outbox, room->person ? room->person : room->id, name, found->id);
+		outbox_settle_name(room->matrix->parts.outbox, lane_of(room), name, id);
 	json_decref(json);
 }
 
@@ -581,7 +587,7 @@ accept_found(struct room *room, const char **ids, size_t *count)
 	for (struct list *at = room->found.prev; at != &room->found; at = at->prev) {
 		const struct found *found = LIST_ENTRY(at, struct found, link);
 		if (found->own) {
-			settle_own(room, found);
+			settle_own(room, found->raw + 1, found->size - 1, found->id);
 			continue;
 		}
 		int r = inbox_accept(inbox, NETWORK_MATRIX, room->id, found->id, found->raw, found->size);
@@ -892,12 +898,16 @@ void
 room_saw_own(struct matrix *matrix, const char *id, const struct json_event *event)
 {
 	struct room *room = room_find(matrix, id);
+	char event_id[sizeof(room->own_id)];
 
-	if (!room || !room->ready || !event->event_id.p || event->event_id.n >= sizeof(room->own_id))
+	if (!room || !room->ready || !event->event_id.p || event->event_id.n >= sizeof(event_id))
 		return;
+	copy_span(event->event_id, event_id, sizeof(event_id));
+	if (outbox_has_doubts(matrix->parts.outbox, lane_of(room)))
+		settle_own(room, event->raw.p, event->raw.n, event_id);
 	if (event->stamp_ms < room->own_ms)
 		return; /* delivered again by a homeserver that was restarted */
-	copy_span(event->event_id, room->own_id, sizeof(room->own_id));
+	memcpy(room->own_id, event_id, sizeof(event_id));
 	room->own_ms = event->stamp_ms;
 	if (++room->own_count % OWN_PER_MOVE == 0)
 		inbox_move_cursor(matrix->parts.inbox, NETWORK_MATRIX, id, room->own_id, room->own_ms);

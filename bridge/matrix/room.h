@@ -39,7 +39,10 @@ void room_set_power(struct matrix *matrix, const char *id, const json_t *content
 /* Power of at least state_default. False in a room that is not known. */
 bool room_moderates(struct matrix *matrix, const char *id, const char *person);
 
-/* An event of ours went by: the cursor follows, lazily, since a page too many of the archive costs little. */
+/*
+ * An event of ours went by: it settles its row when that is in doubt, and the cursor follows, lazily, since a page too many of
+ * the archive costs little.
+ */
 void room_saw_own(struct matrix *matrix, const char *id, const struct json_event *event);
 
 /* How many groups' rooms are entered with their gap filled. */
