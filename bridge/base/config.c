@@ -598,7 +598,7 @@ read_file(const char *path, size_t max, char **out, size_t *size)
 	size_t n = 0;
 
 	if (fd < 0)
-		return -errno;
+		return errno ? -errno : -EIO;
 	char *text = xmalloc(max + 1);
 	ssize_t got = 1;
 	while (n < max && (got = read(fd, text + n, max - n)) > 0)
@@ -624,6 +624,7 @@ complain_yaml(struct reader *reader, const char *text)
 
 	if (reader->parser.error == YAML_READER_ERROR) {
 		mark = (yaml_mark_t){ 0, 0, 0 };
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): read_file() gave a text, or we were not called */
 		for (size_t i = 0; i < reader->parser.problem_offset && text[i]; i++) {
 			mark.column = text[i] == '\n' ? 0 : mark.column + 1;
 			mark.line += text[i] == '\n';
@@ -684,8 +685,8 @@ config_read(struct config **out, const char *path, char *why, size_t size)
 {
 	const char *slash = strrchr(path, '/');
 	AUTO_FREE char *directory = slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup("");
-	char *text;
-	size_t length;
+	char *text = NULL;
+	size_t length = 0;
 	int r = read_file(path, FILE_MAX, &text, &length);
 
 	if (r) {
@@ -709,8 +710,8 @@ int
 config_read_secret(struct config *config, char *why, size_t size)
 {
 	const char *path = config->xmpp.secret_file, *fault = NULL;
-	char *text;
-	size_t length;
+	char *text = NULL;
+	size_t length = 0;
 
 	if (!path)
 		return 0;
@@ -777,8 +778,8 @@ int
 config_read_registration(struct config *config, char *why, size_t size)
 {
 	const char *path = config->appservice.registration;
-	char *text;
-	size_t length;
+	char *text = NULL;
+	size_t length = 0;
 	int r = read_file(path, FILE_MAX, &text, &length);
 
 	if (r == -ENOENT) {

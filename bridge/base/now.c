@@ -92,6 +92,7 @@ now_parse_utc(const char *text, int64_t *out)
 	int year, month, day, hour, minute, used = 0;
 	int second;
 
+	/* NOLINTNEXTLINE(cert-err34-c): the widths bound every number */
 	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &used) != 6)
 		return false;
 	int ms = 0, scale = 100;

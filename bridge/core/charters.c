@@ -63,7 +63,7 @@ read_file(const char *path, size_t most, char **out, size_t *size)
 	FILE *file = fopen(path, "re");
 
 	if (!file)
-		return -errno;
+		return errno ? -errno : -EIO;
 	char *text = xmalloc(most + 1);
 	*size = fread(text, 1, most + 1, file);
 	int error = ferror(file) ? -EIO : *size > most ? -EFBIG : 0;
@@ -83,7 +83,7 @@ read_zone(const char *name)
 	AUTO_FREE char *path = xasprintf("%s/%s", ZONES, name);
 	AUTO_FREE char *bytes = NULL;
 	struct zone *zone = NULL;
-	size_t size;
+	size_t size = 0;
 
 	if (name[0] == '/' || strstr(name, "..") || read_file(path, ZONE_MAX, &bytes, &size) || zone_parse(&zone, bytes, size)) {
 		log_error(LOG_RULES, "zone unknown name=%s: using UTC; is the package tzdata installed?", name);

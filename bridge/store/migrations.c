@@ -65,11 +65,12 @@ migrations_run(sqlite3 *db)
 		return STORE_E_CORRUPT;
 	if (version == 0)
 		return create(db);
-	if (id != APPLICATION_ID)
+	if (id != APPLICATION_ID || version < 1)
 		return STORE_E_CORRUPT;
 	if (version > SCHEMA_VERSION)
 		return STORE_E_NEWER;
 	for (; version < SCHEMA_VERSION; version++) {
+		/* cppcheck-suppress negativeIndex ; a version below 1 was refused above */
 		int r = apply(db, steps[version - 1], version + 1);
 		if (r)
 			return r;
