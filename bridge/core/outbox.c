@@ -172,8 +172,8 @@ insert(struct outbox *outbox, const struct outbox_draft *draft, int64_t place)
 	unsigned char *text, *payload;
 	size_t text_size, payload_size;
 	struct str rendered AUTO_STR;
-	/* What is due stays due when the clock is set back: newer rows must not overtake it. */
-	int64_t due_ms = draft->due_ms <= now_rules_ms() ? 0 : draft->due_ms;
+	/* What no rule holds is due whatever the clock says: set back, it must not let newer rows overtake. */
+	int64_t due_ms = draft->held && draft->due_ms > now_rules_ms() ? draft->due_ms : 0;
 
 	make_name(outbox, draft, name);
 	struct outgoing named = *outgoing;
