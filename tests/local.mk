@@ -73,6 +73,9 @@ tests_unit_test_json_SOURCES = tests/unit/test_json.c
 tests_unit_test_event_SOURCES = tests/unit/test_event.c
 tests_unit_test_appservice_SOURCES = tests/unit/test_appservice.c
 tests_unit_test_matrix_ghost_SOURCES = tests/unit/test_matrix_ghost.c
+unit_tests += tests/unit/test_matrix
+tests_unit_test_matrix_SOURCES = tests/unit/test_matrix.c tests/unit/fake_homeserver.c tests/unit/fake_homeserver.h \
+	tests/unit/fake_port.c tests/unit/fake_port.h
 check_PROGRAMS += tests/fuzz/fuzz_transaction tests/fuzz/fuzz_event
 TESTS += tests/fuzz/fuzz_transaction tests/fuzz/fuzz_event
 tests_fuzz_fuzz_transaction_SOURCES = tests/fuzz/fuzz_transaction.c tests/fuzz/replay.h
@@ -147,6 +150,6 @@ SH_LOG_COMPILER = sh
 EXTRA_DIST += tests/run tests/requirements.txt \
 	tests/e2e/checks.py tests/e2e/clients.py tests/e2e/conftest.py tests/e2e/world.py \
 	tests/e2e/test_check.py tests/e2e/test_commands.py tests/e2e/test_configuration.py tests/e2e/test_crossing.py tests/e2e/test_digest.py \
-	tests/e2e/test_gap.py tests/e2e/test_hold.py tests/e2e/test_hostile.py tests/e2e/test_route.py \
+	tests/e2e/test_gap.py tests/e2e/test_hold.py tests/e2e/test_hostile.py tests/e2e/test_rooms.py tests/e2e/test_route.py \
 	tests/servers/bare-root.sh tests/servers/ejabberd.yml.in tests/servers/homeserver.yaml.in \
 	tests/servers/prosody.cfg.lua.in tests/servers/run-ejabberd.sh tests/servers/run-prosody.sh tests/servers/run-synapse.sh

@@ -22,7 +22,8 @@
 #include <string.h>
 
 #define PROBE_MS 500
-#define PROBE_SLOW_MS 5000   /* when the last stay was shorter than that */
+#define PROBE_SLOW_MS 2000   /* after a stay that was shorter than */
+#define STAY_SHORT_MS 5000
 #define PROBE_TIMEOUT_MS 10000
 #define PING_TIMEOUT_MS 20000
 #define PING_AGAIN_MS 5000
@@ -153,7 +154,7 @@ matrix_is_own(const struct matrix *matrix, const char *mxid, size_t n)
 static void
 probe_later(struct matrix *matrix)
 {
-	bool flapping = matrix->arrived_ms && now_monotonic_ms() - matrix->arrived_ms < PROBE_SLOW_MS;
+	bool flapping = matrix->arrived_ms && now_monotonic_ms() - matrix->arrived_ms < STAY_SHORT_MS;
 
 	loop_timer_set(&matrix->probe, flapping ? PROBE_SLOW_MS : PROBE_MS);
 }

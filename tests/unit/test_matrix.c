@@ -1,0 +1,826 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Matrix port between the real core and a fake homeserver: arriving, sending, every answer, gaps, direct rooms. */
+#include "matrix/matrix.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "core/arena.h"
+#include "core/core.h"
+#include "core/outbox_rows.h"
+#include "fake_homeserver.h"
+#include "fake_port.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ROOM "!m:hs"
+#define MUC "m@rooms.x"
+#define NOBODY "{\"next_batch\":\"s1\"}"
+
+struct scene {
+	char directory[64], address[64];
+	struct loop *loop;
+	struct store *store;
+	struct seal *seal;
+	struct core *core;
+	struct port *port;
+	struct matrix_settings settings;
+	struct fake_port xmpp;
+	struct fake_homeserver fake;
+	int next;
+};
+
+static void
+drop_log(enum log_level level, const char *line)
+{
+	(void)level;
+	assert_null(strstr(line, "as-token"));
+	assert_null(strstr(line, "hs-token"));
+	assert_null(strstr(line, "secret body"));
+}
+
+static bool
+turn(void *context)
+{
+	struct scene *scene = context;
+
+	return core_turn(scene->core);
+}
+
+static int
+is_operator(void *context, const char *person)
+{
+	(void)context;
+	return strcmp(person, "@admin:hs") == 0;
+}
+
+static void
+spin(struct scene *scene, int ms)
+{
+	int64_t end_ms = now_monotonic_ms() + ms;
+
+	do
+		assert_int_equal(loop_once(scene->loop, 5), 0);
+	while (now_monotonic_ms() < end_ms);
+}
+
+/* Turns until `what` holds, five seconds at most. */
+#define WAIT(scene, what) \
+	do { \
+		int64_t end_ms_ = now_monotonic_ms() + 5000; \
+		while (!(what) && now_monotonic_ms() < end_ms_) \
+			assert_int_equal(loop_once((scene)->loop, 5), 0); \
+		if (!(what)) \
+			fail_msg("never: %s", #what); \
+	} while (0)
+
+static uint16_t
+free_port(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+static void
+open_bridge(struct scene *scene)
+{
+	AUTO_FREE char *key = xasprintf("%s/master.key", scene->directory);
+	struct core_settings settings = { .language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x",
+		.charters = scene->directory };
+	char why[256];
+	bool created;
+
+	assert_int_equal(store_open(&scene->store, scene->directory, &created), 0);
+	assert_int_equal(seal_open(&scene->seal, key, created), 0);
+	scene->core = core_open(scene->store, scene->seal, &settings);
+	groups_add(&scene->core->groups, "m", "#m:hs", MUC, false);
+	struct matrix_parts parts = { scene->loop, scene->store, scene->seal, &scene->core->groups, scene->core->inbox,
+		scene->core->outbox, scene->core->people };
+	assert_int_equal(matrix_open(&scene->port, &scene->settings, &parts), 0);
+	fake_port_init(&scene->xmpp, NETWORK_XMPP);
+	scene->xmpp.core = scene->core;
+	scene->core->port[NETWORK_MATRIX] = scene->port;
+	scene->core->port[NETWORK_XMPP] = &scene->xmpp.port;
+	assert_int_equal(core_start(scene->core, why, sizeof(why)), 0);
+	inbox_open_gate(scene->core->inbox, MUC, NULL, 0, NULL, 0);
+	loop_on_turn(scene->loop, turn, scene);
+	assert_int_equal(scene->port->ops->start(scene->port), 0);
+}
+
+/* As SIGKILL: nothing is committed any more. */
+static void
+close_bridge(struct scene *scene)
+{
+	loop_on_turn(scene->loop, NULL, NULL);
+	matrix_close(scene->port);
+	core_close(scene->core);
+	store_close(scene->store);
+	seal_close(scene->seal);
+	fake_port_fini(&scene->xmpp);
+}
+
+static int
+set_up(void **state)
+{
+	struct scene *scene = xcalloc(1, sizeof(*scene));
+
+	log_register(drop_log);
+	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
+	if (!mkdtemp(scene->directory) || loop_open(&scene->loop))
+		return -1;
+	scene->fake.archive = "{\"chunk\":[{\"event_id\":\"$old\",\"origin_server_ts\":1,\"sender\":\"@alice:hs\",\"type\":\"m.room.message\","
+		"\"content\":{\"msgtype\":\"m.text\",\"body\":\"before our time\"}}],\"start\":\"t1\",\"end\":\"t0\"}";
+	scene->fake.joined = "{\"joined_rooms\":[]}";
+	scene->fake.members = "{\"chunk\":[]}";
+	scene->fake.invited = NOBODY;
+	fake_homeserver_start(&scene->fake, scene->loop);
+	snprintf(scene->address, sizeof(scene->address), "http://127.0.0.1:%u", (unsigned)scene->fake.port);
+	scene->settings = (struct matrix_settings){ .address = scene->address, .domain = "hs", .listen_host = "127.0.0.1",
+		.listen_port = free_port(), .id = "sourdine", .as_token = "as-token", .hs_token = "hs-token", .bot = "sourdine",
+		.ghosts = "_xmpp_", .is_operator = is_operator };
+	open_bridge(scene);
+	*state = scene;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct scene *scene = *state;
+	static const char *const files[] = { "sourdine.db", "sourdine.db-wal", "sourdine.db-shm", "lock", "ballast", "master.key", "" };
+
+	close_bridge(scene);
+	fake_homeserver_fini(&scene->fake);
+	loop_close(scene->loop);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
+		remove(path);
+	}
+	free(scene);
+	return 0;
+}
+
+/* A message arrives from XMPP. */
+static void
+hear_xmpp(struct scene *scene, const char *raw)
+{
+	AUTO_FREE char *id = xasprintf("x%d", ++scene->next);
+
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_XMPP, MUC, id, raw, strlen(raw)), 0);
+}
+
+static int
+sends(const struct scene *scene)
+{
+	return fake_homeserver_count(&scene->fake, 0, "PUT", "/send/m.room.message/");
+}
+
+static bool
+outbox_is_empty(struct scene *scene)
+{
+	struct outbox_counts counts;
+
+	outbox_count(scene->core->outbox, &counts);
+	return counts.waiting + counts.tried + counts.flying == 0;
+}
+
+/* The homeserver pushes a transaction; its status. */
+static unsigned
+push(struct scene *scene, const char *events)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(scene->settings.listen_port) };
+	AUTO_FREE char *body = xasprintf("{\"events\":[%s]}", events);
+	AUTO_FREE char *request = xasprintf("PUT /_matrix/app/v1/transactions/%d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hs-token\r\n"
+		"Content-Length: %zu\r\n\r\n%s", ++scene->next, strlen(body), body);
+	char answer[512] = "";
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	ssize_t n = -1;
+	WAIT(scene, n > 0 || (n = recv(fd, answer, sizeof(answer) - 1, 0)) > 0);
+	close(fd);
+	return (unsigned)strtoul(answer + 9, NULL, 10);
+}
+
+static char *
+message(const char *id, const char *sender, const char *room, const char *body)
+{
+	return xasprintf("{\"type\":\"m.room.message\",\"event_id\":\"%s\",\"sender\":\"%s\",\"room_id\":\"%s\",\"origin_server_ts\":%" PRId64 ","
+		"\"content\":{\"msgtype\":\"m.text\",\"body\":\"%s\"}}", id, sender, room, now_real_ms(), body);
+}
+
+static unsigned
+push_message(struct scene *scene, const char *id, const char *sender, const char *room, const char *body)
+{
+	AUTO_FREE char *event = message(id, sender, room, body);
+
+	return push(scene, event);
+}
+
+#define JOINED(scene) WAIT(scene, matrix_joined((scene)->port) == 1)
+
+/* ---- arriving ---- */
+
+static void
+test_arrives(void **state)
+{
+	struct scene *scene = *state;
+	const struct fake_homeserver *fake = &scene->fake;
+	static const char *const order[][2] = {
+		{ "GET", "/_matrix/client/versions" }, { "POST", "/_matrix/client/v3/register" }, { "PUT", "/_matrix/client/v3/devices/" },
+		{ "PUT", "/_matrix/client/v3/profile/@sourdine:hs/displayname" }, { "POST", "/_matrix/client/v1/appservice/sourdine/ping" },
+		{ "GET", "/_matrix/client/v3/joined_rooms" }, { "GET", "/_matrix/client/v3/directory/room/#m:hs" },
+		{ "POST", "/_matrix/client/v3/join/#m:hs?user_id=@sourdine:hs" }, { "GET", "/joined_members" }, { "GET", "/messages" },
+	};
+	const struct fake_asked *last = fake->asked;
+
+	JOINED(scene);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		const struct fake_asked *asked = fake_homeserver_find(fake, 0, order[i][0], order[i][1], 0);
+		if (!asked || asked < last)
+			fail_msg("%s %s is missing or too early", order[i][0], order[i][1]);
+		last = asked;
+	}
+	for (int i = 0; i < fake->count; i++)
+		assert_true(fake->asked[i].authorised);
+	assert_non_null(strstr(fake_homeserver_find(fake, 0, "POST", "/register", 0)->body, "\"inhibit_login\":true"));
+	WAIT(scene, fake_homeserver_count(fake, 0, "GET", "timeout=30000") == 1);
+	/* What is older than the first entry does not cross. */
+	spin(scene, 50);
+	assert_int_equal(scene->xmpp.count, 0);
+	assert_null(matrix_failure(scene->port));
+}
+
+static void
+test_unknown_token(void **state)
+{
+	struct scene *scene = *state;
+
+	fake_homeserver_say(&scene->fake, "GET", "/versions", 401, "{\"errcode\":\"M_UNKNOWN_TOKEN\",\"error\":\"no\"}", -1);
+	fake_homeserver_say(&scene->fake, "POST", "/register", 401, "{\"errcode\":\"M_UNKNOWN_TOKEN\",\"error\":\"no\"}", -1);
+	WAIT(scene, matrix_failure(scene->port) != NULL);
+	assert_non_null(strstr(matrix_failure(scene->port), "as_token"));
+	assert_null(strstr(matrix_failure(scene->port), "as-token"));
+	int asked = scene->fake.count;
+	spin(scene, 1500);
+	assert_int_equal(scene->fake.count, asked);
+}
+
+static void
+test_alias_and_join_wait(void **state)
+{
+	struct scene *scene = *state;
+
+	fake_homeserver_say(&scene->fake, "POST", "/join/", 403, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"not invited\"}", 1);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/join/") == 1);
+	spin(scene, 100);
+	assert_int_equal(matrix_joined(scene->port), 0);
+	/* The invitation comes: no need to wait for the next try. */
+	assert_int_equal(push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
+		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
+	JOINED(scene);
+}
+
+/* ---- out ---- */
+
+static void
+test_sends_as_a_ghost(void **state)
+{
+	struct scene *scene = *state;
+	const struct fake_homeserver *fake = &scene->fake;
+
+	JOINED(scene);
+	int from = fake->count;
+	hear_xmpp(scene, "xbob@x\nBob\nsecret body");
+	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	static const char *const order[][2] = { { "POST", "/register" }, { "PUT", "/devices/" }, { "PUT", "/displayname" }, { "POST", "/join/!m:hs" },
+		{ "PUT", "/rooms/!m:hs/send/m.room.message/" } };
+	const struct fake_asked *last = fake->asked;
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		const struct fake_asked *asked = fake_homeserver_find(fake, from, order[i][0], order[i][1], 0);
+		assert_true(asked && asked > last);
+		assert_true(i == 0 || strstr(asked->path, "?user_id=@_xmpp_bob=40x:hs"));
+		last = asked;
+	}
+	const char *device = strstr(last->path, "&device_id=");
+	assert_non_null(device);
+	assert_int_equal(strspn(device + 11, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), 10);
+	assert_non_null(strstr(fake_homeserver_find(fake, from, "PUT", "/devices/", 0)->path, device + 11));
+	assert_non_null(strstr(last->body, "\"body\":\"secret body\""));
+	assert_non_null(strstr(last->body, "\"org.sourdine.id\":"));
+	/* The second message costs one request, and a new name two. */
+	from = fake->count;
+	hear_xmpp(scene, "xbob@x\nBob\ntwo");
+	WAIT(scene, sends(scene) == 2 && outbox_is_empty(scene));
+	assert_int_equal(fake->count, from + 1);
+	hear_xmpp(scene, "xbob@x\n  Bobby\x01 \nthree");
+	WAIT(scene, sends(scene) == 3 && outbox_is_empty(scene));
+	assert_non_null(strstr(fake_homeserver_find(fake, from, "PUT", "/displayname", 0)->body, "\"Bobby\xEF\xBF\xBD\""));
+	assert_int_equal(fake->count, from + 3);
+}
+
+static void
+test_keeps_order(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	for (int i = 0; i < 30; i++) {
+		AUTO_FREE char *raw = xasprintf("xp%d@x\nP%d\nline %d.", i % 5, i % 5, i);
+		hear_xmpp(scene, raw);
+	}
+	WAIT(scene, sends(scene) == 30 && outbox_is_empty(scene));
+	for (int i = 0; i < 30; i++) {
+		AUTO_FREE char *line = xasprintf("\"line %d.\"", i);
+		assert_non_null(strstr(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", i)->body, line));
+	}
+}
+
+/* Answers after which the same name comes again, and how soon. */
+static void
+test_again_under_the_same_name(void **state)
+{
+	struct scene *scene = *state;
+	static const struct {
+		int status;
+		const char *body;
+		int64_t least_ms;
+	} cases[] = {
+		{ 429, "{\"errcode\":\"M_LIMIT_EXCEEDED\",\"retry_after_ms\":700}", 770 },
+		{ 429, "{\"errcode\":\"M_LIMIT_EXCEEDED\"}", 550 },
+		{ 502, "<html>", 1000 },
+		{ 200, "{\"no\":\"event_id\"}", 1000 },
+	};
+
+	JOINED(scene);
+	hear_xmpp(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int from = scene->fake.count;
+		fake_homeserver_say(&scene->fake, "PUT", "/send/", cases[i].status, cases[i].body, 1);
+		hear_xmpp(scene, "xbob@x\nBob\none");
+		hear_xmpp(scene, "xcarol@x\nCarol\ntwo");
+		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == 1);
+		int64_t start_ms = now_monotonic_ms();
+		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == 3 && outbox_is_empty(scene));
+		assert_true(now_monotonic_ms() - start_ms >= cases[i].least_ms - 20);
+		assert_string_equal(fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 0)->path,
+			fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 1)->path);
+		/* The lane waited: the order holds. */
+		assert_non_null(strstr(fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 2)->body, "\"two\""));
+	}
+}
+
+static void
+test_refused(void **state)
+{
+	struct scene *scene = *state;
+	static const struct {
+		int status;
+		const char *body;
+		int tries; /* requests before it is given up */
+	} cases[] = {
+		{ 413, "{\"errcode\":\"M_TOO_LARGE\"}", 1 },
+		{ 400, "{\"errcode\":\"M_BAD_JSON\"}", 1 },
+		{ 404, "{\"errcode\":\"M_NOT_FOUND\"}", 1 },
+		{ 403, "{\"errcode\":\"M_FORBIDDEN\"}", 2 },
+	};
+
+	JOINED(scene);
+	hear_xmpp(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int from = scene->fake.count;
+		fake_homeserver_say(&scene->fake, "PUT", "/send/", cases[i].status, cases[i].body, cases[i].tries);
+		hear_xmpp(scene, "xbob@x\nBob\nrefused");
+		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == cases[i].tries && outbox_is_empty(scene));
+		/* The lane goes on. */
+		hear_xmpp(scene, "xbob@x\nBob\nnext");
+		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == cases[i].tries + 1 && outbox_is_empty(scene));
+	}
+	/* After a 403 it entered the room again before it tried again. */
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/join/!m:hs"), 2);
+}
+
+static void
+test_forbidden_until_joined(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	hear_xmpp(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	int from = scene->fake.count;
+	fake_homeserver_say(&scene->fake, "PUT", "/send/", 403, "{\"errcode\":\"M_FORBIDDEN\"}", 1);
+	fake_homeserver_say(&scene->fake, "POST", "/join/", 403, "{\"errcode\":\"M_FORBIDDEN\"}", 1);
+	hear_xmpp(scene, "xbob@x\nBob\nsecond");
+	WAIT(scene, sends(scene) == 3 && outbox_is_empty(scene));
+	/* Refused at the door, invited by the bot, in. */
+	const struct fake_asked *invite = fake_homeserver_find(&scene->fake, from, "POST", "/invite?user_id=@sourdine:hs", 0);
+	assert_non_null(invite);
+	assert_string_equal(invite->body, "{\"user_id\":\"@_xmpp_bob=40x:hs\"}");
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "POST", "/join/!m:hs"), 2);
+}
+
+/* A ghost that is kept out costs its author this message, and nobody else anything. */
+static void
+test_ghost_kept_out(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	fake_homeserver_say(&scene->fake, "POST", "/join/!m:hs?user_id=@_xmpp_mallory", 403, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"banned\"}", -1);
+	hear_xmpp(scene, "xmallory@x\nMallory\nbad");
+	hear_xmpp(scene, "xbob@x\nBob\ngood");
+	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	assert_non_null(strstr(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 0)->body, "\"good\""));
+}
+
+static void
+test_device_made_again(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	hear_xmpp(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	int from = scene->fake.count;
+	fake_homeserver_say(&scene->fake, "PUT", "/send/", 400, "{\"errcode\":\"ORG.MATRIX.MSC4326.M_UNKNOWN_DEVICE\"}", 1);
+	hear_xmpp(scene, "xbob@x\nBob\nsecond");
+	WAIT(scene, sends(scene) == 3 && outbox_is_empty(scene));
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "PUT", "/devices/"), 1);
+	assert_string_equal(fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 0)->path,
+		fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 1)->path);
+}
+
+/* The bot speaks for a ghost that is not ready within its time. */
+static void
+test_overflow(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	fake_homeserver_say(&scene->fake, "POST", "/register", 503, "{}", -1);
+	hear_xmpp(scene, "xbob@x\nBob\nhello");
+	int64_t start_ms = now_monotonic_ms();
+	while (!sends(scene) && now_monotonic_ms() - start_ms < 8000)
+		spin(scene, 20);
+	assert_in_range(now_monotonic_ms() - start_ms, 4500, 6500);
+	const struct fake_asked *asked = fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 0);
+	assert_non_null(strstr(asked->path, "?user_id=@sourdine:hs"));
+	assert_non_null(strstr(asked->body, "Bob: hello"));
+}
+
+/* ---- in ---- */
+
+static void
+test_transactions(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	assert_int_equal(push_message(scene, "$1", "@alice:hs", ROOM, "one"), 200);
+	WAIT(scene, scene->xmpp.count == 1);
+	assert_string_equal(scene->xmpp.rows[0].payload, "Alice|one");
+	/* The same event in another transaction, our own, another room's, and poison among the rest. */
+	AUTO_FREE char *again = message("$1", "@alice:hs", ROOM, "one");
+	AUTO_FREE char *ghost = message("$2", "@_xmpp_bob=40x:hs", ROOM, "echo");
+	AUTO_FREE char *bot = message("$3", "@sourdine:hs", ROOM, "echo");
+	AUTO_FREE char *other = message("$4", "@alice:hs", "!other:hs", "elsewhere");
+	AUTO_FREE char *last = message("$6", "@dave:hs", ROOM, "two");
+	AUTO_FREE char *all = xasprintf("%s,%s,%s,%s,{\"event_id\":\"$5\",\"room_id\":\"" ROOM "\",\"sender\":\"@alice:hs\",\"type\":\"m.room.message\","
+		"\"content\":{\"\\u0000\":1,\"n\":1e400}},7,%s", again, ghost, bot, other, last);
+	assert_int_equal(push(scene, all), 200);
+	WAIT(scene, scene->xmpp.count == 2);
+	spin(scene, 50);
+	assert_int_equal(scene->xmpp.count, 2);
+	assert_string_equal(scene->xmpp.rows[1].payload, "dave|two");
+	struct query query = store_query(scene->store, QUARANTINE_COUNT);
+	assert_true(query_step(&query));
+	assert_int_equal(query_get_int(&query, 0), 1);
+	query_done(&query);
+}
+
+/* While the homeserver is gone it may have lost what it had for us: the archive is read first, and the order is its own. */
+static void
+test_gap(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	assert_int_equal(push_message(scene, "$1", "@alice:hs", ROOM, "one"), 200);
+	WAIT(scene, scene->xmpp.count == 1);
+	fake_homeserver_die(&scene->fake);
+	WAIT(scene, inbox_gate_closed(scene->core->inbox, ROOM));
+	/* Brought by a transaction before the archive is read: it waits for what came before it. */
+	assert_int_equal(push_message(scene, "$4", "@alice:hs", ROOM, "four"), 200);
+	spin(scene, 100);
+	assert_int_equal(scene->xmpp.count, 1);
+	AUTO_FREE char *one = message("$1", "@alice:hs", ROOM, "one");
+	AUTO_FREE char *two = message("$2", "@alice:hs", ROOM, "two");
+	AUTO_FREE char *three = message("$3", "@alice:hs", ROOM, "three");
+	AUTO_FREE char *four = message("$4", "@alice:hs", ROOM, "four");
+	AUTO_FREE char *five = message("$5", "@alice:hs", ROOM, "five");
+	AUTO_FREE char *archive = xasprintf("{\"chunk\":[%s,%s,%s,%s,%s],\"start\":\"t9\",\"end\":\"t1\"}", five, four, three, two, one);
+	scene->fake.archive = archive;
+	scene->fake.joined = "{\"joined_rooms\":[\"" ROOM "\"]}";
+	fake_homeserver_start(&scene->fake, scene->loop);
+	WAIT(scene, scene->xmpp.count == 5);
+	static const char *const lines[] = { "Alice|one", "Alice|two", "Alice|three", "Alice|four", "Alice|five" };
+	for (int i = 0; i < 5; i++)
+		assert_string_equal(scene->xmpp.rows[i].payload, lines[i]);
+	/* Nothing twice when it is delivered after all. */
+	assert_int_equal(push(scene, two), 200);
+	assert_int_equal(push(scene, five), 200);
+	spin(scene, 50);
+	assert_int_equal(scene->xmpp.count, 5);
+}
+
+static void
+test_gap_over_pages(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_STR struct str first, second;
+
+	JOINED(scene);
+	assert_int_equal(push_message(scene, "$0", "@alice:hs", ROOM, "n0"), 200);
+	WAIT(scene, scene->xmpp.count == 1);
+	fake_homeserver_die(&scene->fake);
+	WAIT(scene, inbox_gate_closed(scene->core->inbox, ROOM));
+	str_init(&first, 1 << 20);
+	str_init(&second, 1 << 20);
+	for (int i = 60; i >= 0; i--) {
+		AUTO_FREE char *id = xasprintf("$%d", i);
+		AUTO_FREE char *body = xasprintf("n%d", i);
+		AUTO_FREE char *event = message(id, "@alice:hs", ROOM, body);
+		str_addf(i > 10 ? &first : &second, "%s%s", i == 60 || i == 10 ? "{\"chunk\":[" : ",", event);
+	}
+	str_add(&first, "],\"end\":\"page2\"}");
+	str_add(&second, "],\"end\":\"page3\"}");
+	scene->fake.archive = str_get(&first);
+	fake_homeserver_say(&scene->fake, "GET", "from=page2", 200, str_get(&second), 1);
+	int from = scene->fake.count;
+	fake_homeserver_start(&scene->fake, scene->loop);
+	WAIT(scene, scene->xmpp.count == 61);
+	for (int i = 0; i <= 60; i++) {
+		AUTO_FREE char *line = xasprintf("Alice|n%d", i);
+		assert_string_equal(scene->xmpp.rows[i].payload, line);
+	}
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "GET", "/messages"), 2);
+}
+
+/* A row whose answer was lost is found in the archive and not sent again, even by another process. */
+static void
+test_doubt_settled_by_the_archive(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	hear_xmpp(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	fake_homeserver_say(&scene->fake, "PUT", "/send/", 200, NULL, 1); /* taken, but never answered */
+	hear_xmpp(scene, "xbob@x\nBob\nsecond");
+	WAIT(scene, sends(scene) == 2);
+	AUTO_FREE char *content = xstrdup(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 1)->body);
+	close_bridge(scene);
+	AUTO_FREE char *archive = xasprintf("{\"chunk\":[{\"type\":\"m.room.message\",\"event_id\":\"$sent\",\"sender\":\"@_xmpp_bob=40x:hs\","
+		"\"origin_server_ts\":%" PRId64 ",\"content\":%s},{\"event_id\":\"$old\",\"origin_server_ts\":1,\"sender\":\"@alice:hs\"}]}",
+		now_real_ms(), content);
+	scene->fake.archive = archive;
+	scene->fake.joined = "{\"joined_rooms\":[\"" ROOM "\"]}";
+	open_bridge(scene);
+	JOINED(scene);
+	WAIT(scene, outbox_is_empty(scene));
+	spin(scene, 100);
+	assert_int_equal(sends(scene), 2);
+}
+
+/* And when the archive does not have it, it goes out again under its name. */
+static void
+test_doubt_sent_again(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	fake_homeserver_say(&scene->fake, "PUT", "/send/", 200, NULL, 1);
+	hear_xmpp(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, sends(scene) == 1);
+	close_bridge(scene);
+	open_bridge(scene);
+	JOINED(scene);
+	WAIT(scene, sends(scene) == 2 && outbox_is_empty(scene));
+	assert_string_equal(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 0)->path,
+		fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 1)->path);
+	assert_string_equal(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 0)->body,
+		fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 1)->body);
+}
+
+/* ---- reading ---- */
+
+static void
+read_raw(struct scene *scene, const char *room, const char *raw, struct arena *arena, struct incoming *out)
+{
+	scene->port->ops->read(scene->port, room, raw, strlen(raw), arena, out);
+}
+
+static void
+test_read(void **state)
+{
+	struct scene *scene = *state;
+	static const struct {
+		const char *sender;
+		bool moderator;
+	} people[] = {
+		{ "@alice:hs", false }, { "@mod:hs", true }, { "@creator:hs", true }, { "@second:hs", true }, { "@admin:hs", true },
+	};
+	struct arena arena;
+	struct incoming in;
+
+	JOINED(scene);
+	arena_init(&arena);
+	for (size_t i = 0; i < sizeof(people) / sizeof(people[0]); i++) {
+		AUTO_FREE char *raw = message("$1", people[i].sender, ROOM, "x");
+		read_raw(scene, ROOM, raw, &arena, &in);
+		assert_int_equal(in.kind, INCOMING_MESSAGE);
+		assert_int_equal(in.moderator, people[i].moderator);
+		assert_string_equal(in.author.person, people[i].sender);
+		assert_string_equal(in.author.stem, people[i].sender + 1);
+		assert_string_equal(in.reply_address, people[i].sender);
+		assert_true(in.live && !in.direct);
+	}
+	/* Power and names change with the events that say so. */
+	read_raw(scene, ROOM, "{\"type\":\"m.room.power_levels\",\"sender\":\"@mod:hs\",\"state_key\":\"\",\"content\":{\"users\":{\"@alice:hs\":\"60\"},\"state_default\":60}}",
+		&arena, &in);
+	assert_int_equal(in.kind, INCOMING_NOTHING);
+	read_raw(scene, ROOM, "{\"type\":\"m.room.member\",\"sender\":\"@mod:hs\",\"state_key\":\"@mod:hs\",\"content\":{\"membership\":\"join\",\"displayname\":\"Mo\"}}",
+		&arena, &in);
+	AUTO_FREE char *alice = message("$1", "@alice:hs", ROOM, "x"), *mod = message("$1", "@mod:hs", ROOM, "x");
+	read_raw(scene, ROOM, alice, &arena, &in);
+	assert_true(in.moderator);
+	assert_string_equal(in.author.name, "Alice");
+	read_raw(scene, ROOM, mod, &arena, &in);
+	assert_false(in.moderator);
+	assert_string_equal(in.author.name, "Mo");
+	/* Late, old, ours. */
+	AUTO_FREE char *late = xasprintf("B%s", alice);
+	read_raw(scene, ROOM, late, &arena, &in);
+	assert_true(in.kind == INCOMING_MESSAGE && !in.live);
+	AUTO_FREE char *archive = xasprintf("A%s", alice);
+	read_raw(scene, ROOM, archive, &arena, &in);
+	assert_true(in.kind == INCOMING_MESSAGE && in.live);
+	read_raw(scene, ROOM, "{\"type\":\"m.room.message\",\"sender\":\"@alice:hs\",\"origin_server_ts\":1700000000000,\"content\":{\"msgtype\":\"m.text\",\"body\":\"x\"}}",
+		&arena, &in);
+	assert_true(in.kind == INCOMING_MESSAGE && !in.live);
+	AUTO_FREE char *own = message("$1", "@_xmpp_bob=40x:hs", ROOM, "x");
+	read_raw(scene, ROOM, own, &arena, &in);
+	assert_int_equal(in.kind, INCOMING_NOTHING);
+	read_raw(scene, ROOM, "nonsense", &arena, &in);
+	assert_int_equal(in.kind, INCOMING_POISON);
+	arena_fini(&arena);
+}
+
+/* ---- direct rooms ---- */
+
+static void
+say_to_alice(struct scene *scene, const char *text)
+{
+	AUTO_FREE char *key = xasprintf("k%d", ++scene->next);
+	const char *source[] = { key, NULL };
+	struct outbox_draft draft = { .outgoing = { .kind = OUTGOING_PRIVATE, .lane = "@alice:hs", .text = text },
+		.network = NETWORK_MATRIX, .group = "", .source = source };
+
+	outbox_add(scene->core->outbox, &draft);
+}
+
+#define OF_TWO "{\"chunk\":[{\"state_key\":\"@alice:hs\",\"content\":{\"membership\":\"join\",\"displayname\":\"Alice\"}}," \
+	"{\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"join\"}}]}"
+
+static void
+test_makes_a_direct_room_once(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	say_to_alice(scene, "hello");
+	say_to_alice(scene, "again");
+	WAIT(scene, sends(scene) == 2 && outbox_is_empty(scene));
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 1);
+	const struct fake_asked *made = fake_homeserver_find(&scene->fake, 0, "POST", "/createRoom?user_id=@sourdine:hs", 0);
+	assert_string_equal(made->body, "{\"invite\":[\"@alice:hs\"],\"is_direct\":true,\"preset\":\"trusted_private_chat\"}");
+	const struct fake_asked *sent = fake_homeserver_find(&scene->fake, 0, "PUT", "/rooms/!d:hs/send/", 0);
+	assert_non_null(strstr(sent->body, "m.notice"));
+	/* What she says there is said to the bot alone. */
+	AUTO_FREE char *raw = message("$d", "@alice:hs", "!d:hs", "!help");
+	AUTO_FREE char *stranger = message("$d", "@mallory:hs", "!d:hs", "!help");
+	struct arena arena;
+	struct incoming in;
+	arena_init(&arena);
+	read_raw(scene, "!d:hs", raw, &arena, &in);
+	assert_true(in.kind == INCOMING_MESSAGE && in.direct && !in.moderator && !in.direct_room);
+	read_raw(scene, "!d:hs", stranger, &arena, &in);
+	assert_int_equal(in.kind, INCOMING_NOTHING);
+	arena_fini(&arena);
+	/* Another process knows it still, and makes a new one only when she has left. */
+	close_bridge(scene);
+	scene->fake.joined = "{\"joined_rooms\":[\"" ROOM "\",\"!d:hs\"]}";
+	scene->fake.members = OF_TWO;
+	open_bridge(scene);
+	say_to_alice(scene, "third");
+	WAIT(scene, sends(scene) == 3 && outbox_is_empty(scene));
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 1);
+	close_bridge(scene);
+	scene->fake.members = "{\"chunk\":[{\"state_key\":\"@alice:hs\",\"content\":{\"membership\":\"leave\"}}]}";
+	open_bridge(scene);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/rooms/!d:hs/leave") == 1);
+	say_to_alice(scene, "fourth");
+	WAIT(scene, sends(scene) == 4 && outbox_is_empty(scene));
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 2);
+}
+
+#define INVITED(room) "{\"next_batch\":\"s1\",\"rooms\":{\"invite\":{\"" room "\":{\"invite_state\":{\"events\":[{\"type\":\"m.room.member\"," \
+	"\"state_key\":\"@sourdine:hs\",\"sender\":\"@alice:hs\",\"content\":{\"membership\":\"invite\"}}]}}}}}"
+
+/* An invitation while we were away: a room of two becomes the direct room, and what was said there already is heard. */
+static void
+test_accepts_an_invitation(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_FREE char *said = message("$s", "@alice:hs", "!d:hs", "!help");
+	AUTO_FREE char *archive = xasprintf("{\"chunk\":[%s]}", said);
+
+	scene->fake.invited = INVITED("!d:hs");
+	scene->fake.members = OF_TWO;
+	scene->fake.archive = archive;
+	JOINED(scene);
+	WAIT(scene, sends(scene) >= 1 && outbox_is_empty(scene));
+	assert_non_null(fake_homeserver_find(&scene->fake, 0, "POST", "/join/!d:hs?user_id=@sourdine:hs", 0));
+	assert_non_null(fake_homeserver_find(&scene->fake, 0, "PUT", "/rooms/!d:hs/send/", 0));
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 0);
+}
+
+static void
+test_leaves_a_room_of_more(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	scene->fake.members = "{\"chunk\":[{\"state_key\":\"@alice:hs\",\"content\":{\"membership\":\"join\"}},"
+		"{\"state_key\":\"@dave:hs\",\"content\":{\"membership\":\"invite\"}},{\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"join\"}}]}";
+	assert_int_equal(push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"!d:hs\","
+		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/rooms/!d:hs/leave") == 1);
+	char room[64];
+	assert_false(people_direct(scene->core->people, "@alice:hs", room, sizeof(room)));
+}
+
+int
+main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_arrives),
+		TEST(test_unknown_token),
+		TEST(test_alias_and_join_wait),
+		TEST(test_sends_as_a_ghost),
+		TEST(test_keeps_order),
+		TEST(test_again_under_the_same_name),
+		TEST(test_refused),
+		TEST(test_forbidden_until_joined),
+		TEST(test_ghost_kept_out),
+		TEST(test_device_made_again),
+		TEST(test_overflow),
+		TEST(test_transactions),
+		TEST(test_gap),
+		TEST(test_gap_over_pages),
+		TEST(test_doubt_settled_by_the_archive),
+		TEST(test_doubt_sent_again),
+		TEST(test_read),
+		TEST(test_makes_a_direct_room_once),
+		TEST(test_accepts_an_invitation),
+		TEST(test_leaves_a_room_of_more),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
