@@ -47,7 +47,7 @@ olm/* -
 rules_headers='assert.h ctype.h errno.h limits.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h utf8proc.h'
 
 # What librules.a may call. Nothing here does input or output, asks a clock or keeps state.
-rules_symbols='__assert_fail __isoc23_strtol __isoc23_strtoul __stack_chk_fail __vsnprintf_chk __snprintf_chk __memcpy_chk __memmove_chk
+rules_symbols='__assert_fail __isoc23_strtol __isoc23_strtoul __stack_chk_fail __vsnprintf_chk __snprintf_chk bcmp __memcpy_chk __memmove_chk
 	__memset_chk __ctype_b_loc __ctype_tolower_loc abort bsearch calloc free malloc memchr memcmp memcpy memmove memset
 	qsort realloc snprintf strchr strcmp strcspn strdup strlen strncmp strndup strnlen strrchr strspn strstr strtol
 	strtoul vsnprintf _GLOBAL_OFFSET_TABLE_'

@@ -580,7 +580,7 @@ run_help(struct asking *asking)
 	for (const struct command *command = commands; command->english; command++) {
 		if (!command->summary || (command->rights == FOR_MODERATORS && !asking->in->moderator))
 			continue;
-		str_addf(&out, "\n%s%s: %s", prefix(asking), say(asking, command->usage), say(asking, command->summary));
+		str_addf(&out, "\n%s%s%s%s", prefix(asking), say(asking, command->usage), say(asking, N_(": ")), say(asking, command->summary));
 	}
 	answer(asking, str_get(&out));
 }
