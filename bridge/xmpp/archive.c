@@ -27,36 +27,52 @@
 #define ANSWER_MS 20000
 #define MARGIN_MS (5 * 60000)
 #define FAILURES_MAX 3
+#define OTHERS_MS 10000
+#define LOOK_AGAIN_MS 100
 #define IDS_MAX 200000 /* messages of one gap that are put into order */
+
+static void
+end_reading(struct room *room)
+{
+	free(room->archive.page_end);
+	room->archive = (struct archive){ 0 };
+}
+
+static void
+forget_gap(struct room *room)
+{
+	struct gap *gap = &room->gap;
+
+	loop_timer_stop(&room->gate);
+	for (size_t i = 0; i < gap->count; i++)
+		free(gap->ids[i]);
+	free(gap->ids);
+	free(gap->last_id);
+	*gap = (struct gap){ 0 };
+}
 
 void
 archive_reset(struct room *room)
 {
-	struct archive *archive = &room->archive;
-
-	for (size_t i = 0; i < archive->count; i++)
-		free(archive->ids[i]);
-	free(archive->ids);
-	free(archive->last_id);
-	free(archive->page_end);
-	*archive = (struct archive){ 0 };
+	end_reading(room);
+	forget_gap(room);
 }
 
 void
 archive_note(struct room *room, const char *source_id, int64_t at_ms)
 {
-	struct archive *archive = &room->archive;
+	struct gap *gap = &room->gap;
 
-	if (archive->count < IDS_MAX) {
-		if (archive->count == archive->room) {
-			archive->room = archive->room ? 2 * archive->room : 64;
-			archive->ids = xrealloc(archive->ids, archive->room * sizeof(*archive->ids));
+	if (gap->count < IDS_MAX) {
+		if (gap->count == gap->room) {
+			gap->room = gap->room ? 2 * gap->room : 64;
+			gap->ids = xrealloc(gap->ids, gap->room * sizeof(*gap->ids));
 		}
-		archive->ids[archive->count++] = xstrdup(source_id);
+		gap->ids[gap->count++] = xstrdup(source_id);
 	}
-	free(archive->last_id);
-	archive->last_id = xstrdup(source_id);
-	archive->last_ms = at_ms;
+	free(gap->last_id);
+	gap->last_id = xstrdup(source_id);
+	gap->last_ms = at_ms;
 }
 
 /* ---- asking ---- */
@@ -109,8 +125,7 @@ ask(struct room *room)
 static void
 begin(struct room *room, enum archive_aim aim)
 {
-
-	archive_reset(room);
+	end_reading(room);
 	room->archive.aim = aim;
 }
 
@@ -143,7 +158,7 @@ earliest_doubt(struct room *room)
 static void
 end_settling(struct room *room)
 {
-	archive_reset(room);
+	end_reading(room);
 	/* What the archive does not show was not taken: the outbox hands it out again. */
 	speak_doubt(room);
 	muc_become_ready(room);
@@ -159,7 +174,7 @@ archive_settle(struct room *room)
 		end_settling(room);
 		return;
 	}
-	if (!room->has_archive) {
+	if (!archive_is_of_use(room)) {
 		log_warning(LOG_XMPP, "no archive to ask room=%s: what was in doubt is sent again and may appear twice", room->jid);
 		end_settling(room);
 		return;
@@ -171,31 +186,54 @@ archive_settle(struct room *room)
 
 /* ---- the gap ---- */
 
-static void
-open_gate(struct room *room)
+/*
+ * A message is judged once, for the rooms whose addresses are known then. The Matrix port may still be resolving the alias of
+ * this room's group, or of one that messages are copied to; the latter is waited for only so long.
+ */
+static bool
+must_wait(struct room *room)
 {
-	struct archive *archive = &room->archive;
+	struct groups *groups = room->jabber->parts.groups;
+	const struct group *own = groups_of_room(groups, room->address);
+	bool long_enough = now_monotonic_ms() - room->gap.waiting_ms >= OTHERS_MS, wait = false;
+	struct group *group;
 
-	if (archive->count)
-		log_info(LOG_XMPP, "gap read room=%s messages=%zu", room->jid, archive->count);
-	inbox_open_gate(room->jabber->parts.inbox, room->address, (const char *const *)archive->ids, archive->count, archive->last_id,
-			archive->last_ms);
-	archive_reset(room);
-	archive_settle(room);
+	LIST_FOR_EACH(group, &groups->all, struct group, link)
+		wait = wait || (group->matrix_wanted && group->matrix_wanted[0] && !group->room[NETWORK_MATRIX][0] &&
+				(group == own || !long_enough));
+	return wait;
 }
 
-/* The first entry ever: history is none of ours, the cursor begins at its end. */
-static void
-open_first(struct room *room)
+/* At the first entry ever history is none of ours, and the cursor begins at its end. */
+void
+archive_open_gate(void *context)
 {
-	struct archive *archive = &room->archive;
+	struct room *room = context;
+	struct gap *gap = &room->gap;
 	struct inbox *inbox = room->jabber->parts.inbox;
+	char id[8];
+	int64_t at_ms;
 
-	if (archive->last_id)
-		inbox_open_gate(inbox, room->address, NULL, 0, archive->last_id, archive->last_ms);
+	if (must_wait(room)) {
+		loop_timer_set(&room->gate, LOOK_AGAIN_MS);
+		return;
+	}
+	bool entered = inbox_cursor(inbox, room->address, id, sizeof(id), &at_ms);
+	if (gap->count)
+		log_info(LOG_XMPP, "gap read room=%s messages=%zu", room->jid, gap->count);
+	if (entered || gap->last_id || room->jabber->no_archive)
+		inbox_open_gate(inbox, room->address, (const char *const *)gap->ids, gap->count, gap->last_id, gap->last_ms);
 	else
 		inbox_open_gate(inbox, room->address, NULL, 0, "", now_real_ms() - MARGIN_MS);
-	archive_reset(room);
+	forget_gap(room);
+}
+
+/* The gap is read. Sending does not wait for the gate. */
+static void
+end_gap(struct room *room)
+{
+	room->gap.waiting_ms = now_monotonic_ms();
+	archive_open_gate(room);
 	archive_settle(room);
 }
 
@@ -208,30 +246,31 @@ on_history_over(void *context, enum answer answer, xmpp_stanza_t *iq)
 	(void)answer, (void)iq;
 	if (room->phase != ROOM_CATCHING)
 		return;
+	end_gap(room);
+}
+
+bool
+archive_is_of_use(const struct room *room)
+{
 	char id[8];
 	int64_t at_ms;
-	if (inbox_cursor(room->jabber->parts.inbox, room->address, id, sizeof(id), &at_ms))
-		open_gate(room);
-	else
-		open_first(room);
+
+	return room->has_archive && !(inbox_cursor(room->jabber->parts.inbox, room->address, id, sizeof(id), &at_ms) && hear_made_id(id));
 }
 
 void
 archive_catch_up(struct room *room)
 {
-	struct inbox *inbox = room->jabber->parts.inbox;
 	struct archive *archive = &room->archive;
 	char id[1024];
 	int64_t at_ms;
-	bool entered = inbox_cursor(inbox, room->address, id, sizeof(id), &at_ms);
+	bool entered = inbox_cursor(room->jabber->parts.inbox, room->address, id, sizeof(id), &at_ms);
 
 	if (room->jabber->no_archive) {
-		archive_reset(room);
-		inbox_open_gate(inbox, room->address, NULL, 0, NULL, 0);
-		archive_settle(room);
+		end_gap(room);
 		return;
 	}
-	if (!room->has_archive) {
+	if (!archive_is_of_use(room)) {
 		muc_ping(room->listener, on_history_over, room);
 		return;
 	}
@@ -249,12 +288,10 @@ static void
 give_up(struct room *room)
 {
 	log_warning(LOG_XMPP, "archive unreadable room=%s: going on without it", room->jid);
-	if (room->archive.aim == ARCHIVE_NEWEST)
-		open_first(room);
-	else if (room->archive.aim == ARCHIVE_GAP)
-		open_gate(room);
-	else
+	if (room->archive.aim == ARCHIVE_DOUBTS)
 		end_settling(room);
+	else
+		end_gap(room);
 }
 
 static void
@@ -313,12 +350,10 @@ on_page(void *context, enum answer answer, xmpp_stanza_t *iq)
 		more = more && archive->oldest_ms > archive->until_ms && earliest_doubt(room) != INT64_MAX;
 	if (more)
 		ask(room);
-	else if (archive->aim == ARCHIVE_NEWEST)
-		open_first(room);
-	else if (archive->aim == ARCHIVE_GAP)
-		open_gate(room);
-	else
+	else if (archive->aim == ARCHIVE_DOUBTS)
 		end_settling(room);
+	else
+		end_gap(room);
 }
 
 /* ---- the results ---- */
@@ -332,9 +367,9 @@ take_result(struct room *room, const char *id, xmpp_stanza_t *message, int64_t a
 	if (at_ms < archive->oldest_ms)
 		archive->oldest_ms = at_ms;
 	if (archive->aim == ARCHIVE_NEWEST) {
-		free(archive->last_id);
-		archive->last_id = xstrdup(id);
-		archive->last_ms = at_ms;
+		free(room->gap.last_id);
+		room->gap.last_id = xstrdup(id);
+		room->gap.last_ms = at_ms;
 	} else if (archive->aim == ARCHIVE_GAP) {
 		archive_note(room, id, at_ms);
 		hear_archived(room, id, message, at_ms);

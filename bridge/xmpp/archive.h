@@ -15,6 +15,15 @@ void archive_catch_up(struct room *room);
 /* Looks backwards for the room's speeches and doubts. What is not found is handed out again. */
 void archive_settle(struct room *room);
 
+/*
+ * Whether the archive can tell what followed the cursor. A room may offer one and keep nothing: its messages have no ids
+ * then, and the cursor's is one of our making.
+ */
+bool archive_is_of_use(const struct room *room);
+
+/* A room's timer: looks again whether the gate may be opened. */
+void archive_open_gate(void *room);
+
 /* Ends a reading half-way. */
 void archive_reset(struct room *room);
 

@@ -3,7 +3,8 @@
  * What is only known at the moment of hearing (who stood behind the nick, whether he moderates, whether it was
  * live) goes into an envelope around the stanza, and the envelope is the inbox row: hear_read() needs nothing
  * else. An echo of ours is never accepted: it settles a row. Who is ours is told by the real JID where we see it,
- * else by the nick of a member that is known to be in; a nick alone proves nothing while we only believe to be in.
+ * else by the nick of a member that is known to be in, else by the key that our messages carry; a nick alone proves
+ * nothing while we only believe to be in.
  */
 #include "xmpp/hear.h"
 
@@ -191,6 +192,12 @@ trusted_id(struct room *room, xmpp_stanza_t *message)
 	return count == 1 && id[0] ? id : NULL;
 }
 
+bool
+hear_made_id(const char *source_id)
+{
+	return str_starts(source_id, "h:") || str_starts(source_id, "r:");
+}
+
 static void
 fallback_id(struct room *room, const char *who, xmpp_stanza_t *message, int64_t bucket, char out[80])
 {
@@ -247,8 +254,10 @@ is_echo(struct room *room, const char *nick, xmpp_stanza_t *message, const char 
 			speak_found(room, name, stanza_id ? stanza_id : "");
 		return true;
 	}
-	/* A ghost of which we do not know whether it is in: only what it said before the loss can be its own. */
-	return member && !(occupant && occupant->jid) && speak_found(room, name, stanza_id ? stanza_id : "");
+	if (occupant && occupant->jid)
+		return false;
+	/* Nobody's nick, or that of a ghost of which we do not know whether it is in: only what it said before can be its own. */
+	return (member && speak_found(room, name, stanza_id ? stanza_id : "")) || speak_marked(room, message);
 }
 
 static void
@@ -272,7 +281,7 @@ accept_said(struct room *room, const char *nick, xmpp_stanza_t *message, const c
 		muc_leave_off(room, RETRY_MS);
 	else if (!live && room->seen_history && room->phase != ROOM_READY)
 		archive_note(room, envelope.source_id, at_ms);
-	else if (!stanza_id)
+	else if (!stanza_id && !inbox_gate_closed(room->jabber->parts.inbox, room->address))
 		inbox_move_cursor(room->jabber->parts.inbox, NETWORK_XMPP, room->address, made, at_ms);
 }
 
@@ -296,7 +305,7 @@ hear_groupchat(struct jabber *jabber, xmpp_stanza_t *message)
 	bool history = hear_delay(message, room->jid, &at_ms) || room->phase <= ROOM_JOINING;
 	if (!is_echo(room, nick, message, stanza_id) && stanza_find(message, "body", NULL))
 		accept_said(room, nick, message, stanza_id, !history, at_ms);
-	if (stanza_id && !history && (room->phase == ROOM_READY || room->phase == ROOM_SETTLING))
+	if (stanza_id && !history && !inbox_gate_closed(jabber->parts.inbox, room->address))
 		inbox_move_cursor(jabber->parts.inbox, NETWORK_XMPP, room->address, stanza_id, at_ms);
 }
 
@@ -312,7 +321,7 @@ hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t
 		return;
 	const char *occupant_id = trusted_occupant_id(room, message);
 	AUTO_FREE char *jid = archived_jid(room, message, occupant_id);
-	if (jid ? jid_in_domain(jid, jabber->settings.component) : muc_member_by_nick(room, nick) != NULL)
+	if (jid ? jid_in_domain(jid, jabber->settings.component) : speak_marked(room, message))
 		return;
 	if (!stanza_find(message, "body", NULL))
 		return;

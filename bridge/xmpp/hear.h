@@ -17,6 +17,9 @@ void hear_chat(struct jabber *jabber, xmpp_stanza_t *message);
 const char *hear_called(const struct jabber *jabber, const char *bare_jid);
 void hear_forget_callers(struct jabber *jabber);
 
+/* Whether a source id was made by us, because the room gave none. */
+bool hear_made_id(const char *source_id);
+
 /* port_ops.read */
 void hear_read(struct port *port, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out);
 

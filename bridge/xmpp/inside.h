@@ -84,10 +84,6 @@ struct speech {
 struct archive {
 	enum archive_aim { ARCHIVE_NONE, ARCHIVE_NEWEST, ARCHIVE_GAP, ARCHIVE_DOUBTS } aim;
 	char query_id[40];
-	char **ids;          /* owns, and each: source ids in the archive's order */
-	size_t count, room;
-	char *last_id;       /* owns: the newest seen */
-	int64_t last_ms;
 	char *page_end;      /* owns: id to go on from */
 	size_t page_count;
 	int64_t oldest_ms;   /* of the page */
@@ -95,6 +91,15 @@ struct archive {
 	int64_t start_ms;    /* forwards: lower bound; 0 none */
 	unsigned failures;
 	bool lost_anchor;    /* the archive does not know the cursor's id */
+};
+
+/* What was read of a gap, until the gate can be opened with it. */
+struct gap {
+	char **ids;          /* owns, and each: source ids in the archive's order */
+	size_t count, room;
+	char *last_id;       /* owns: the newest seen */
+	int64_t last_ms;
+	int64_t waiting_ms;  /* monotonic: read, but other rooms' addresses are not known since then; 0: not waiting */
 };
 
 struct room {
@@ -114,11 +119,13 @@ struct room {
 	struct list speeches; /* owns: speech::link */
 	unsigned speech_count;
 	struct archive archive;
+	struct gap gap;
 	struct member *awaited; /* the lane's next row is his */
 	int64_t awaited_ms;     /* since, monotonic */
 	int64_t heard_ms;       /* last stanza from the room, monotonic */
 	unsigned failures;      /* entries since the last success */
 	struct loop_timer retry;    /* ROOM_OUT: enter again */
+	struct loop_timer gate;     /* the gap is read: look whether the gate may be opened */
 	struct loop_timer overflow; /* the awaited one takes too long */
 	struct loop_timer watch;    /* reflections that do not come */
 	struct loop_timer pulse;    /* self-pings */

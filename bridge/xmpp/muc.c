@@ -433,7 +433,7 @@ send_join(struct member *member)
 	int64_t at_ms;
 
 	/* Without an archive the listener asks for what it missed (xmpp.md 10.6). */
-	if (is_listener(member) && !room->has_archive && !room->jabber->no_archive &&
+	if (is_listener(member) && !archive_is_of_use(room) && !room->jabber->no_archive &&
 			inbox_cursor(room->jabber->parts.inbox, room->address, id, sizeof(id), &at_ms)) {
 		now_format_utc(at_ms - SINCE_MARGIN_MS, since, sizeof(since));
 		stanza_set(history, "since", since);
@@ -645,6 +645,7 @@ add_room(struct jabber *jabber, const char *address)
 	list_init(&room->members);
 	list_init(&room->speeches);
 	loop_timer_init(&room->retry, jabber->parts.loop, on_retry, room);
+	loop_timer_init(&room->gate, jabber->parts.loop, archive_open_gate, room);
 	loop_timer_init(&room->overflow, jabber->parts.loop, speak_overflow, room);
 	loop_timer_init(&room->watch, jabber->parts.loop, speak_watch, room);
 	loop_timer_init(&room->pulse, jabber->parts.loop, on_pulse, room);

@@ -69,11 +69,34 @@ target_of(struct jabber *jabber, const char *lane)
 	return room ? xasprintf("%s%s", room->jid, lane + n) : xstrdup(lane);
 }
 
+/*
+ * An occupant's nick tells no more whose a message was once he has left, and the outbox forgets names that are settled. The key
+ * tells for ever. Whoever copies it makes us deaf to himself.
+ */
+static void
+make_key(struct jabber *jabber, const char *address, const char *name, char out[17])
+{
+	seal_alias(jabber->parts.seal, (const char *const[]){ "mark", address, name, NULL }, out);
+}
+
+bool
+speak_marked(struct room *room, xmpp_stanza_t *message)
+{
+	const char *key = stanza_get(stanza_find(message, "mark", NS_MARK), "key");
+	char wanted[17];
+
+	if (!key[0])
+		return false;
+	make_key(room->jabber, room->address, stanza_get(message, "id"), wanted);
+	return seal_same(key, wanted);
+}
+
 void
 speak_render(struct port *port, const struct outgoing *outgoing, struct str *out)
 {
 	struct jabber *jabber = (struct jabber *)port;
 	bool private = outgoing->kind == OUTGOING_PRIVATE;
+	char key[17];
 
 	if (outgoing->kind == OUTGOING_MARK)
 		return;
@@ -89,6 +112,10 @@ speak_render(struct port *port, const struct outgoing *outgoing, struct str *out
 		stanza_set(stanza_add(message, "reply", NS_REPLY), "id", outgoing->reply_to);
 	if (outgoing->delay_ms)
 		add_delay(jabber, message, outgoing->delay_ms);
+	if (!private) {
+		make_key(jabber, outgoing->lane, outgoing->name, key);
+		stanza_set(stanza_add(message, "mark", NS_MARK), "key", key);
+	}
 	/* A chat with the account is kept for whoever is offline; a digest must reach him. */
 	if (private && is_through_room(outgoing->lane)) {
 		stanza_add(message, "x", NS_MUC_USER);

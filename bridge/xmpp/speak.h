@@ -16,6 +16,9 @@ void speak_flush(struct port *port);
 /* At start: settles the private rows that an earlier process had sent (sent.h). */
 void speak_recover(struct jabber *jabber);
 
+/* Whether a message carries the key that only we can make for its id in this room: ours, whoever's nick it has. */
+bool speak_marked(struct room *room, xmpp_stanza_t *message);
+
 /* A message of ours came back from the room: true when it settled a row. `nick` said it. */
 bool speak_reflected(struct room *room, const char *nick, const char *name, const char *stanza_id);
 /* The archive or the history shows a row. */
