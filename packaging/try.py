@@ -316,6 +316,7 @@ def main():
     once = parser.parse_args().once
     sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started us in the background
     began = time.monotonic()
     world = World(keep=bool(os.environ.get("KEEP")))
     status = 1
