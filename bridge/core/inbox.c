@@ -91,6 +91,27 @@ inbox_close_gate(struct inbox *inbox, const char *room)
 		free_gate(gate);
 }
 
+static void
+add_row(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *sealed, size_t size,
+		enum inbox_state state)
+{
+	struct query query = store_query(inbox->store, INBOX_ADD);
+	query_int(&query, network);
+	query_text(&query, room);
+	query_text(&query, source_id);
+	query_int(&query, ++inbox->place);
+	query_blob(&query, sealed, size);
+	query_int(&query, now_rules_ms());
+	query_int(&query, state);
+	query_run(&query);
+}
+
+void
+inbox_note(struct inbox *inbox, enum network network, const char *room, const char *source_id)
+{
+	add_row(inbox, network, room, source_id, NULL, 0, INBOX_DONE_STATE);
+}
+
 int
 inbox_accept(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *raw, size_t size)
 {
@@ -98,15 +119,7 @@ inbox_accept(struct inbox *inbox, enum network network, const char *room, const 
 	size_t sealed_size;
 
 	seal_wrap(inbox->seal, raw, size, &sealed, &sealed_size);
-	struct query query = store_query(inbox->store, INBOX_ADD);
-	query_int(&query, network);
-	query_text(&query, room);
-	query_text(&query, source_id);
-	query_int(&query, ++inbox->place);
-	query_blob(&query, sealed, sealed_size);
-	query_int(&query, now_rules_ms());
-	query_int(&query, inbox_gate_closed(inbox, room) ? INBOX_GATED : INBOX_NEW);
-	query_run(&query);
+	add_row(inbox, network, room, source_id, sealed, sealed_size, inbox_gate_closed(inbox, room) ? INBOX_GATED : INBOX_NEW);
 	free(sealed);
 	if (store_failed(inbox->store))
 		return -EIO;

@@ -31,6 +31,9 @@ enum { INBOX_E_KNOWN = 1 };
 int inbox_accept(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *raw,
 		size_t size) MUST_USE;
 
+/* Makes what was said before we came known, without its content: it never crosses, whoever brings it. In the turn's transaction. */
+void inbox_note(struct inbox *inbox, enum network network, const char *room, const char *source_id);
+
 /* Whether (room, source_id) was ever accepted and does not wait behind a closed gate. */
 bool inbox_knows(struct inbox *inbox, const char *room, const char *source_id);
 

@@ -22,6 +22,7 @@
 #define RETRY_MS 2000
 #define REFUSED_RETRY_MS 30000
 #define LOST_RETRY_MS 60000
+#define OVERLAP 40      /* events read beyond the cursor; less than PAGE_EVENTS */
 #define OWN_PER_MOVE 20 /* our own events pass so often before the cursor is written */
 #define CANDIDATES_MAX 16 /* invitations looked at at a time */
 #define POWER_CREATOR 100
@@ -70,6 +71,7 @@ struct room {
 	size_t found_count;
 	unsigned pages;
 	bool met;            /* the archive was read back to the cursor */
+	unsigned beyond;     /* events read beyond it since */
 	char *from;          /* the archive's next page, or NULL */
 	char own_id[256];    /* an event of ours that the cursor may move to */
 	int64_t own_ms;
@@ -128,6 +130,7 @@ forget_found(struct room *room)
 	room->found_count = 0;
 	room->pages = 0;
 	room->met = false;
+	room->beyond = 0;
 	free(room->from);
 	room->from = NULL;
 }
@@ -537,11 +540,21 @@ is_met(struct room *room, const struct json_event *event, const char *id)
 	int64_t at_ms;
 
 	if (!inbox_cursor(inbox, room->id, cursor, sizeof(cursor), &at_ms))
-		return room->group && room->found_count > 0; /* first entry: nothing older than now crosses */
+		return room->group; /* first entry: nothing older than now crosses */
 	if (*cursor ? strcmp(cursor, id) == 0 : event->stamp_ms < at_ms)
 		return true;
 	/* A direct room has no gate, so what it brought a moment ago is known although older things may be missing. */
 	return room->group && inbox_knows(inbox, room->id, id);
+}
+
+/*
+ * A homeserver brings transactions in the order of its stream and shows the archive in the order of the graph. Of events sent
+ * at the same moment one may lie before the cursor here and yet never have reached us: so a little more is read.
+ */
+static bool
+is_read(const struct room *room)
+{
+	return room->met && room->beyond >= OVERLAP;
 }
 
 static void
@@ -550,12 +563,12 @@ on_event(void *context, const struct json_event *event)
 	struct room *room = context;
 	char id[256];
 
-	if (room->met || !event->event_id.p || event->event_id.n >= sizeof(id))
+	if (is_read(room) || !event->event_id.p || event->event_id.n >= sizeof(id))
 		return;
 	copy_span(event->event_id, id, sizeof(id));
-	room->met = is_met(room, event, id);
-	if (!room->met)
-		keep_found(room, event);
+	room->beyond += room->met;
+	room->met = room->met || is_met(room, event, id);
+	keep_found(room, event);
 }
 
 static const char *
@@ -577,11 +590,23 @@ settle_own(struct room *room, const char *raw, size_t size, const char *id)
 	json_decref(json);
 }
 
-/* 0, or -errno when nothing can be committed now. */
+/* As inbox_accept(); what was said before we came is only noted. */
 static int
-accept_found(struct room *room, const char **ids, size_t *count)
+keep_or_note(struct room *room, const struct found *found, bool entered)
 {
 	struct inbox *inbox = room->matrix->parts.inbox;
+
+	if (entered || !room->group)
+		return inbox_accept(inbox, NETWORK_MATRIX, room->id, found->id, found->raw, found->size);
+	inbox_note(inbox, NETWORK_MATRIX, room->id, found->id);
+	return INBOX_E_KNOWN;
+}
+
+/* How many were new, or -errno when nothing can be committed now. */
+static int
+accept_found(struct room *room, const char **ids, size_t *count, bool entered)
+{
+	int fresh = 0;
 
 	*count = 0;
 	for (struct list *at = room->found.prev; at != &room->found; at = at->prev) {
@@ -590,12 +615,13 @@ accept_found(struct room *room, const char **ids, size_t *count)
 			settle_own(room, found->raw + 1, found->size - 1, found->id);
 			continue;
 		}
-		int r = inbox_accept(inbox, NETWORK_MATRIX, room->id, found->id, found->raw, found->size);
+		int r = keep_or_note(room, found, entered);
 		if (r < 0)
 			return r;
+		fresh += r == 0;
 		ids[(*count)++] = found->id;
 	}
-	return 0;
+	return fresh;
 }
 
 static enum step_number
@@ -608,18 +634,17 @@ open_gate(struct room *room)
 	size_t count = 0;
 	bool entered = inbox_cursor(inbox, room->id, cursor, sizeof(cursor), &at_ms);
 	const char **ids = xcalloc(room->found_count + 1, sizeof(*ids));
-	/* At the first entry of a group's room its newest event is only where we begin. */
-	int r = entered || !room->group ? accept_found(room, ids, &count) : 0;
+	int fresh = accept_found(room, ids, &count, entered);
 
-	if (r == 0 && room->group)
+	if (fresh >= 0 && room->group)
 		inbox_open_gate(inbox, room->id, ids, count, newest ? newest->id : NULL, newest ? newest->stamp_ms : 0);
-	else if (r == 0 && newest)
+	else if (fresh >= 0 && newest)
 		inbox_move_cursor(inbox, NETWORK_MATRIX, room->id, newest->id, newest->stamp_ms);
 	free(ids);
-	if (r < 0)
+	if (fresh < 0)
 		return later(room, RETRY_MS);
-	if (count)
-		log_info(LOG_MATRIX, "read the archive room=%s events=%zu pages=%u", room->id, count, room->pages);
+	if (fresh)
+		log_info(LOG_MATRIX, "read the archive room=%s events=%d pages=%u", room->id, fresh, room->pages);
 	if (!room->met && entered && room->from)
 		log_warning(LOG_MATRIX, "a gap is longer than %d events, what is older is not fetched room=%s", PAGES_MAX * PAGE_EVENTS,
 			room->id);
@@ -639,7 +664,7 @@ took_archive(struct room *room, const struct judged *judged, const struct http_a
 	room->pages++;
 	free(room->from);
 	room->from = end.p ? xstrndup(end.p, end.n) : NULL;
-	return room->met || !room->from || room->pages == PAGES_MAX ? open_gate(room) : STEP_ARCHIVE;
+	return is_read(room) || !room->from || room->pages == PAGES_MAX ? open_gate(room) : STEP_ARCHIVE;
 }
 
 static void
