@@ -88,6 +88,7 @@ class Memory:
     def __init__(self, sourdine, options, head):
         self.path = Path(os.environ.get("FAULT_FIGURES") or Path(sourdine).resolve().parent / "faults.jsonl")
         self.key = {"commit": head, "messages": options.messages, "kills": options.kills}
+        self.seed = options.seed
 
     def done(self, name):
         if not self.path.exists() or self.key["commit"] == "unknown":
@@ -99,8 +100,8 @@ class Memory:
                 found = entry
         return found
 
-    def keep(self, result, line, seed):
-        entry = {**self.key, "seed": seed, "good": result.good(), "line": line, **asdict(result), "story": None}
+    def keep(self, result, line):
+        entry = {**self.key, "seed": self.seed, "good": result.good(), "line": line, **asdict(result), "story": None}
         with open(self.path, "a") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -120,7 +121,7 @@ def run_row(stage, name, options):
 
 def keep_logs(stage, memory, result):
     """Of a row that went wrong: the daemon's log, and what was seen when, beside the figures."""
-    base = memory.path.parent / f"fault-{result.name}"
+    base = memory.path.parent / f"fault-{result.name}-{memory.seed}"
     base.with_suffix(".seen").write_text(result.story)
     for log in stage.logs:
         if log.exists():
@@ -140,7 +141,7 @@ def judge(wanted, options, memory, stage, name):
         keep_logs(stage, memory, result)
     if wanted.broken:
         return result.red()
-    memory.keep(result, line, options.seed)
+    memory.keep(result, line)
     return result.good()
 
 
