@@ -105,9 +105,10 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/transaction/two
 
 # The XMPP port, without a server.
-unit_tests += tests/unit/test_ghost tests/unit/test_jid tests/unit/test_nick tests/unit/test_sent tests/unit/test_stanza \
-	tests/unit/test_stream
+unit_tests += tests/unit/test_ghost tests/unit/test_jabber tests/unit/test_jid tests/unit/test_nick tests/unit/test_sent \
+	tests/unit/test_stanza tests/unit/test_stream
 tests_unit_test_ghost_SOURCES = tests/unit/test_ghost.c
+tests_unit_test_jabber_SOURCES = tests/unit/test_jabber.c
 tests_unit_test_jid_SOURCES = tests/unit/test_jid.c
 tests_unit_test_nick_SOURCES = tests/unit/test_nick.c
 tests_unit_test_sent_SOURCES = tests/unit/test_sent.c
