@@ -3,6 +3,7 @@
 #include "core/core.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/now.h"
 #include "core/charters.h"
 #include "core/digests.h"
@@ -38,9 +39,49 @@ core_open(struct store *store, struct seal *seal, const struct core_settings *se
 	return core;
 }
 
+/*
+ * What an alias led to is kept: rows that an earlier process accepted and did not judge are judged at once, and they
+ * can only cross when both rooms are known. The port follows the alias again before anything is sent.
+ */
+static void
+recall_rooms(struct core *core)
+{
+	struct group *group;
+
+	LIST_FOR_EACH(group, &core->groups.all, struct group, link) {
+		if (!group->matrix_wanted || *group->room[NETWORK_MATRIX])
+			continue;
+		AUTO_FREE char *key = xasprintf("room %s", group->matrix_wanted);
+		struct query query = store_query(core->store, META_GET);
+		query_text(&query, key);
+		if (query_step(&query))
+			groups_set_room(group, NETWORK_MATRIX, query_get_text(&query, 0));
+		query_done(&query);
+		group->fresh = false;
+	}
+}
+
+static void
+keep_rooms(struct core *core)
+{
+	struct group *group;
+
+	LIST_FOR_EACH(group, &core->groups.all, struct group, link) {
+		if (!group->fresh || !group->matrix_wanted)
+			continue;
+		AUTO_FREE char *key = xasprintf("room %s", group->matrix_wanted);
+		struct query query = store_query(core->store, META_SET);
+		query_text(&query, key);
+		query_text(&query, group->room[NETWORK_MATRIX]);
+		query_run(&query);
+		group->fresh = false;
+	}
+}
+
 int
 core_start(struct core *core, char *why, size_t size)
 {
+	recall_rooms(core);
 	return charters_load(core->charters, why, size);
 }
 
@@ -62,6 +103,7 @@ core_close(struct core *core)
 bool
 core_turn(struct core *core)
 {
+	keep_rooms(core);
 	/* First what callbacks wrote: it is what others wait for. */
 	if (store_commit(core->store))
 		log_error(LOG_STORE, "commit failed: what arrived is not acknowledged");

@@ -73,6 +73,9 @@ groups_of_room(struct groups *groups, const char *room)
 void
 groups_set_room(struct group *group, enum network network, const char *address)
 {
-	free(group->room[network]);
+	char *old = group->room[network];
+
+	group->fresh = group->fresh || strcmp(old, address) != 0;
 	group->room[network] = xstrdup(address);
+	free(old);
 }

@@ -17,7 +17,8 @@ struct group {
 	char *name;           /* of the configuration: "marketing" */
 	char *matrix_wanted;  /* alias or room id, as configured */
 	bool create;          /* an alias that does not exist is created */
-	char *room[2];        /* by enum network: room id ("" until it is resolved), MUC's bare JID; "" where the group has none */
+	char *room[2];        /* by enum network: room id ("" until it was resolved once), MUC's bare JID; "" where the group has none */
+	bool fresh;           /* the room id was learnt and is not yet kept: core.c keeps it for the next start */
 	struct rules *rules;  /* owns; the current revision, or NULL: no charter, everything is delivered */
 	int revision;         /* 0 without a charter */
 };

@@ -8,6 +8,7 @@
 #include "matrix/room.h"
 
 #include "base/log.h"
+#include "base/now.h"
 #include "base/seal.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
@@ -20,6 +21,7 @@
 #define PAGE_LIMIT "50"
 #define PAGES_MAX 10
 #define RETRY_MS 2000
+#define SETTLE_MS 500
 #define REFUSED_RETRY_MS 30000
 #define LOST_RETRY_MS 60000
 #define OVERLAP 40      /* events read beyond the cursor; less than PAGE_EVENTS */
@@ -713,6 +715,22 @@ become_ready(struct room *room)
 	outbox_wake(room->matrix->parts.outbox);
 }
 
+/*
+ * After an absence, ours or its own, the homeserver first brings what it could not bring, and may forget one transaction just as
+ * it turns to the present again (Synapse; it brings it after its next failure). A moment's patience lets the archive show that one
+ * in its place; room_refill_all() finds what is forgotten later still.
+ */
+static int64_t
+settling_ms(const struct room *room)
+{
+	char cursor[8];
+	int64_t at_ms;
+
+	if (!room->group || !inbox_cursor(room->matrix->parts.inbox, room->id, cursor, sizeof(cursor), &at_ms))
+		return 0;
+	return room->matrix->arrived_ms + SETTLE_MS - now_monotonic_ms();
+}
+
 static void
 enter(struct room *room, enum step_number step)
 {
@@ -731,7 +749,9 @@ enter(struct room *room, enum step_number step)
 	if (room->matrix->state != MATRIX_HERE)
 		return;
 	room->step = step;
-	if (step == STEP_ARCHIVE && room->matrix->no_archive)
+	if (step == STEP_ARCHIVE && settling_ms(room) > 0)
+		loop_timer_set(&room->timer, settling_ms(room));
+	else if (step == STEP_ARCHIVE && room->matrix->no_archive)
 		enter(room, open_gate(room));
 	else
 		steps[step].ask(room);
@@ -780,7 +800,8 @@ room_of_group(struct matrix *matrix, struct group *group)
 	LIST_FOR_EACH(room, &matrix->rooms, struct room, link)
 		if (room->group == group)
 			return room;
-	return room_new(matrix, group, group->room[NETWORK_MATRIX]);
+	/* An alias is followed once in each process: what the core remembers of it may be out of date. */
+	return room_new(matrix, group, *group->matrix_wanted == '!' ? group->matrix_wanted : "");
 }
 
 static bool

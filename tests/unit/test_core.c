@@ -20,6 +20,8 @@
 
 #define ROOM "!m:hs"
 #define MUC "m@rooms.x"
+#define CLUB "!club:hs"
+#define CLUB_MUC "club@rooms.x"
 
 static const char charter[] =
 	"version 1\n"
@@ -82,6 +84,7 @@ open_core(struct scene *scene)
 	scene->core = core_open(scene->store, scene->seal, &settings);
 	groups_add(&scene->core->groups, "marketing", ROOM, MUC, false);
 	groups_add(&scene->core->groups, "seo", "!s:hs", "s@rooms.x", false);
+	groups_add(&scene->core->groups, "club", "#club:hs", CLUB_MUC, false);
 	fake_port_init(&scene->matrix, NETWORK_MATRIX);
 	fake_port_init(&scene->xmpp, NETWORK_XMPP);
 	scene->matrix.core = scene->xmpp.core = scene->core;
@@ -171,6 +174,24 @@ test_crosses_once(void **state)
 	turns(scene);
 	assert_int_equal(scene->xmpp.count, 1);
 	assert_int_equal(scene->matrix.count, 0);
+}
+
+/* Killed between the acceptance and the verdict: the next process judges before any port has resolved an alias. */
+static void
+test_accepted_rows_are_judged_after_a_restart(void **state)
+{
+	struct scene *scene = *state;
+
+	groups_set_room(groups_find(&scene->core->groups, "club"), NETWORK_MATRIX, CLUB);
+	inbox_open_gate(scene->core->inbox, CLUB, NULL, 0, NULL, 0);
+	inbox_open_gate(scene->core->inbox, CLUB_MUC, NULL, 0, NULL, 0);
+	turns(scene);
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, CLUB, "left", "@alice:hs\nAlice\nfrom here", 26), 0);
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_XMPP, CLUB_MUC, "right", "xmpp:bob@x\nBob\nfrom there", 25), 0);
+	assert_int_equal(store_commit(scene->core->store), 0);
+	reopen(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, CLUB_MUC), 1);
+	assert_int_equal(fake_port_count(&scene->matrix, CLUB), 1);
 }
 
 static void
@@ -424,6 +445,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		T(test_crosses_once),
+		T(test_accepted_rows_are_judged_after_a_restart),
 		T(test_unanswered_row_is_offered_again_under_its_name),
 		T(test_window_keeps_order),
 		T(test_closed_gate_waits_and_orders),
