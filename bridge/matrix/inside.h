@@ -35,7 +35,8 @@ struct matrix {
 	char *since;
 	struct loop_timer probe; /* next attempt to arrive */
 	struct loop_timer ping;  /* after a 503 of ours */
-	struct loop_timer refill;
+	struct loop_timer refill; /* archives are read again */
+	bool refilled_soon;
 	struct list rooms;       /* owns: room::link */
 	struct list ghosts;      /* owns: ghost::link */
 	struct list lanes;       /* owns: lane::link */

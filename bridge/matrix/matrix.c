@@ -29,6 +29,8 @@
 #define PING_AGAIN_MS 5000
 #define SYNC_TIMEOUT_MS 60000 /* twice what we ask the homeserver to wait */
 #define REFILL_MS (6 * 3600 * 1000)
+#define REFILL_SOON_MS 2000  /* after an arrival; then once more after REFILL_AGAIN_MS, see settling_ms() in room.c */
+#define REFILL_AGAIN_MS 8000
 #define SKEW_MS 2000 /* the homeserver's clock may be behind ours by that */
 #define LIVE_MS (15 * 60 * 1000) /* what is older is bridged, never obeyed */
 
@@ -258,6 +260,8 @@ on_joined_rooms(void *context, const struct http_answer *answer)
 		matrix->since = NULL;
 		sync_next(matrix);
 		room_enter_all(matrix, json_object_get(judged.json, "joined_rooms"));
+		matrix->refilled_soon = false;
+		loop_timer_set(&matrix->refill, REFILL_SOON_MS);
 		outbox_wake(matrix->parts.outbox);
 	} else if (matrix->state == MATRIX_ARRIVING) {
 		log_warning(LOG_MATRIX, "cannot ask for the bot's rooms status=%ld errcode=%s error=\"%s\"", judged.status, judged.errcode,
@@ -349,7 +353,8 @@ on_refill(void *context)
 
 	if (matrix->state == MATRIX_HERE)
 		room_refill_all(matrix);
-	loop_timer_set(&matrix->refill, REFILL_MS);
+	loop_timer_set(&matrix->refill, matrix->refilled_soon ? REFILL_MS : REFILL_AGAIN_MS);
+	matrix->refilled_soon = true;
 }
 
 /* ---- transactions ---- */
