@@ -154,3 +154,7 @@ EXTRA_DIST += tests/run tests/requirements.txt \
 	tests/e2e/test_gap.py tests/e2e/test_hold.py tests/e2e/test_hostile.py tests/e2e/test_rooms.py tests/e2e/test_route.py \
 	tests/servers/bare-root.sh tests/servers/ejabberd.yml.in tests/servers/homeserver.yaml.in \
 	tests/servers/prosody.cfg.lua.in tests/servers/run-ejabberd.sh tests/servers/run-prosody.sh tests/servers/run-synapse.sh
+
+# Faults, and figures beside a raw program; neither is part of `make check`.
+EXTRA_DIST += tests/faults/run tests/faults/faults.py tests/faults/ledger.py tests/faults/load.py tests/faults/rows.py \
+	tests/faults/stage.py tests/faults/test_ledger.py tests/bench/run tests/bench/bench.py tests/bench/raw.c
