@@ -80,9 +80,11 @@ xmpp_sources = \
 	bridge/xmpp/inside.h \
 	bridge/xmpp/jabber.c bridge/xmpp/jabber.h \
 	bridge/xmpp/jid.c bridge/xmpp/jid.h \
+	bridge/xmpp/member.c bridge/xmpp/member.h \
 	bridge/xmpp/muc.c bridge/xmpp/muc.h \
 	bridge/xmpp/nick.c bridge/xmpp/nick.h \
 	bridge/xmpp/probe.c \
+	bridge/xmpp/roster.c bridge/xmpp/roster.h \
 	bridge/xmpp/sent.c bridge/xmpp/sent.h \
 	bridge/xmpp/speak.c bridge/xmpp/speak.h \
 	bridge/xmpp/stanza.c bridge/xmpp/stanza.h \

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "xmpp/hear.h"
 #include "xmpp/jid.h"
+#include "xmpp/member.h"
 #include "xmpp/muc.h"
 #include "xmpp/speak.h"
 
@@ -271,7 +272,7 @@ archive_catch_up(struct room *room)
 		return;
 	}
 	if (!archive_is_of_use(room)) {
-		muc_ping(room->listener, on_history_over, room);
+		member_ping(room->listener, on_history_over, room);
 		return;
 	}
 	begin(room, entered ? ARCHIVE_GAP : ARCHIVE_NEWEST);

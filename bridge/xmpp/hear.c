@@ -14,7 +14,9 @@
 #include "base/str.h"
 #include "xmpp/archive.h"
 #include "xmpp/jid.h"
+#include "xmpp/member.h"
 #include "xmpp/muc.h"
+#include "xmpp/roster.h"
 #include "xmpp/speak.h"
 
 #include <inttypes.h>
@@ -130,7 +132,7 @@ accept(struct jabber *jabber, const struct envelope *envelope, const struct spea
 static char *
 archived_jid(struct room *room, xmpp_stanza_t *message, const char *occupant_id)
 {
-	struct occupant *occupant = occupant_id ? muc_occupant_by_id(room, occupant_id) : NULL;
+	struct occupant *occupant = occupant_id ? roster_find_id(room, occupant_id) : NULL;
 
 	if (occupant)
 		return xstrdup(occupant->jid);
@@ -242,8 +244,8 @@ make_id(struct room *room, const char *who, xmpp_stanza_t *message, int64_t at_m
 static bool
 is_echo(struct room *room, const char *nick, xmpp_stanza_t *message, const char *stanza_id)
 {
-	struct occupant *occupant = muc_occupant(room, nick);
-	struct member *member = muc_member_by_nick(room, nick);
+	struct occupant *occupant = roster_find(room, nick);
+	struct member *member = member_by_nick(room, nick);
 	const char *name = stanza_get(message, "id");
 	bool inside = member && (member->state == GHOST_JOINED || member->state == GHOST_MUTED);
 
@@ -263,7 +265,7 @@ is_echo(struct room *room, const char *nick, xmpp_stanza_t *message, const char 
 static void
 accept_said(struct room *room, const char *nick, xmpp_stanza_t *message, const char *stanza_id, bool live, int64_t at_ms)
 {
-	struct occupant *occupant = muc_occupant(room, nick);
+	struct occupant *occupant = roster_find(room, nick);
 	const char *occupant_id = trusted_occupant_id(room, message);
 	AUTO_FREE char *reply = xasprintf("%s/%s", room->address, nick);
 	struct speaker speaker;
@@ -325,7 +327,7 @@ hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t
 		return;
 	if (!stanza_find(message, "body", NULL))
 		return;
-	struct occupant *occupant = muc_occupant(room, nick);
+	struct occupant *occupant = roster_find(room, nick);
 	if (!jid && occupant && occupant->jid)
 		jid = xstrdup(occupant->jid);
 	AUTO_FREE char *reply = xasprintf("%s/%s", room->address, nick);
@@ -347,7 +349,7 @@ only_room_of(struct jabber *jabber, const char *bare_jid, struct occupant **as)
 	struct room *room, *found = NULL;
 
 	LIST_FOR_EACH(room, &jabber->rooms, struct room, link) {
-		struct occupant *occupant = muc_occupant_by_jid(room, bare_jid);
+		struct occupant *occupant = roster_find_jid(room, bare_jid);
 		if (!occupant)
 			continue;
 		if (found)
@@ -377,11 +379,11 @@ accept_direct(struct jabber *jabber, const char *lane, const char *direct_room, 
 static void
 hear_through_room(struct room *room, const char *nick, xmpp_stanza_t *message)
 {
-	struct occupant *occupant = muc_occupant(room, nick);
+	struct occupant *occupant = roster_find(room, nick);
 	AUTO_FREE char *lane = xasprintf("%s/%s", room->address, nick);
 	struct speaker speaker;
 
-	if (!occupant || muc_member_by_nick(room, nick))
+	if (!occupant || member_by_nick(room, nick))
 		return;
 	identify(room, nick, occupant->jid, occupant->occupant_id, occupant->moderator, &speaker);
 	accept_direct(room->jabber, lane, room->address, &speaker, message);

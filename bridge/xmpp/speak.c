@@ -13,6 +13,7 @@
 #include "xmpp/archive.h"
 #include "xmpp/hear.h"
 #include "xmpp/jid.h"
+#include "xmpp/member.h"
 #include "xmpp/muc.h"
 
 #include <inttypes.h>
@@ -247,7 +248,7 @@ static unsigned
 ready_ghost(struct room *room, struct member *member, unsigned window)
 {
 	if (member->state == GHOST_UNKNOWN || member->state == GHOST_PARTED)
-		muc_step(member, GHOST_WANTED);
+		member_step(member, GHOST_WANTED);
 	switch (member->state) {
 	case GHOST_JOINED:
 	case GHOST_MUTED:
@@ -289,10 +290,10 @@ ready_room(struct room *room, const struct author *author)
 		return 0;
 	if (!author->person)
 		return window;
-	struct member *member = muc_member_for(room, author);
+	struct member *member = member_for(room, author);
 	if (!member)
 		return await(room, NULL, 0);
-	muc_rename(member, author->name);
+	member_rename(member, author->name);
 	return ready_ghost(room, member, window);
 }
 
@@ -364,7 +365,7 @@ send_in_room(struct room *room, const struct sending *row)
 {
 	struct jabber *jabber = room->jabber;
 	struct outbox *outbox = jabber->parts.outbox;
-	struct member *member = muc_member_for(room, &row->author);
+	struct member *member = member_for(room, &row->author);
 
 	if (room->phase == ROOM_SHUT) {
 		outbox_refused(outbox, row->id, refusal_of(room->listener->reason), ghost_reason_name(room->listener->reason));
@@ -589,11 +590,11 @@ fail_in_room(struct room *room, struct speech *speech, xmpp_stanza_t *message)
 	switch (consequence_of(condition, type)) {
 	case REJOIN:
 		outbox_again(outbox, id, 100);
-		muc_step(member, GHOST_NOT_IN);
+		member_step(member, GHOST_NOT_IN);
 		break;
 	case REFUSE_MODERATED:
 		if (strcmp(condition, "forbidden") == 0)
-			muc_step(member, GHOST_NO_VOICE);
+			member_step(member, GHOST_NO_VOICE);
 		outbox_refused(outbox, id, REFUSAL_MODERATED, detail);
 		break;
 	case TRY_AGAIN:
@@ -639,8 +640,8 @@ on_suspect(void *context, enum answer answer, xmpp_stanza_t *iq)
 	if (room->phase != ROOM_READY || list_empty(&room->speeches))
 		return;
 	struct member *member = LIST_ENTRY(room->speeches.next, struct speech, link)->member;
-	if (muc_alive(answer, iq) == GHOST_DEAD)
-		muc_step(member, GHOST_DEAD);
+	if (member_alive(answer, iq) == GHOST_DEAD)
+		member_step(member, GHOST_DEAD);
 	/* The listener's own end has taken the room along. */
 	if (room->phase == ROOM_READY)
 		archive_settle(room);
@@ -661,6 +662,6 @@ speak_watch(void *context)
 	}
 	log_warning(LOG_XMPP, "no reflection room=%s row=%" PRId64 " ghost=%s: asking the archive", room->jid, oldest->id,
 			oldest->member->jid);
-	muc_ping(oldest->member, on_suspect, room);
+	member_ping(oldest->member, on_suspect, room);
 	loop_timer_set(&room->watch, REFLECTION_MS);
 }

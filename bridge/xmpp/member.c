@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Members move by ghost.c's table only (member_step); each has one timer, whose meaning follows from its state. After a
+ * loss they are UNKNOWN and ask before they join, because joins cost the square of their number; for the same reason only so
+ * many join at once.
+ */
+#include "xmpp/member.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "base/seal.h"
+#include "base/str.h"
+#include "xmpp/archive.h"
+#include "xmpp/jid.h"
+#include "xmpp/muc.h"
+#include "xmpp/nick.h"
+#include "xmpp/roster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PING_MS 10000
+#define JOIN_MS 30000
+#define JOINS_AT_ONCE 16
+#define CONFLICTS_MAX 5
+#define SINCE_MARGIN_MS (5 * 60000)
+
+static void on_member_timer(void *context);
+static void start_next_joins(struct jabber *jabber);
+
+struct member *
+member_by_nick(struct room *room, const char *nick)
+{
+	struct member *member;
+
+	if (str_equal(room->listener->nick, nick))
+		return room->listener;
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		if (str_equal(member->nick, nick))
+			return member;
+	return NULL;
+}
+
+struct member *
+member_by_jid(struct room *room, const char *full_jid)
+{
+	struct member *member;
+
+	if (strcmp(room->listener->jid, full_jid) == 0)
+		return room->listener;
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		if (strcmp(member->jid, full_jid) == 0)
+			return member;
+	return NULL;
+}
+
+bool
+member_is_listener(const struct member *member)
+{
+	return !member->person;
+}
+
+bool
+member_is_inside(const struct member *member)
+{
+	return member->state == GHOST_JOINED || member->state == GHOST_MUTED;
+}
+
+/* jid is taken. */
+static struct member *
+new_member(struct room *room, const struct author *author, char *jid)
+{
+	struct member *member = xcalloc(1, sizeof(*member));
+
+	list_init(&member->link);
+	list_init(&member->queue);
+	member->room = room;
+	member->person = xstrdup(author->person);
+	member->stem = xstrdup(author->stem);
+	member->jid = jid;
+	member->state = GHOST_PARTED;
+	loop_timer_init(&member->timer, room->jabber->parts.loop, on_member_timer, member);
+	if (author->person) {
+		list_append(&room->members, &member->link);
+		room->member_count++;
+	}
+	return member;
+}
+
+static void
+free_member(struct member *member)
+{
+	requests_forget(&member->room->jabber->requests, member);
+	loop_timer_stop(&member->timer);
+	list_remove(&member->link);
+	list_remove(&member->queue);
+	free(member->person);
+	free(member->stem);
+	free(member->name);
+	free(member->jid);
+	free(member->nick);
+	free(member);
+}
+
+void
+member_set_nick(struct member *member, const char *nick)
+{
+	char *copy = xstrdup(nick);
+
+	free(member->nick);
+	member->nick = copy;
+}
+
+static bool
+is_free(struct member *member, const char *nick)
+{
+	struct occupant *occupant = roster_find_alike(member->room, nick);
+
+	if (!occupant)
+		return true;
+	/* It may be himself, left there by an earlier process. */
+	if (occupant->jid)
+		return jid_same_bare(occupant->jid, member->jid);
+	return member_by_nick(member->room, occupant->nick) == member;
+}
+
+/* The nick for a name: the nearest allowed one that nobody in the room could be confused with. */
+static void
+choose_nick(struct member *member, const char *name, char out[NICK_SIZE])
+{
+	char base[NICK_SIZE];
+
+	if (member_is_listener(member)) {
+		snprintf(base, sizeof(base), "%s", member->room->jabber->nick);
+		snprintf(out, NICK_SIZE, "%s", base);
+		return;
+	}
+	if (!nick_prepare(name, member->stem, base))
+		log_debug(LOG_XMPP, "nick simplified room=%s ghost=%s", member->room->jid, member->jid);
+	snprintf(out, NICK_SIZE, "%s", base);
+	for (unsigned i = 1; i <= CONFLICTS_MAX && !is_free(member, out); i++)
+		nick_variant(base, member->stem, i, out);
+}
+
+static void
+name_member(struct member *member, const char *name)
+{
+	char nick[NICK_SIZE];
+
+	free(member->name);
+	member->name = xstrdup(name ? name : "");
+	choose_nick(member, name, nick);
+	member_set_nick(member, nick);
+}
+
+struct member *
+member_for(struct room *room, const struct author *author)
+{
+	struct member *member;
+
+	if (!author->person)
+		return room->listener;
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		if (strcmp(member->person, author->person) == 0)
+			return member;
+	if (!author->stem || room->member_count >= MEMBER_GHOSTS_MAX)
+		return NULL;
+	char *jid = jid_ghost(author->stem, room->jabber->settings.component);
+	return jid ? new_member(room, author, jid) : NULL;
+}
+
+void
+member_rename(struct member *member, const char *name)
+{
+	char nick[NICK_SIZE];
+
+	if (member_is_listener(member) || str_equal(member->name, name ? name : "") || member->state == GHOST_JOINING ||
+			member->state == GHOST_UNKNOWN || member->state == GHOST_ASKING)
+		return;
+	if (!member_is_inside(member)) {
+		name_member(member, name);
+		return;
+	}
+	free(member->name);
+	member->name = xstrdup(name ? name : "");
+	choose_nick(member, name, nick);
+	if (str_equal(nick, member->nick))
+		return;
+	/* XEP-0045 §7.6. It is renamed when the room says so (status 303); a refusal leaves the old nick. */
+	AUTO_FREE char *to = xasprintf("%s/%s", member->room->jid, nick);
+	jabber_send(member->room->jabber, stanza_make(member->room->jabber->ctx, "presence", NULL, NULL, member->jid, to));
+}
+
+/* The ghosts that an earlier process left in the room. The person's stem is his MXID without its sigil. */
+static void
+recall(void *context, const char *person, const char *nick)
+{
+	struct room *room = context;
+	struct author author = { .person = person, .stem = person[0] == '@' ? person + 1 : person };
+	struct member *member = person[0] ? member_for(room, &author) : NULL;
+
+	if (!member || member->state != GHOST_PARTED || !nick[0])
+		return;
+	member_set_nick(member, nick);
+	member->state = GHOST_UNKNOWN;
+}
+
+/* ---- asking and joining ---- */
+
+void
+member_ping(struct member *member, stanza_answered *answered, void *context)
+{
+	AUTO_FREE char *to = xasprintf("%s/%s", member->room->jid, member->nick);
+	xmpp_stanza_t *iq = stanza_make(member->room->jabber->ctx, "iq", "get", NULL, member->jid, to);
+
+	stanza_add(iq, "ping", NS_PING);
+	jabber_ask(member->room->jabber, iq, PING_MS, answered, context);
+}
+
+enum ghost_event
+member_alive(enum answer answer, xmpp_stanza_t *iq)
+{
+	static const char *const alive[] = { "feature-not-implemented", "service-unavailable", "item-not-found" };
+
+	if (answer == ANSWER_NONE)
+		return GHOST_SILENT;
+	if (answer == ANSWER_RESULT)
+		return GHOST_ALIVE;
+	const char *condition = stanza_error(iq, NULL);
+	for (size_t i = 0; i < sizeof(alive) / sizeof(*alive); i++)
+		if (strcmp(condition, alive[i]) == 0)
+			return GHOST_ALIVE;
+	return str_starts(condition, "remote-server-") ? GHOST_SILENT : GHOST_DEAD;
+}
+
+static void
+on_pinged(void *context, enum answer answer, xmpp_stanza_t *iq)
+{
+	struct member *member = context;
+	enum ghost_event event = member_alive(answer, iq);
+
+	if (event == GHOST_ALIVE)
+		member->alive_ms = now_monotonic_ms();
+	/* A server that is away takes the stream with it; no verdict on the member then. */
+	if (stream_is_up(member->room->jabber->stream))
+		member_step(member, event);
+}
+
+static void
+send_join(struct member *member)
+{
+	struct room *room = member->room;
+	AUTO_FREE char *to = xasprintf("%s/%s", room->jid, member->nick);
+	xmpp_stanza_t *presence = stanza_make(room->jabber->ctx, "presence", NULL, NULL, member->jid, to);
+	xmpp_stanza_t *history = stanza_add(stanza_add(presence, "x", NS_MUC), "history", NS_MUC);
+	char id[8], since[32];
+	int64_t at_ms;
+
+	/* Without an archive the listener asks for what it missed (xmpp.md 10.6). */
+	if (member_is_listener(member) && !archive_is_of_use(room) && !room->jabber->no_archive &&
+			inbox_cursor(room->jabber->parts.inbox, room->address, id, sizeof(id), &at_ms)) {
+		now_format_utc(at_ms - SINCE_MARGIN_MS, since, sizeof(since));
+		stanza_set(history, "since", since);
+		room->seen_history = true;
+	} else {
+		stanza_set(history, "maxstanzas", "0");
+	}
+	member->epoch = room->epoch;
+	jabber_send(room->jabber, presence);
+	loop_timer_set(&member->timer, JOIN_MS);
+}
+
+/* A join has ended, well or not: the next in the queue may begin. */
+static void
+end_join(struct member *member)
+{
+	list_remove(&member->queue);
+	if (!member->joining)
+		return;
+	member->joining = false;
+	member->room->jabber->joining--;
+	start_next_joins(member->room->jabber);
+}
+
+static void
+start_join(struct member *member)
+{
+	struct jabber *jabber = member->room->jabber;
+
+	if (!member->joining && jabber->joining >= JOINS_AT_ONCE && !member_is_listener(member)) {
+		list_remove(&member->queue);
+		list_append(&jabber->queue, &member->queue);
+		return;
+	}
+	if (!member->joining)
+		jabber->joining++;
+	member->joining = true;
+	send_join(member);
+}
+
+static void
+start_next_joins(struct jabber *jabber)
+{
+	while (!list_empty(&jabber->queue) && jabber->joining < JOINS_AT_ONCE) {
+		struct member *member = LIST_ENTRY(jabber->queue.next, struct member, queue);
+		list_remove(&member->queue);
+		if (member->state == GHOST_JOINING)
+			start_join(member);
+	}
+}
+
+static void
+join_with(struct member *member, enum ghost_action action)
+{
+	char nick[NICK_SIZE];
+
+	if (action == GHOST_JOIN) {
+		member->conflicts = 0;
+		if (!member->nick)
+			name_member(member, member->name);
+	} else if (action == GHOST_JOIN_OTHER) {
+		if (member_is_listener(member))
+			snprintf(nick, sizeof(nick), "%s", member->room->jabber->nick);
+		else
+			nick_prepare(member->name, member->stem, nick);
+		nick_variant(nick, member_is_listener(member) ? "bot" : member->stem, ++member->conflicts, nick);
+		member_set_nick(member, nick);
+	} else {
+		nick_simple(member_is_listener(member) ? "Sourdine" : member->stem, nick);
+		member_set_nick(member, nick);
+		member->simple = true;
+	}
+	start_join(member);
+}
+
+/* 1 s doubled up to 60 s, with as much again of jitter, so that ghosts do not come back in step. */
+int64_t
+member_pause_ms(struct member *member)
+{
+	uint16_t jitter;
+	int64_t base_ms = 1000LL << (member->failures < 6 ? member->failures : 6);
+
+	seal_random(&jitter, sizeof(jitter));
+	if (member->failures < 16)
+		member->failures++;
+	return (base_ms > 60000 ? 60000 : base_ms) + base_ms * jitter / 65536;
+}
+
+static void
+act(struct member *member, enum ghost_action action)
+{
+	struct room *room = member->room;
+
+	switch (action) {
+	case GHOST_NOTHING:
+		break;
+	case GHOST_ASK:
+		member_ping(member, on_pinged, member);
+		break;
+	case GHOST_JOIN:
+	case GHOST_JOIN_OTHER:
+	case GHOST_JOIN_SIMPLE:
+		join_with(member, action);
+		break;
+	case GHOST_WAIT:
+		if (!member_is_listener(member))
+			loop_timer_set(&member->timer, member_pause_ms(member));
+		outbox_wake(room->jabber->parts.outbox);
+		break;
+	case GHOST_SPEAK:
+	case GHOST_REFUSE:
+		outbox_wake(room->jabber->parts.outbox);
+		break;
+	}
+}
+
+/* For the next process. Whoever joins is written down before the presence leaves, since it may arrive although we die. */
+static void
+remember(struct member *member)
+{
+	bool perhaps_in = member_is_inside(member) || member->state == GHOST_JOINING;
+
+	if (!member_is_listener(member) && (perhaps_in || member->state == GHOST_PARTED || member->state == GHOST_REFUSED))
+		people_save_occupant(member->room->jabber->parts.people, NETWORK_XMPP, member->room->address, member->person,
+				member->nick ? member->nick : "", perhaps_in);
+}
+
+void
+member_step(struct member *member, enum ghost_event event)
+{
+	struct room *room = member->room;
+	enum ghost_state was = member->state;
+
+	if (event == GHOST_CONFLICT && member->conflicts >= CONFLICTS_MAX)
+		event = GHOST_NO_NICK;
+	if (event == GHOST_BAD_NICK && member->simple)
+		event = GHOST_NO_NICK;
+	struct ghost_step step = ghost_step(was, event);
+	if (step.next == was && step.action == GHOST_NOTHING)
+		return;
+	member->state = step.next;
+	member->reason = step.reason;
+	if (step.next != GHOST_JOINING) {
+		loop_timer_stop(&member->timer);
+		end_join(member);
+	}
+	if (member_is_inside(member)) {
+		member->failures = 0;
+		member->alive_ms = now_monotonic_ms();
+	}
+	if (was != step.next)
+		log_debug(LOG_XMPP, "ghost moved room=%s jid=%s from=%s to=%s %s", room->jid, member->jid, ghost_state_name(was),
+				ghost_state_name(step.next), ghost_reason_name(step.reason));
+	act(member, step.action);
+	remember(member);
+	if (member_is_listener(member))
+		muc_listener_moved(room, was);
+}
+
+static void
+on_member_timer(void *context)
+{
+	struct member *member = context;
+
+	member_step(member, member->state == GHOST_JOINING ? GHOST_TIMEOUT : GHOST_RETRY);
+}
+
+/* ---- the listener, and all of a room ---- */
+
+void
+member_join_listener(struct room *room)
+{
+	struct member *listener = room->listener;
+
+	listener->state = GHOST_PARTED;
+	listener->simple = false;
+	name_member(listener, NULL);
+	member_step(listener, GHOST_WANTED);
+}
+
+void
+member_place_listener(struct room *room, enum ghost_state state)
+{
+	struct member *listener = room->listener;
+
+	loop_timer_stop(&listener->timer);
+	end_join(listener);
+	listener->state = state;
+	listener->alive_ms = now_monotonic_ms();
+}
+
+void
+member_open_all(struct room *room)
+{
+	room->listener = new_member(room, &(struct author){ 0 }, xstrdup(room->jabber->listener));
+	people_each_occupant(room->jabber->parts.people, NETWORK_XMPP, room->address, recall, room);
+}
+
+void
+member_close_all(struct room *room)
+{
+	struct member *member;
+
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		free_member(member);
+	free_member(room->listener);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef XMPP_MEMBER_H
+#define XMPP_MEMBER_H
+
+/* Our occupants in a room: making them, naming them, and moving them by the table of ghost.c. */
+
+#include "xmpp/inside.h"
+
+/* The listener of a new room, and the ghosts that an earlier process left there. */
+void member_open_all(struct room *room);
+void member_close_all(struct room *room);
+
+/* Our member of this nick, the listener included, or NULL. */
+struct member *member_by_nick(struct room *room, const char *nick);
+struct member *member_by_jid(struct room *room, const char *full_jid);
+/* The member for an author, made when missing; the listener for the bot. NULL at the room's cap, or when it can have no JID. */
+struct member *member_for(struct room *room, const struct author *author);
+#define MEMBER_GHOSTS_MAX 200 /* xmpp.md 6.1; beyond, the bot speaks for them */
+
+bool member_is_listener(const struct member *member);
+/* Joined, with or without a voice. */
+bool member_is_inside(const struct member *member);
+
+/* His display name now: gives the nick for a join, or asks for another nick when he is in. */
+void member_rename(struct member *member, const char *name);
+/* The nick that the room says he has. */
+void member_set_nick(struct member *member, const char *nick);
+
+/* Something happened to a member. */
+void member_step(struct member *member, enum ghost_event event);
+/* The listener starts anew: takes its own nick and joins. */
+void member_join_listener(struct room *room);
+/* It is in, although the room is still locked; or it is nowhere. No step follows. */
+void member_place_listener(struct room *room, enum ghost_state state);
+/* How long to wait before the next join. */
+int64_t member_pause_ms(struct member *member);
+
+/* A self-ping (XEP-0410); member_alive() reads its answers. */
+void member_ping(struct member *member, stanza_answered *answered, void *context);
+enum ghost_event member_alive(enum answer answer, xmpp_stanza_t *iq);
+
+#endif
