@@ -31,7 +31,6 @@ main: cli
 allowed_libraries='
 yaml.h base/config.c
 openssl/* base/seal.c
-libintl.h base/text.c
 sqlite3.h store/*
 microhttpd.h matrix/appservice.c cli/metrics.c
 curl/* matrix/http.c

@@ -27,12 +27,12 @@ done
 echo 1..6
 
 # text.c only hands texts on.
-files=$(grep -l -r -e 'N_(' -e 'text_in(' -e 'text_in_n(' --include='*.c' rules bridge | grep -v '^bridge/base/text.c$' | LC_ALL=C sort)
+files=$(grep -l -r -e 'N_(' -e 'text_in(' --include='*.c' rules bridge | grep -v '^bridge/base/text.c$' | LC_ALL=C sort)
 difference=$(printf '%s\n' "$files" | diff packaging/po/POTFILES -)
 report $? 'POTFILES names every source with texts, and no other' "$difference"
 
 # shellcheck disable=SC2086 # a list of words
-xgettext --language=C --from-code=UTF-8 --keyword= --keyword=N_ --keyword=_ --keyword=text_in:2 --keyword=text_in_n:2,3 \
+xgettext --language=C --from-code=UTF-8 --keyword= --keyword=N_ --keyword=_ --keyword=text_in:2 \
 	--no-location --omit-header --force-po --no-wrap -o "$work/all.pot" $files
 texts() {
 	msgcat --no-wrap --no-location --sort-output "$1" 2>/dev/null | grep '^msgid "..*"$' | LC_ALL=C sort

@@ -55,15 +55,6 @@ test_knows(void **state)
 	assert_false(text_knows("de"));
 }
 
-static void
-test_plural(void **state)
-{
-	(void)state;
-	assert_string_equal(text_in_n("en", "one", "many", 1), "one");
-	assert_string_equal(text_in_n("en", "one", "many", 0), "many");
-	assert_string_equal(text_in_n("fr", "one", "many", 2), "many");
-}
-
 /* The log is English: what the system says of an error does not follow the people's language. */
 static void
 test_system_stays_english(void **state)
@@ -81,7 +72,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_english), cmocka_unit_test(test_both_in_turn), cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_knows), cmocka_unit_test(test_plural), cmocka_unit_test(test_system_stays_english),
+		cmocka_unit_test(test_knows), cmocka_unit_test(test_system_stays_english),
 	};
 	char directory[4096];
 	const char *top = getenv("top_builddir");
