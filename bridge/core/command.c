@@ -11,6 +11,7 @@
 #include "core/charters.h"
 #include "core/decisions.h"
 #include "core/digests.h"
+#include "core/notices.h"
 #include "core/outbox_rows.h"
 #include "core/relay.h"
 #include "core/speech.h"
@@ -23,6 +24,7 @@
 
 #define PENDING_MS (2 * 60 * 1000)
 #define LINK_MS (15 * 60 * 1000)
+#define DAY_MS (24 * 3600 * 1000)
 #define WORD_MAX 64
 
 /* One command being run. */
@@ -727,8 +729,9 @@ command_run(struct core *core, struct group *group, const struct inbox_row *row,
 	if (!skip && *rest == '!') {
 		rest++;
 	} else if (!skip) {
-		answer(&asking, say(&asking, N_("I understand commands: !help lists them.")));
-		return;
+		if (notices_first_time(core, row->room, in->author.person, "hint", row->received_ms / DAY_MS))
+			answer(&asking, say(&asking, N_("I understand commands: !help lists them.")));
+		return; /* once a day: whoever writes may be a program that answers too */
 	}
 	if (*rest == '!')
 		rest++;

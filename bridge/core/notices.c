@@ -47,9 +47,8 @@ private_lane(struct core *core, const struct decision *decision, enum network ne
 	return decision->reply_lane;
 }
 
-/* True the first time for this person and period. */
-static bool
-first_time(struct core *core, const char *room, const char *person, const char *kind, int64_t period_ms)
+bool
+notices_first_time(struct core *core, const char *room, const char *person, const char *kind, int64_t period_ms)
 {
 	struct query query = store_query(core->store, NOTICE_ADD);
 
@@ -85,7 +84,7 @@ notices_held(struct core *core, const struct group *group, const struct decision
 		return;
 	if (network == NETWORK_MATRIX)
 		mark(core, group, room, source_id, HOURGLASS);
-	if (!first_time(core, room, decision->person, "held", verdict->period_ms))
+	if (!notices_first_time(core, room, decision->person, "held", verdict->period_ms))
 		return;
 	AUTO_FREE char *text = NULL;
 	if (verdict->due_ms == INT64_MAX) {

@@ -28,6 +28,9 @@ void notices_suggest(struct core *core, const struct group *group, const struct 
 /* The line before a release of `count` messages, the oldest of which is `first_seq`. malloc'd, the caller's. */
 char *notices_release(struct core *core, const struct group *group, int64_t first_seq, long count, int64_t now_ms) MUST_USE;
 
+/* True the first time for this person in this room, kind and period (any number: an instant, a day). In the turn's transaction. */
+bool notices_first_time(struct core *core, const char *room, const char *person, const char *kind, int64_t period);
+
 /*
  * Says something to one person: through `lane` in private; with lane NULL or "", in the room, under `source_id`.
  * `what` makes the row's name together with source_id, so that saying it again is harmless.

@@ -434,6 +434,19 @@ test_why_and_held(void **state)
 }
 
 static void
+test_talk_to_the_bot_is_answered_once_a_day(void **state)
+{
+	struct scene *scene = *state;
+
+	for (int i = 0; i < 3; i++)
+		hear(scene, NETWORK_XMPP, "bob@x", "xmpp:bob@x\nBob\nI am away, this is automatic\ndirect");
+	assert_int_equal(scene->xmpp.count, 1);
+	set_clock(scene, "2026-11-24T09:00:00Z");
+	hear(scene, NETWORK_XMPP, "bob@x", "xmpp:bob@x\nBob\nhello?\ndirect");
+	assert_int_equal(scene->xmpp.count, 2);
+}
+
+static void
 ignore_line(enum log_level level, const char *text)
 {
 	(void)level, (void)text;
@@ -459,6 +472,7 @@ main(void)
 		T(test_long_text_is_split_or_refused),
 		T(test_refusal_reaches_the_author),
 		T(test_why_and_held),
+		T(test_talk_to_the_bot_is_answered_once_a_day),
 #undef T
 	};
 
