@@ -710,6 +710,7 @@ matrix_open(struct port **out, const struct matrix_settings *settings, const str
 	loop_timer_init(&matrix->probe, parts->loop, on_probe, matrix);
 	loop_timer_init(&matrix->ping, parts->loop, on_ping_again, matrix);
 	loop_timer_init(&matrix->refill, parts->loop, on_refill, matrix);
+	room_recall(matrix);
 	matrix->calls = (struct appservice_calls){ on_transaction, on_set_aside, on_refused, matrix };
 	r = http_open(&matrix->http, parts->loop, settings->address, settings->as_token);
 	if (r == 0)
