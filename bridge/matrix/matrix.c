@@ -28,6 +28,9 @@
 #define PING_TIMEOUT_MS 20000
 #define PING_AGAIN_MS 5000
 #define SYNC_TIMEOUT_MS 60000 /* twice what we ask the homeserver to wait */
+#define SETTLE_MS 500        /* patience after an arrival, at least */
+#define SETTLE_MAX_MS 3000
+#define SETTLE_FACTOR 5      /* times what the arrival itself took: a slow homeserver needs more */
 #define REFILL_MS (6 * 3600 * 1000)
 #define REFILL_SOON_MS 2000  /* after an arrival; then once more after REFILL_AGAIN_MS, see settling_ms() in room.c */
 #define REFILL_AGAIN_MS 8000
@@ -244,6 +247,14 @@ sync_next(struct matrix *matrix)
 
 /* ---- arriving ---- */
 
+static int64_t
+settle_for(int64_t arrival_ms)
+{
+	int64_t wanted_ms = SETTLE_FACTOR * arrival_ms;
+
+	return wanted_ms < SETTLE_MS ? SETTLE_MS : wanted_ms > SETTLE_MAX_MS ? SETTLE_MAX_MS : wanted_ms;
+}
+
 static void
 on_joined_rooms(void *context, const struct http_answer *answer)
 {
@@ -255,6 +266,7 @@ on_joined_rooms(void *context, const struct http_answer *answer)
 	if (judged.is == JUDGED_FINE && judged.json && matrix->state == MATRIX_ARRIVING) {
 		matrix->state = MATRIX_HERE;
 		matrix->arrived_ms = now_monotonic_ms();
+		matrix->settle_ms = settle_for(matrix->arrived_ms - matrix->arriving_ms);
 		log_info(LOG_MATRIX, "connected to the homeserver address=%s", matrix->settings.address);
 		free(matrix->since);
 		matrix->since = NULL;
@@ -331,6 +343,7 @@ on_versions(void *context, const struct http_answer *answer)
 		return;
 	}
 	matrix->state = MATRIX_ARRIVING;
+	matrix->arriving_ms = now_monotonic_ms();
 	arrive(matrix);
 }
 
@@ -710,7 +723,6 @@ matrix_open(struct port **out, const struct matrix_settings *settings, const str
 	loop_timer_init(&matrix->probe, parts->loop, on_probe, matrix);
 	loop_timer_init(&matrix->ping, parts->loop, on_ping_again, matrix);
 	loop_timer_init(&matrix->refill, parts->loop, on_refill, matrix);
-	room_recall(matrix);
 	matrix->calls = (struct appservice_calls){ on_transaction, on_set_aside, on_refused, matrix };
 	r = http_open(&matrix->http, parts->loop, settings->address, settings->as_token);
 	if (r == 0)

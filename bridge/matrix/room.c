@@ -19,9 +19,8 @@
 
 #define PAGE_EVENTS 50
 #define PAGE_LIMIT "50"
-#define PAGES_MAX 200 /* 10,000 events: what is older than a gap read to its end would come too late or not at all */
+#define PAGES_MAX 200 /* 10,000 events: a gap is read to its end, or its older half would come last, or never */
 #define RETRY_MS 2000
-#define SETTLE_MS 500
 #define REFUSED_RETRY_MS 30000
 #define LOST_RETRY_MS 60000
 #define OVERLAP 40      /* events read beyond the cursor; less than PAGE_EVENTS */
@@ -61,7 +60,6 @@ struct room {
 	char *id;            /* "" until it is resolved */
 	char *person;        /* of a direct room: whose it is, or who invited the bot */
 	bool candidate;      /* an invitation: is it a room of two? */
-	bool resolved;       /* its alias was asked for, by this process */
 	bool inside, ready, warned;
 	enum step_number step;
 	int64_t delay_ms;
@@ -279,37 +277,12 @@ ask_resolve(struct room *room)
 	ask(room, "GET", path, NULL);
 }
 
-/* What an alias led to is kept: rows that an earlier process left unjudged are judged before the homeserver is asked again. */
 static void
 set_id(struct room *room, const char *id)
 {
-	AUTO_FREE char *key = xasprintf("alias %s", room->group->matrix_wanted);
-	struct query query = store_query(room->matrix->parts.store, META_SET);
-
-	query_text(&query, key);
-	query_text(&query, id);
-	query_run(&query);
 	free(room->id);
 	room->id = xstrdup(id);
-	room->resolved = true;
 	groups_set_room(room->group, NETWORK_MATRIX, id);
-}
-
-void
-room_recall(struct matrix *matrix)
-{
-	struct group *group;
-
-	LIST_FOR_EACH(group, &matrix->parts.groups->all, struct group, link) {
-		if (!group->matrix_wanted || *group->room[NETWORK_MATRIX])
-			continue;
-		AUTO_FREE char *key = xasprintf("alias %s", group->matrix_wanted);
-		struct query query = store_query(matrix->parts.store, META_GET);
-		query_text(&query, key);
-		if (query_step(&query))
-			groups_set_room(group, NETWORK_MATRIX, query_get_text(&query, 0));
-		query_done(&query);
-	}
 }
 
 static enum step_number
@@ -319,12 +292,9 @@ took_resolve(struct room *room, const struct judged *judged, const struct http_a
 
 	(void)answer;
 	if (judged->is == JUDGED_FINE && id && id[0] == '!') {
-		bool inside = room->inside && strcmp(room->id, id) == 0;
 		set_id(room, id);
-		return inside ? STEP_MEMBERS : STEP_JOIN;
+		return STEP_JOIN;
 	}
-	if (*room->id)
-		return room->inside ? STEP_MEMBERS : STEP_JOIN; /* where it led before */
 	if (judged->status == 404 && room->group->create)
 		return STEP_CREATE;
 	return refused(room, "an alias leads to no room", judged);
@@ -757,7 +727,7 @@ settling_ms(const struct room *room)
 
 	if (!room->group || !inbox_cursor(room->matrix->parts.inbox, room->id, cursor, sizeof(cursor), &at_ms))
 		return 0;
-	return room->matrix->arrived_ms + SETTLE_MS - now_monotonic_ms();
+	return room->matrix->arrived_ms + room->matrix->settle_ms - now_monotonic_ms();
 }
 
 static void
@@ -875,7 +845,7 @@ room_enter_all(struct matrix *matrix, const json_t *joined)
 			continue;
 		struct room *room = room_of_group(matrix, group);
 		room->inside = lists(joined, room->id);
-		restart(room, !*room->id || (group->matrix_wanted[0] == '#' && !room->resolved) ? STEP_RESOLVE : room->inside ? STEP_MEMBERS : STEP_JOIN);
+		restart(room, !*room->id ? STEP_RESOLVE : room->inside ? STEP_MEMBERS : STEP_JOIN);
 	}
 	json_array_foreach(joined, i, id)
 		if (json_is_string(id))

@@ -8,8 +8,6 @@
 
 struct room;
 
-/* Gives groups the rooms that their aliases led to when they were last asked for. */
-void room_recall(struct matrix *matrix);
 /* At each arrival at the homeserver: enters every group's room and every known direct room again. `joined`: room ids that the bot is in. */
 void room_enter_all(struct matrix *matrix, const json_t *joined);
 /* The homeserver is gone: gates are closed, nothing is asked any more. */
