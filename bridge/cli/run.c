@@ -442,16 +442,10 @@ open_key(struct daemon *daemon, bool created)
 	}
 }
 
-static bool
+static int
 is_operator(void *context, const char *person)
 {
 	return config_is_admin(context, person);
-}
-
-static int
-is_operator_int(void *context, const char *person)
-{
-	return is_operator(context, person);
 }
 
 /* The configuration as context: everybody only reads it. */
@@ -476,7 +470,7 @@ open_core(struct daemon *daemon)
 	daemon->xmpp_bot = xasprintf("bot@%s", config->xmpp.component);
 	struct core_settings settings = {
 		.language = config->language, .matrix_bot = daemon->bot, .nick = config->xmpp.nick, .xmpp_bot = daemon->xmpp_bot,
-		.charters = config->charters, .is_operator = is_operator, .operators = config_context(config),
+		.charters = config->charters,
 	};
 	daemon->core = core_open(daemon->store, daemon->seal, &settings);
 	for (size_t i = 0; i < config->group_count; i++) {
@@ -495,7 +489,7 @@ open_matrix(struct daemon *daemon)
 		.address = config->homeserver.address, .domain = config->homeserver.domain, .listen_host = config->appservice.hostname,
 		.listen_port = config->appservice.port, .id = config->registration.id, .as_token = config->registration.as_token,
 		.hs_token = config->registration.hs_token, .bot = config->appservice.bot, .ghosts = config->appservice.ghosts,
-		.component = config->xmpp.component, .is_operator = is_operator_int, .context = config_context(config),
+		.component = config->xmpp.component, .is_operator = is_operator, .context = config_context(config),
 	};
 	struct matrix_parts parts = {
 		.loop = daemon->loop, .store = daemon->store, .seal = daemon->seal, .groups = &core->groups, .inbox = core->inbox,
@@ -517,7 +511,7 @@ open_jabber(struct daemon *daemon)
 	struct core *core = daemon->core;
 	struct jabber_settings settings = {
 		.host = config->xmpp.host, .port = config->xmpp.port, .component = config->xmpp.component, .secret = config->xmpp.secret,
-		.nick = config->xmpp.nick, .state = config->state, .matrix_domain = config->homeserver.domain, .is_operator = is_operator_int,
+		.nick = config->xmpp.nick, .state = config->state, .matrix_domain = config->homeserver.domain, .is_operator = is_operator,
 		.context = config_context(config),
 	};
 	struct jabber_parts parts = {

@@ -27,8 +27,6 @@ core_open(struct store *store, struct seal *seal, const struct core_settings *se
 	core->matrix_bot = settings->matrix_bot;
 	core->nick = settings->nick;
 	core->xmpp_bot = settings->xmpp_bot;
-	core->is_operator = settings->is_operator;
-	core->operators = settings->operators;
 	groups_init(&core->groups);
 	core->inbox = inbox_open(store, seal, &core->groups);
 	core->people = people_open(store);

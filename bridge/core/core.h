@@ -27,14 +27,10 @@ struct core {
 	const char *matrix_bot;      /* "@sourdine:example.org", for mentions; borrowed */
 	const char *nick;            /* the bot's, on XMPP; borrowed */
 	const char *xmpp_bot;        /* "bot@sourdine.example.org"; borrowed */
-	bool (*is_operator)(void *context, const char *person); /* permissions: admin */
-	void *operators;
 };
 
 struct core_settings {
 	const char *language, *matrix_bot, *nick, *xmpp_bot, *charters;
-	bool (*is_operator)(void *context, const char *person);
-	void *operators;
 };
 
 /*
