@@ -5,11 +5,13 @@ libbridge_a_SOURCES = $(base_sources) $(store_sources) $(core_sources) $(matrix_
 
 base_sources = \
 	bridge/base/config.c bridge/base/config.h \
+	bridge/base/fault.c bridge/base/fault.h \
 	bridge/base/json.c bridge/base/json.h \
 	bridge/base/list.h \
 	bridge/base/log.c bridge/base/log.h \
 	bridge/base/loop.c bridge/base/loop.h \
 	bridge/base/mem.c bridge/base/mem.h \
+	bridge/base/metric.c bridge/base/metric.h \
 	bridge/base/now.c bridge/base/now.h \
 	bridge/base/seal.c bridge/base/seal.h \
 	bridge/base/str.c bridge/base/str.h \

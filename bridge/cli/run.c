@@ -95,6 +95,7 @@ rooms_wanted(const struct core *core, enum network network)
 	return count;
 }
 
+/* Both peers take us. Rooms are entered behind: with some hundred of them that takes longer, and each waits only for itself. */
 static void
 announce_ready(struct daemon *daemon)
 {
@@ -102,8 +103,7 @@ announce_ready(struct daemon *daemon)
 	struct group *group;
 	unsigned groups = 0;
 
-	if (daemon->ready || !matrix_connected(daemon->matrix) || !jabber_connected(daemon->jabber) || matrix_joined(daemon->matrix) < rooms_wanted(daemon->core, NETWORK_MATRIX) ||
-			jabber_joined(daemon->jabber) < rooms_wanted(daemon->core, NETWORK_XMPP))
+	if (daemon->ready || !matrix_connected(daemon->matrix) || !jabber_connected(daemon->jabber))
 		return;
 	LIST_FOR_EACH(group, all, struct group, link)
 		groups++;

@@ -27,6 +27,7 @@ struct inbox {
 	struct list open; /* owns: open_gate::link */
 	int64_t place;    /* the last one given */
 	int64_t recovered_seq;
+	bool full; /* see inbox_has_room() */
 };
 
 struct inbox *
@@ -104,6 +105,12 @@ add_row(struct inbox *inbox, enum network network, const char *room, const char 
 	query_int(&query, now_rules_ms());
 	query_int(&query, state);
 	query_run(&query);
+}
+
+bool
+inbox_has_room(const struct inbox *inbox)
+{
+	return !inbox->full;
 }
 
 void

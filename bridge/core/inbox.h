@@ -31,6 +31,12 @@ enum { INBOX_E_KNOWN = 1 };
 int inbox_accept(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *raw,
 		size_t size) MUST_USE;
 
+/*
+ * Whether anything more can be taken now: false while the disk is short, commits fail, or more than a million rows wait
+ * (delivery.md 11). Cheap; ask before reading what somebody sends.
+ */
+bool inbox_has_room(const struct inbox *inbox);
+
 /* Makes what was said before we came known, without its content: it never crosses, whoever brings it. In the turn's transaction. */
 void inbox_note(struct inbox *inbox, enum network network, const char *room, const char *source_id);
 

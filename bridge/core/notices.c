@@ -127,6 +127,8 @@ refusal_sentence(enum refusal why)
 		[REFUSAL_NICK] = N_("Your message did not cross: no nickname could be had for you on the other side."),
 		[REFUSAL_TOO_BIG] = N_("Your message did not cross: it is too long. Please send it as a file or in pieces."),
 		[REFUSAL_ROOM_GONE] = N_("Your message did not cross: the room on the other side no longer exists."),
+		[REFUSAL_BANNED] = N_("Your message did not cross: the room on the other side has banned you."),
+		[REFUSAL_POISON] = N_("Your message did not cross: it broke the connection to the other side three times and was set aside. The administrator can see that it was."),
 		[REFUSAL_OTHER] = N_("Your message did not cross: the other side refused it."),
 	};
 

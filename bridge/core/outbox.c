@@ -562,6 +562,8 @@ static const char *const refusal_names[REFUSAL_COUNT] = {
 	[REFUSAL_NICK] = "nick",
 	[REFUSAL_TOO_BIG] = "too-big",
 	[REFUSAL_ROOM_GONE] = "room-gone",
+	[REFUSAL_BANNED] = "banned",
+	[REFUSAL_POISON] = "poison",
 	[REFUSAL_OTHER] = "other",
 };
 
@@ -599,9 +601,11 @@ outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms)
 }
 
 void
-outbox_lost(struct outbox *outbox, enum network network)
+outbox_lost(struct outbox *outbox, enum network network, bool blamed)
 {
 	struct flight *flight;
+
+	(void)blamed;
 
 	LIST_FOR_EACH(flight, &outbox->flights, struct flight, link) {
 		if (flight->lane->network != network)

@@ -25,6 +25,8 @@ enum refusal {
 	REFUSAL_NICK,       /* no nick could be had */
 	REFUSAL_TOO_BIG,
 	REFUSAL_ROOM_GONE,
+	REFUSAL_BANNED,     /* the room has banned the author's ghost, or us */
+	REFUSAL_POISON,     /* it ended the stream three times: set aside */
 	REFUSAL_OTHER,
 	REFUSAL_COUNT,
 };
@@ -41,8 +43,12 @@ void outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms);
 /*
  * The connection is gone: whatever of this network was handed out and not settled may or may not have arrived. Rows stay
  * TRIED. ready() must answer 0 for a lane until the port has asked the archive about them.
+ *
+ * `blamed`: the far side ended the connection by itself while rows were on their way (a stream error about what we sent, a
+ * close, a reset), and was not merely shutting down, replacing us or silent. Each row that was out then has a strike; with
+ * two it is sent alone, with three it is set aside and its author told (delivery.md 9, step 7).
  */
-void outbox_lost(struct outbox *outbox, enum network network);
+void outbox_lost(struct outbox *outbox, enum network network, bool blamed);
 
 /* The rows of a lane in doubt, oldest first: for asking the archive. */
 bool outbox_has_doubts(struct outbox *outbox, const char *lane);

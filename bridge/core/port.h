@@ -132,6 +132,13 @@ struct port_ops {
 
 	/* Called at the end of each turn, after all send(): one write for everything. */
 	void (*flush)(struct port *port);
+
+	/*
+	 * The turn's writes were rolled back: nothing that the port told inbox, outbox or people in it has happened. The port
+	 * drops what is under way and starts over as after a restart: archives are read from the kept cursors, rows in doubt
+	 * are asked after. It stays disconnected, or answers 503, as long as inbox_has_room() says no.
+	 */
+	void (*reset)(struct port *port);
 };
 
 struct port {

@@ -138,7 +138,7 @@ on_down(void *context)
 	requests_lose(&jabber->requests);
 	muc_lose(jabber);
 	speak_forget_privates(jabber, false);
-	outbox_lost(jabber->parts.outbox, NETWORK_XMPP);
+	outbox_lost(jabber->parts.outbox, NETWORK_XMPP, false);
 }
 
 static const struct stream_events stream_table = { .up = on_up, .down = on_down, .wanted = on_wanted, .stanza = on_stanza };

@@ -371,6 +371,25 @@ class Bridge:
             return False
 
         until(ready, timeout, "the line `ready:`")
+        until(self.everywhere, timeout, "every room entered")
+
+    def everywhere(self):
+        """Rooms are entered after `ready:`; a test that says something at once wants them all."""
+        try:
+            links = self.status()
+        except (OSError, ValueError):
+            return False
+        return all(links[side]["joined"] >= links[side]["wanted"] for side in ("matrix", "xmpp"))
+
+    def status(self):
+        """What `sourdine status` reads from the control socket."""
+        with socket.socket(socket.AF_UNIX) as ask:
+            ask.settimeout(5)
+            ask.connect(str(self.state / "control"))
+            said = b""
+            while piece := ask.recv(65536):
+                said += piece
+        return json.loads(said)
 
     def start(self, timeout=60):
         self.launch()
