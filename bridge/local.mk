@@ -86,6 +86,7 @@ xmpp_sources = \
 	bridge/xmpp/muc.c bridge/xmpp/muc.h \
 	bridge/xmpp/nick.c bridge/xmpp/nick.h \
 	bridge/xmpp/probe.c \
+	bridge/xmpp/reader.c bridge/xmpp/reader.h \
 	bridge/xmpp/roster.c bridge/xmpp/roster.h \
 	bridge/xmpp/sent.c bridge/xmpp/sent.h \
 	bridge/xmpp/speak.c bridge/xmpp/speak.h \

@@ -34,7 +34,7 @@ openssl/* base/seal.c
 sqlite3.h store/*
 microhttpd.h matrix/appservice.c cli/metrics.c
 curl/* matrix/http.c
-expat.h xmpp/stream.c
+expat.h xmpp/reader.c
 strophe.h xmpp/*
 stringprep.h xmpp/jid.c xmpp/nick.c
 jansson.h base/json.h
