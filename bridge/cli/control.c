@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One listening socket and a few connections, each of which owns the document that it is still writing. Nothing that
- * a client does can hold the daemon up: writes never block, and a client that does not read is cut after five seconds.
+ * One listening socket and a few connections, each of which reads one line, waits for its answer and then writes it.
+ * Nothing that a client does can hold the daemon up: neither reads nor writes block, and a client that neither asks nor
+ * reads is cut after five seconds. Answers find their client by a ticket, so one that left in between is harmless.
  */
 #include "cli/control.h"
 
@@ -20,14 +21,15 @@
 #include <unistd.h>
 
 #define CLIENTS 8
-#define PATIENCE_MS 5000
 
 struct client {
 	struct control *control;
 	int fd; /* -1: free */
+	uint64_t ticket;
+	bool asked; /* the line has come */
 	struct loop_source *source;
 	struct loop_timer timer;
-	struct str text;
+	struct str text; /* the line, then the answer */
 	size_t sent;
 };
 
@@ -36,7 +38,8 @@ struct control {
 	struct loop_source *source;
 	int fd;
 	char *path;
-	void (*answer)(void *context, struct str *json);
+	uint64_t tickets; /* given so far */
+	void (*asked)(void *context, uint64_t ticket, const char *request);
 	void *context;
 	struct client clients[CLIENTS];
 };
@@ -70,18 +73,74 @@ time_out(void *context)
 }
 
 static void
-write_client(void *context, uint32_t events)
+write_client(struct client *client)
 {
-	struct client *client = context;
 	size_t left = client->text.n - client->sent;
-	ssize_t n = events & (EPOLLERR | EPOLLHUP) ? -1 : send(client->fd, str_get(&client->text) + client->sent, left, MSG_NOSIGNAL);
+	ssize_t n = send(client->fd, str_get(&client->text) + client->sent, left, MSG_NOSIGNAL);
 
-	if (n < 0 && !(events & (EPOLLERR | EPOLLHUP)) && (errno == EAGAIN || errno == EINTR))
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n >= 0)
 		client->sent += (size_t)n;
 	if (n < 0 || client->sent == client->text.n)
 		drop_client(client);
+}
+
+static void
+read_client(struct client *client)
+{
+	char buffer[512];
+	ssize_t n = recv(client->fd, buffer, sizeof(buffer), 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	const char *end = n > 0 ? memchr(buffer, '\n', (size_t)n) : NULL;
+	if (n > 0)
+		str_add_n(&client->text, buffer, end ? (size_t)(end - buffer) : (size_t)n);
+	if (n <= 0 || client->text.full) {
+		drop_client(client);
+		return;
+	}
+	if (!end)
+		return;
+	AUTO_FREE char *request = xstrdup(str_get(&client->text));
+	client->asked = true;
+	loop_timer_stop(&client->timer);
+	loop_modify(client->source, 0); /* EPOLLHUP comes all the same */
+	client->control->asked(client->control->context, client->ticket, request);
+}
+
+static void
+serve_client(void *context, uint32_t events)
+{
+	struct client *client = context;
+
+	if (events & EPOLLOUT)
+		write_client(client);
+	else if (events & EPOLLIN)
+		read_client(client);
+	else if (events & (EPOLLERR | EPOLLHUP))
+		drop_client(client);
+}
+
+void
+control_answer(struct control *control, uint64_t ticket, const char *json, size_t n)
+{
+	for (size_t i = 0; control && i < CLIENTS; i++) {
+		struct client *client = &control->clients[i];
+		if (client->fd < 0 || client->ticket != ticket)
+			continue;
+		str_fini(&client->text);
+		str_init(&client->text, CONTROL_MAX);
+		str_add_n(&client->text, json, n);
+		if (client->text.full) {
+			drop_client(client);
+			return;
+		}
+		loop_modify(client->source, EPOLLOUT);
+		loop_timer_set(&client->timer, CONTROL_PATIENCE_MS);
+		return;
+	}
 }
 
 static struct client *
@@ -103,15 +162,16 @@ take_client(void *context, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
-	if (!client || loop_add(control->loop, fd, EPOLLOUT, write_client, client, &client->source)) {
+	if (!client || loop_add(control->loop, fd, EPOLLIN, serve_client, client, &client->source)) {
 		close(fd);
 		return;
 	}
 	client->fd = fd;
+	client->ticket = ++control->tickets;
+	client->asked = false;
 	client->sent = 0;
-	str_clear(&client->text);
-	control->answer(control->context, &client->text);
-	loop_timer_set(&client->timer, PATIENCE_MS);
+	str_init(&client->text, CONTROL_LINE_MAX);
+	loop_timer_set(&client->timer, CONTROL_PATIENCE_MS);
 }
 
 static int
@@ -136,20 +196,19 @@ listen_at(const char *path)
 }
 
 int
-control_open(struct control **out, struct loop *loop, const char *path, void (*answer)(void *context, struct str *json),
-		void *context)
+control_open(struct control **out, struct loop *loop, const char *path,
+		void (*asked)(void *context, uint64_t ticket, const char *request), void *context)
 {
 	int fd = listen_at(path);
 
 	if (fd < 0)
 		return error_trace(fd);
 	struct control *control = xcalloc(1, sizeof(*control));
-	*control = (struct control){ .loop = loop, .fd = fd, .answer = answer, .context = context };
+	*control = (struct control){ .loop = loop, .fd = fd, .asked = asked, .context = context };
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct client *client = &control->clients[i];
 		client->control = control;
 		client->fd = -1;
-		str_init(&client->text, CONTROL_MAX);
 		loop_timer_init(&client->timer, loop, time_out, client);
 	}
 	control->path = xstrdup(path);
@@ -179,9 +238,8 @@ control_close(struct control *control)
 /* ---- the other end ---- */
 
 static int
-read_all(int fd, struct str *text)
+read_all(int fd, int64_t until, struct str *text)
 {
-	int64_t until = now_monotonic_ms() + PATIENCE_MS;
 	char buffer[4096];
 
 	for (;;) {
@@ -202,8 +260,18 @@ read_all(int fd, struct str *text)
 	}
 }
 
+/* The line fits into the socket's buffer, so it does not block. */
+static int
+write_line(int fd, const char *request)
+{
+	AUTO_FREE char *line = xasprintf("%s\n", request);
+	size_t n = strlen(line);
+
+	return send(fd, line, n, MSG_NOSIGNAL) == (ssize_t)n ? 0 : -EPROTO;
+}
+
 int
-control_ask(const char *path, char **out)
+control_ask(const char *path, const char *request, int64_t patience_ms, char **out)
 {
 	struct sockaddr_un address;
 	int error = name_socket(path, &address);
@@ -215,7 +283,9 @@ control_ask(const char *path, char **out)
 	if (fd < 0)
 		return -errno;
 	str_init(&text, CONTROL_MAX);
-	error = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : read_all(fd, &text);
+	error = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : write_line(fd, request);
+	if (!error)
+		error = read_all(fd, now_monotonic_ms() + patience_ms, &text);
 	close(fd);
 	if (!error)
 		*out = str_take(&text);
