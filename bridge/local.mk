@@ -94,12 +94,14 @@ xmpp_sources = \
 	bridge/xmpp/stream.c bridge/xmpp/stream.h
 
 cli_sources = \
+	bridge/cli/answer.c bridge/cli/answer.h \
 	bridge/cli/charter.c bridge/cli/charter.h \
 	bridge/cli/check.c bridge/cli/check.h \
 	bridge/cli/check_peers.c \
 	bridge/cli/check_ping.c \
 	bridge/cli/cli.c bridge/cli/cli.h \
 	bridge/cli/control.c bridge/cli/control.h \
+	bridge/cli/disk.c bridge/cli/disk.h \
 	bridge/cli/example_config.c \
 	bridge/cli/metrics.c bridge/cli/metrics.h \
 	bridge/cli/registration.c \

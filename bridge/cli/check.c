@@ -279,7 +279,7 @@ find_daemon(struct check *check)
 	AUTO_FREE char *path = config_state_file(check->config, "control");
 	char *text = NULL;
 
-	if (control_ask(path, &text) == 0)
+	if (control_ask(path, "status", CONTROL_PATIENCE_MS, &text) == 0)
 		check->daemon = json_read_answer(text, strlen(text));
 	free(text);
 }

@@ -12,7 +12,7 @@
 #include "base/loop.h"
 #include "base/now.h"
 #include "base/seal.h"
-#include "cli/control.h"
+#include "cli/answer.h"
 #include "cli/metrics.h"
 #include "core/charters.h"
 #include "core/core.h"
@@ -51,7 +51,7 @@ struct daemon {
 	struct seal *seal;
 	struct core *core;
 	struct port *matrix, *jabber;
-	struct control *control;
+	struct answers *answers;
 	struct metrics *metrics; /* or NULL */
 	char *bot, *xmpp_bot; /* owns */
 	int64_t started_ms;   /* monotonic */
@@ -82,18 +82,6 @@ notify(const char *state)
 }
 
 /* ---- the turn ---- */
-
-static unsigned
-rooms_wanted(const struct core *core, enum network network)
-{
-	const struct list *all = &core->groups.all;
-	struct group *group;
-	unsigned count = 0;
-
-	LIST_FOR_EACH(group, all, struct group, link)
-		count += network == NETWORK_MATRIX ? group->matrix_wanted != NULL : group->room[NETWORK_XMPP][0] != '\0';
-	return count;
-}
 
 /* Both peers take us. Rooms are entered behind: with some hundred of them that takes longer, and each waits only for itself. */
 static void
@@ -256,52 +244,7 @@ watch_clock(struct daemon *daemon)
 	return !r && daemon->clock_path ? watch_test_clock(daemon) : r;
 }
 
-/* ---- status ---- */
-
-static void
-add_quoted(struct str *json, const char *text)
-{
-	str_add_char(json, '"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			str_add_char(json, '\\');
-		if ((unsigned char)*text >= 0x20)
-			str_add_char(json, *text);
-	}
-	str_add_char(json, '"');
-}
-
-static void
-add_groups(struct daemon *daemon, struct str *json)
-{
-	const struct list *all = &daemon->core->groups.all;
-	struct group *group;
-	const char *comma = "";
-
-	LIST_FOR_EACH(group, all, struct group, link) {
-		str_addf(json, "%s{\"name\":", comma);
-		add_quoted(json, group->name);
-		str_add(json, ",\"matrix\":");
-		add_quoted(json, group->room[NETWORK_MATRIX]);
-		str_add(json, ",\"xmpp\":");
-		add_quoted(json, group->room[NETWORK_XMPP]);
-		str_addf(json, ",\"revision\":%d,\"open\":%s}", group->revision,
-				!group->rules || rules_is_open(group->rules, now_rules_ms()) ? "true" : "false");
-		comma = ",";
-	}
-}
-
-static void
-add_link(struct str *json, const char *name, bool connected, unsigned joined, unsigned wanted, const char *failure)
-{
-	str_addf(json, "\"%s\":{\"connected\":%s,\"joined\":%u,\"wanted\":%u,\"failure\":", name, connected ? "true" : "false", joined,
-			wanted);
-	if (failure)
-		add_quoted(json, failure);
-	else
-		str_add(json, "null");
-	str_add(json, "},");
-}
+/* ---- metrics ---- */
 
 static int64_t
 count(struct store *store, enum statement statement)
@@ -311,29 +254,6 @@ count(struct store *store, enum statement statement)
 
 	query_done(&query);
 	return n;
-}
-
-static void
-answer_status(void *context, struct str *json)
-{
-	struct daemon *daemon = context;
-	struct outbox_counts counts;
-	char now[32];
-
-	outbox_count(daemon->core->outbox, &counts);
-	now_format_utc(now_rules_ms(), now, sizeof(now));
-	str_addf(json, "{\"ready\":%s,\"uptime_s\":%" PRId64 ",\"now\":\"%s\",\"test_clock\":%s,", daemon->ready ? "true" : "false",
-			(now_monotonic_ms() - daemon->started_ms) / 1000, now, now_is_test_clock() ? "true" : "false");
-	add_link(json, "matrix", matrix_connected(daemon->matrix), matrix_joined(daemon->matrix), rooms_wanted(daemon->core, NETWORK_MATRIX),
-			matrix_failure(daemon->matrix));
-	add_link(json, "xmpp", jabber_connected(daemon->jabber), jabber_joined(daemon->jabber), rooms_wanted(daemon->core, NETWORK_XMPP),
-			jabber_failure(daemon->jabber));
-	str_addf(json, "\"messages\":{\"unjudged\":%" PRId64 ",\"waiting\":%" PRId64 ",\"in_flight\":%" PRId64 ",\"in_doubt\":%" PRId64
-			",\"held\":%" PRId64 ",\"quarantined\":%" PRId64 "},", count(daemon->store, INBOX_COUNT), counts.waiting, counts.flying,
-			counts.tried, counts.held, count(daemon->store, QUARANTINE_COUNT));
-	str_addf(json, "\"database_bytes\":%" PRId64 ",\"groups\":[", store_size(daemon->store));
-	add_groups(daemon, json);
-	str_add(json, "]}\n");
 }
 
 static void
@@ -555,11 +475,14 @@ open_metrics(struct daemon *daemon)
 static int
 start(struct daemon *daemon)
 {
-	AUTO_FREE char *socket = config_state_file(daemon->config, "control");
-	int r = control_open(&daemon->control, daemon->loop, socket, answer_status, daemon);
+	struct answers_parts parts = {
+		.config = daemon->config, .loop = daemon->loop, .core = daemon->core, .matrix = daemon->matrix, .jabber = daemon->jabber,
+		.ready = &daemon->ready, .started_ms = daemon->started_ms,
+	};
+	int r = answers_open(&daemon->answers, &parts);
 
 	if (r)
-		return cli_fail(CLI_CONFIG, "the control socket %s cannot be made: %s", socket, strerror(-r));
+		return cli_fail(CLI_CONFIG, "the control socket in %s cannot be made: %s", daemon->config->state, strerror(-r));
 	r = daemon->matrix->ops->start(daemon->matrix);
 	if (!r)
 		r = daemon->jabber->ops->start(daemon->jabber);
@@ -613,7 +536,7 @@ close_all(struct daemon *daemon)
 	if (daemon->store && store_commit(daemon->store))
 		log_warning(LOG_STORE, "last commit failed");
 	metrics_close(daemon->metrics);
-	control_close(daemon->control);
+	answers_close(daemon->answers);
 	jabber_close(daemon->jabber);
 	matrix_close(daemon->matrix);
 	core_close(daemon->core);

@@ -131,11 +131,11 @@ cli_status(const struct cli_options *options)
 		return cli_fail(CLI_CONFIG, "%s", why);
 	AUTO_FREE char *path = config_state_file(config, "control");
 	config_free(config);
-	int error = control_ask(path, &text);
+	int error = control_ask(path, "status", CONTROL_PATIENCE_MS, &text);
 	if (error)
 		return complain_silence(path, error, options->quiet);
 	json_t *document = json_read_answer(text, strlen(text));
-	int status = json_is_on(document, "ready") ? CLI_FINE : CLI_PROBLEM;
+	int status = json_array_size(json_object_get(document, "problems")) ? CLI_PROBLEM : CLI_FINE;
 	if (!json_is_object(document))
 		status = cli_fail(CLI_UNAVAILABLE, "%s: the daemon's answer cannot be read", path);
 	else if (options->json)

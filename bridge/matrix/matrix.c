@@ -758,6 +758,12 @@ matrix_joined(const struct port *port)
 	return room_count_ready((const struct matrix *)(const void *)port);
 }
 
+void
+matrix_trouble(const struct port *port, const char *group, char *out, size_t size)
+{
+	room_tell_trouble((const struct matrix *)(const void *)port, group, out, size);
+}
+
 bool
 matrix_connected(const struct port *port)
 {

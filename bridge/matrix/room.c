@@ -61,6 +61,7 @@ struct room {
 	char *person;        /* of a direct room: whose it is, or who invited the bot */
 	bool candidate;      /* an invitation: is it a room of two? */
 	bool inside, ready, warned;
+	char *trouble;       /* what keeps us out, as it was logged; or NULL */
 	enum step_number step;
 	int64_t delay_ms;
 	struct http_request *request;
@@ -146,6 +147,7 @@ room_free(struct room *room)
 	json_decref(room->power);
 	json_decref(room->creators);
 	free(room->creator);
+	free(room->trouble);
 	free(room->person);
 	free(room->id);
 	free(room);
@@ -183,6 +185,17 @@ room_count_ready(const struct matrix *matrix)
 	LIST_FOR_EACH(room, &matrix->rooms, struct room, link)
 		n += room->group && room->ready;
 	return n;
+}
+
+void
+room_tell_trouble(const struct matrix *matrix, const char *group, char *out, size_t size)
+{
+	struct room *room;
+
+	snprintf(out, size, "%s", "the homeserver was not asked yet");
+	LIST_FOR_EACH(room, &matrix->rooms, struct room, link)
+		if (room->group && strcmp(room->group->name, group) == 0)
+			snprintf(out, size, "%s", room->ready ? "" : room->trouble ? room->trouble : "it is being entered");
 }
 
 /* ---- power ---- */
@@ -266,6 +279,8 @@ refused(struct room *room, const char *what, const struct judged *judged)
 			room->group ? room->group->name : "", room->group ? room->group->matrix_wanted : room->id, judged->status,
 			judged->errcode, judged->error, REFUSED_RETRY_MS / 1000);
 	room->warned = true;
+	free(room->trouble);
+	room->trouble = xasprintf("%s: %s", what, judged->error[0] ? judged->error : judged->errcode);
 	return later(room, REFUSED_RETRY_MS);
 }
 
@@ -711,6 +726,8 @@ become_ready(struct room *room)
 		log_info(LOG_MATRIX, "joined group=%s room=%s", room->group->name, room->id);
 	room->ready = true;
 	room->warned = false;
+	free(room->trouble);
+	room->trouble = NULL;
 	outbox_wake(room->matrix->parts.outbox);
 }
 

@@ -48,4 +48,7 @@ void room_saw_own(struct matrix *matrix, const char *id, const struct json_event
 /* How many groups' rooms are entered with their gap filled. */
 unsigned room_count_ready(const struct matrix *matrix);
 
+/* See matrix_trouble(). */
+void room_tell_trouble(const struct matrix *matrix, const char *group, char *out, size_t size);
+
 #endif

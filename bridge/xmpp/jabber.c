@@ -261,6 +261,24 @@ jabber_joined(const struct port *port)
 	return count;
 }
 
+void
+jabber_trouble(const struct port *port, const char *address, char *out, size_t size)
+{
+	static const char *const words[] = {
+		[ROOM_OUT] = "it will be entered again", [ROOM_ASKING] = "it is being entered", [ROOM_JOINING] = "it is being entered",
+		[ROOM_MAKING] = "it is being made", [ROOM_CATCHING] = "its archive is being read",
+		[ROOM_SETTLING] = "its archive is being read", [ROOM_READY] = "", [ROOM_SHUT] = "it does not let us in",
+	};
+	const struct jabber *jabber = (const struct jabber *)port;
+	struct room *room;
+
+	snprintf(out, size, "%s", "the server was not asked yet");
+	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
+		if (strcmp(room->address, address) == 0)
+			snprintf(out, size, "%s%s%s", words[room->phase], room->phase == ROOM_SHUT ? ": " : "", room->phase == ROOM_SHUT ?
+					ghost_reason_name(room->listener->reason) : "");
+}
+
 bool
 jabber_connected(const struct port *port)
 {

@@ -43,6 +43,9 @@ void jabber_close(struct port *port);
 /* How many groups' rooms are joined with their gap filled. */
 unsigned jabber_joined(const struct port *port);
 
+/* Why this room is not joined, in few words; "" when it is. */
+void jabber_trouble(const struct port *port, const char *room, char *out, size_t size);
+
 /* Whether the server has accepted us and the stream stands. */
 bool jabber_connected(const struct port *port);
 

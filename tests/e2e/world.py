@@ -383,9 +383,14 @@ class Bridge:
 
     def status(self):
         """What `sourdine status` reads from the control socket."""
+        return self.ask("status")
+
+    def ask(self, request, timeout=5):
+        """One request over the control socket, and its JSON."""
         with socket.socket(socket.AF_UNIX) as ask:
-            ask.settimeout(5)
+            ask.settimeout(timeout)
             ask.connect(str(self.state / "control"))
+            ask.sendall(request.encode() + b"\n")
             said = b""
             while piece := ask.recv(65536):
                 said += piece

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One table of verbs. Whatever is wrong with the daemon's health becomes a sentence in `problems`, and an empty list is
+ * what health means: for people, for `status -q` and for whoever watches it.
+ */
+#include "config.h"
+
+#include "cli/answer.h"
+
+#include "base/json.h"
+#include "base/now.h"
+#include "cli/control.h"
+#include "cli/disk.h"
+#include "core/outbox_rows.h"
+#include "matrix/matrix.h"
+#include "xmpp/jabber.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS_MAX 4
+
+struct answers {
+	struct answers_parts parts;
+	struct control *control;
+};
+
+/* ---- status ---- */
+
+unsigned
+answers_rooms_wanted(const struct core *core, enum network network)
+{
+	const struct list *all = &core->groups.all;
+	struct group *group;
+	unsigned count = 0;
+
+	LIST_FOR_EACH(group, all, struct group, link)
+		count += network == NETWORK_MATRIX ? group->matrix_wanted != NULL : group->room[NETWORK_XMPP][0] != '\0';
+	return count;
+}
+
+static void PRINTF_LIKE(2, 3)
+add_problem(json_t *problems, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	AUTO_FREE char *raw = xvasprintf(format, args);
+	va_end(args);
+	AUTO_FREE char *sentence = str_clean(raw, strlen(raw));
+	json_array_append_new(problems, json_string(sentence));
+}
+
+static int64_t
+count(struct store *store, enum statement statement)
+{
+	struct query query = store_query(store, statement);
+	int64_t n = query_step(&query) ? query_get_int(&query, 0) : 0;
+
+	query_done(&query);
+	return n;
+}
+
+static json_t *
+describe_link(const char *name, bool connected, unsigned joined, unsigned wanted, const char *failure, json_t *problems)
+{
+	if (failure)
+		add_problem(problems, "%s: %s", name, failure);
+	else if (!connected)
+		add_problem(problems, "%s: not connected", name);
+	return json_pack("{s:b, s:i, s:i, s:s?}", "connected", connected, "joined", (int)joined, "wanted", (int)wanted, "failure", failure);
+}
+
+/* Why one of the group's rooms is not joined; NULL when it is, or there is none. malloc'd. */
+static char *
+trouble_of(const struct answers *answers, const struct group *group, enum network network)
+{
+	const struct answers_parts *parts = &answers->parts;
+	char why[256] = "";
+
+	if (network == NETWORK_MATRIX && group->matrix_wanted)
+		matrix_trouble(parts->matrix, group->name, why, sizeof(why));
+	if (network == NETWORK_XMPP && group->room[NETWORK_XMPP][0])
+		jabber_trouble(parts->jabber, group->room[NETWORK_XMPP], why, sizeof(why));
+	return *why ? str_clean(why, strlen(why)) : NULL;
+}
+
+static json_t *
+describe_groups(struct answers *answers, json_t *problems)
+{
+	const struct list *all = &answers->parts.core->groups.all;
+	json_t *groups = json_array();
+	struct group *group;
+
+	LIST_FOR_EACH(group, all, struct group, link) {
+		AUTO_FREE char *matrix = trouble_of(answers, group, NETWORK_MATRIX), *xmpp = trouble_of(answers, group, NETWORK_XMPP);
+		if (matrix)
+			add_problem(problems, "%s: not in %s: %s", group->name, group->matrix_wanted, matrix);
+		if (xmpp)
+			add_problem(problems, "%s: not in %s: %s", group->name, group->room[NETWORK_XMPP], xmpp);
+		json_array_append_new(groups, json_pack("{s:s, s:s, s:s, s:i, s:b, s:s?, s:s?}", "name", group->name, "matrix",
+				group->room[NETWORK_MATRIX], "xmpp", group->room[NETWORK_XMPP], "revision", group->revision, "open",
+				!group->rules || rules_is_open(group->rules, now_rules_ms()), "matrix_trouble", matrix, "xmpp_trouble", xmpp));
+	}
+	return groups;
+}
+
+static json_t *
+describe_messages(struct store *store, struct outbox *outbox)
+{
+	struct outbox_counts counts;
+	int64_t oldest_ms = count(store, HELD_OLDEST);
+
+	outbox_count(outbox, &counts);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "unjudged", (json_int_t)count(store, INBOX_COUNT), "waiting",
+			(json_int_t)counts.waiting, "in_flight", (json_int_t)counts.flying, "in_doubt", (json_int_t)counts.tried, "held",
+			(json_int_t)counts.held, "held_oldest_s", (json_int_t)(oldest_ms ? (now_rules_ms() - oldest_ms) / 1000 : 0), "quarantined",
+			(json_int_t)count(store, QUARANTINE_COUNT));
+}
+
+static json_t *
+describe_disk(const char *directory, json_t *problems)
+{
+	struct disk disk;
+
+	if (!disk_look(directory, &disk))
+		return json_null();
+	if (disk.low)
+		add_problem(problems, "%s: only %" PRId64 " MiB are free on its disk", directory, disk.free_bytes >> 20);
+	return json_pack("{s:I, s:I}", "free_bytes", (json_int_t)disk.free_bytes, "free_inodes", (json_int_t)disk.free_inodes);
+}
+
+static json_t *
+tell_status(struct answers *answers, char **words, size_t word_count)
+{
+	const struct answers_parts *parts = &answers->parts;
+	struct store *store = parts->core->store;
+	json_t *problems = json_array();
+	char now[32];
+
+	(void)words, (void)word_count;
+	now_format_utc(now_rules_ms(), now, sizeof(now));
+	json_t *matrix = describe_link("Matrix", matrix_connected(parts->matrix), matrix_joined(parts->matrix),
+			answers_rooms_wanted(parts->core, NETWORK_MATRIX), matrix_failure(parts->matrix), problems);
+	json_t *xmpp = describe_link("XMPP", jabber_connected(parts->jabber), jabber_joined(parts->jabber),
+			answers_rooms_wanted(parts->core, NETWORK_XMPP), jabber_failure(parts->jabber), problems);
+	json_t *groups = describe_groups(answers, problems), *disk = describe_disk(parts->config->state, problems);
+	json_t *document = json_pack("{s:s, s:b, s:I, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:o}", "version", PACKAGE_VERSION, "ready",
+			*parts->ready, "uptime_s", (json_int_t)((now_monotonic_ms() - parts->started_ms) / 1000), "now", now, "test_clock",
+			now_is_test_clock(), "matrix", matrix, "xmpp", xmpp, "messages", describe_messages(store, parts->core->outbox),
+			"database_bytes", (json_int_t)store_size(store), "disk", disk, "groups", groups);
+	if (!*parts->ready)
+		add_problem(problems, "the daemon is still starting");
+	json_object_set_new(document, "problems", problems);
+	return document;
+}
+
+/* ---- verbs ---- */
+
+static const struct {
+	const char *verb;
+	size_t words; /* that follow it */
+	json_t *(*tell)(struct answers *answers, char **words, size_t word_count);
+} verbs[] = {
+	{ "status", 0, tell_status },
+};
+
+static void
+answer(struct answers *answers, uint64_t ticket, json_t *document)
+{
+	AUTO_FREE char *text = json_dumps(document, JSON_COMPACT);
+
+	json_decref(document);
+	if (text)
+		control_answer(answers->control, ticket, text, strlen(text));
+}
+
+static void
+on_request(void *context, uint64_t ticket, const char *request)
+{
+	struct answers *answers = context;
+	char *words[WORDS_MAX] = { NULL }, *at = NULL;
+	AUTO_FREE char *copy = xstrdup(request);
+	size_t n = 0;
+
+	for (char *word = strtok_r(copy, " ", &at); word && n < WORDS_MAX; word = strtok_r(NULL, " ", &at))
+		words[n++] = word;
+	for (size_t i = 0; n && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].verb, words[0]) == 0 && n - 1 == verbs[i].words) {
+			answer(answers, ticket, verbs[i].tell(answers, words + 1, n - 1));
+			return;
+		}
+	answer(answers, ticket, json_pack("{s:s}", "error", "the daemon does not know this request: are it and this program of one release?"));
+}
+
+int
+answers_open(struct answers **out, const struct answers_parts *parts)
+{
+	struct answers *answers = xcalloc(1, sizeof(*answers));
+	AUTO_FREE char *path = config_state_file(parts->config, "control");
+
+	answers->parts = *parts;
+	int r = control_open(&answers->control, parts->loop, path, on_request, answers);
+	if (r) {
+		free(answers);
+		return r;
+	}
+	*out = answers;
+	return 0;
+}
+
+void
+answers_close(struct answers *answers)
+{
+	if (!answers)
+		return;
+	control_close(answers->control);
+	free(answers);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_ANSWER_H
+#define CLI_ANSWER_H
+
+/*
+ * What the running daemon answers over the control socket (control.h). A request is a verb and its words:
+ *
+ *   status                    the document that `sourdine status` prints; see cli_status()
+ *
+ * Every other answer is an object with "error", a sentence, when it could not be done. None of them holds the daemon up: what
+ * takes longer goes on in later turns.
+ */
+
+#include "base/config.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "core/core.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct answers;
+
+/* Borrowed for the life of the answers. */
+struct answers_parts {
+	const struct config *config;
+	struct loop *loop;
+	struct core *core;
+	struct port *matrix, *jabber;
+	const bool *ready;
+	int64_t started_ms; /* monotonic */
+};
+
+/* Makes the control socket. 0 or -errno. */
+int answers_open(struct answers **out, const struct answers_parts *parts) MUST_USE;
+/* NULL is fine. */
+void answers_close(struct answers *answers);
+
+/* How many rooms of this network the groups name. */
+unsigned answers_rooms_wanted(const struct core *core, enum network network);
+
+#endif
