@@ -50,6 +50,8 @@ core_sources = \
 	bridge/core/inbox.c \
 	bridge/core/inbox.h \
 	bridge/core/inbox_rows.h \
+	bridge/core/ledger.c \
+	bridge/core/ledger.h \
 	bridge/core/notices.c \
 	bridge/core/notices.h \
 	bridge/core/outbox.c \
@@ -59,6 +61,8 @@ core_sources = \
 	bridge/core/people.h \
 	bridge/core/people_open.h \
 	bridge/core/port.h \
+	bridge/core/pressure.c \
+	bridge/core/pressure.h \
 	bridge/core/relay.c \
 	bridge/core/relay.h \
 	bridge/core/speech.c \

@@ -23,6 +23,15 @@ fault_pass(const char *name)
 	if (++passes >= at)
 		_exit(70);
 }
+
+void
+fault_text(const char *text)
+{
+	const char *wanted = config_environment(CONFIG_ENV_CRASH_AT);
+
+	if (wanted && strncmp(wanted, "text:", 5) == 0 && strstr(text, wanted + 5))
+		_exit(70);
+}
 #else
 extern int fault_points_are_off; /* a translation unit is never empty (C11 6.9) */
 int fault_points_are_off = 1;

@@ -10,10 +10,14 @@
 
 #ifdef FAULT_POINTS
 #define FAULT_POINT(name) fault_pass(name)
+/* A message that ends the process whenever it is judged: CRASH_AT=text:MARKER. */
+#define FAULT_TEXT(text) fault_text(text)
+void fault_text(const char *text);
 /* Ends the process with status 70 when $CRASH_AT says so. */
 void fault_pass(const char *name);
 #else
 #define FAULT_POINT(name) ((void)0)
+#define FAULT_TEXT(text) ((void)0)
 #endif
 
 #endif

@@ -2,7 +2,7 @@
 /* Wiring, and the order of things at the end of a turn. */
 #include "core/core.h"
 
-#include "base/log.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/now.h"
 #include "core/charters.h"
@@ -10,6 +10,7 @@
 #include "core/inbox_rows.h"
 #include "core/outbox_rows.h"
 #include "core/people_open.h"
+#include "core/pressure.h"
 #include "core/relay.h"
 
 #include <stdlib.h>
@@ -27,6 +28,7 @@ core_open(struct store *store, struct seal *seal, const struct core_settings *se
 	core->matrix_bot = settings->matrix_bot;
 	core->nick = settings->nick;
 	core->xmpp_bot = settings->xmpp_bot;
+	core->crashed = settings->crashed;
 	groups_init(&core->groups);
 	core->inbox = inbox_open(store, seal, &core->groups);
 	core->people = people_open(store);
@@ -34,6 +36,7 @@ core_open(struct store *store, struct seal *seal, const struct core_settings *se
 	core->digests = digests_open(core);
 	core->relay = relay_open(core);
 	core->charters = charters_open(core, settings->charters);
+	core->pressure = pressure_open(core);
 	return core;
 }
 
@@ -95,26 +98,51 @@ core_close(struct core *core)
 	inbox_close(core->inbox);
 	groups_fini(&core->groups);
 	charters_close(core->charters);
+	pressure_close(core->pressure);
 	free(core);
+}
+
+static void
+flush(struct core *core)
+{
+	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
+		if (core->port[network])
+			core->port[network]->ops->flush(core->port[network]);
+}
+
+/* The second half of a turn: judge, plan, pick; committed, then sent. */
+static bool
+relay_turn(struct core *core)
+{
+	int64_t now_ms = now_rules_ms();
+	bool more = relay_work(core->relay, ROWS_PER_TURN);
+
+	digests_work(core->digests, now_ms);
+	outbox_pick(core->outbox, now_ms);
+	bool committed = store_commit(core->store) == 0 && !store_broken(core->store);
+	FAULT_POINT("after_pick");
+	outbox_send(core->outbox, committed);
+	if (!committed)
+		pressure_stall(core->pressure);
+	return committed && (more || outbox_restless(core->outbox));
 }
 
 bool
 core_turn(struct core *core)
 {
-	keep_rooms(core);
-	/* First what callbacks wrote: it is what others wait for. */
-	if (store_commit(core->store))
-		log_error(LOG_STORE, "commit failed: what arrived is not acknowledged");
-	int64_t now_ms = now_rules_ms();
-	bool more = relay_work(core->relay, ROWS_PER_TURN);
-	digests_work(core->digests, now_ms);
-	outbox_pick(core->outbox, now_ms);
-	bool committed = store_commit(core->store) == 0;
-	outbox_send(core->outbox, committed);
-	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
-		if (core->port[network])
-			core->port[network]->ops->flush(core->port[network]);
-	return more || outbox_restless(core->outbox);
+	bool more = false;
+
+	if (pressure_may_write(core->pressure)) {
+		keep_rooms(core);
+		/* First what callbacks wrote: it is what others wait for. */
+		if (store_commit(core->store))
+			pressure_stall(core->pressure);
+		else
+			more = relay_turn(core);
+		pressure_look(core->pressure);
+	}
+	flush(core);
+	return more;
 }
 
 static int64_t
@@ -130,7 +158,8 @@ core_next_due(struct core *core)
 	int64_t due_ms = outbox_ms < digests_ms ? outbox_ms : digests_ms;
 	int64_t planned = due_ms == INT64_MAX ? -1 : due_ms > now_ms ? due_ms - now_ms : 0;
 
-	return sooner(planned, outbox_blocked_ms(core->outbox));
+	int64_t waited_ms = pressure_wait_ms(core->pressure);
+	return waited_ms >= 0 ? waited_ms : sooner(planned, outbox_blocked_ms(core->outbox));
 }
 
 const char *

@@ -27,10 +27,13 @@ struct core {
 	const char *matrix_bot;      /* "@sourdine:example.org", for mentions; borrowed */
 	const char *nick;            /* the bot's, on XMPP; borrowed */
 	const char *xmpp_bot;        /* "bot@sourdine.example.org"; borrowed */
+	bool crashed;                /* the process before this one ended by a fault of its own, not by a kill */
+	struct pressure *pressure;
 };
 
 struct core_settings {
 	const char *language, *matrix_bot, *nick, *xmpp_bot, *charters;
+	bool crashed;
 };
 
 /*

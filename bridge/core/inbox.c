@@ -66,14 +66,26 @@ free_gate(struct open_gate *gate)
 }
 
 void
-inbox_close(struct inbox *inbox)
+inbox_set_room(struct inbox *inbox, bool room)
+{
+	inbox->full = !room;
+}
+
+void
+inbox_close_all(struct inbox *inbox)
 {
 	struct open_gate *gate;
 
-	if (!inbox)
-		return;
 	LIST_FOR_EACH(gate, &inbox->open, struct open_gate, link)
 		free_gate(gate);
+}
+
+void
+inbox_close(struct inbox *inbox)
+{
+	if (!inbox)
+		return;
+	inbox_close_all(inbox);
 	free(inbox);
 }
 
@@ -94,7 +106,7 @@ inbox_close_gate(struct inbox *inbox, const char *room)
 
 static void
 add_row(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *sealed, size_t size,
-		enum inbox_state state)
+		enum inbox_state state, enum inbox_fate fate)
 {
 	struct query query = store_query(inbox->store, INBOX_ADD);
 	query_int(&query, network);
@@ -104,6 +116,7 @@ add_row(struct inbox *inbox, enum network network, const char *room, const char 
 	query_blob(&query, sealed, size);
 	query_int(&query, now_rules_ms());
 	query_int(&query, state);
+	query_int(&query, fate);
 	query_run(&query);
 }
 
@@ -116,7 +129,7 @@ inbox_has_room(const struct inbox *inbox)
 void
 inbox_note(struct inbox *inbox, enum network network, const char *room, const char *source_id)
 {
-	add_row(inbox, network, room, source_id, NULL, 0, INBOX_DONE_STATE);
+	add_row(inbox, network, room, source_id, NULL, 0, INBOX_DONE_STATE, FATE_IGNORED);
 }
 
 int
@@ -126,7 +139,8 @@ inbox_accept(struct inbox *inbox, enum network network, const char *room, const 
 	size_t sealed_size;
 
 	seal_wrap(inbox->seal, raw, size, &sealed, &sealed_size);
-	add_row(inbox, network, room, source_id, sealed, sealed_size, inbox_gate_closed(inbox, room) ? INBOX_GATED : INBOX_NEW);
+	add_row(inbox, network, room, source_id, sealed, sealed_size, inbox_gate_closed(inbox, room) ? INBOX_GATED : INBOX_NEW,
+			FATE_OPEN);
 	free(sealed);
 	if (store_failed(inbox->store))
 		return -EIO;
@@ -310,14 +324,16 @@ inbox_attempt(struct inbox *inbox, int64_t seq)
 }
 
 void
-inbox_finish(struct inbox *inbox, int64_t seq, enum inbox_state state, bool keep_raw, const char *reason)
+inbox_finish(struct inbox *inbox, int64_t seq, const struct inbox_end *end)
 {
 	struct query query = store_query(inbox->store, INBOX_DONE);
 
 	query_int(&query, seq);
-	query_int(&query, state);
-	query_int(&query, keep_raw);
-	query_text(&query, reason);
+	query_int(&query, end->state);
+	query_int(&query, end->keep_raw);
+	query_text(&query, end->reason);
+	query_int(&query, end->fate);
+	query_int(&query, end->copies);
 	query_run(&query);
 }
 

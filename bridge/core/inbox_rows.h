@@ -16,6 +16,26 @@ enum inbox_state {
 	INBOX_QUARANTINED, /* could not be read or judged; `reason` says why */
 };
 
+/* What judging made of a row; the ledger (ledger.h) adds them up. */
+enum inbox_fate {
+	FATE_OPEN,        /* not judged yet */
+	FATE_IGNORED,     /* nothing of interest: an echo, a command, a room of no group */
+	FATE_RELAYED,     /* carried by `copies` rows of the outbox */
+	FATE_DIGESTED,    /* only in digests */
+	FATE_REJECTED,    /* by a rule; its author was told */
+	FATE_REFUSED,     /* could not be carried; its author was told */
+	FATE_QUARANTINED, /* could not be read or judged: kept raw */
+};
+
+/* How a row ends. */
+struct inbox_end {
+	enum inbox_state state;
+	enum inbox_fate fate;
+	int copies;
+	bool keep_raw;      /* a held message is judged again when the charter changes */
+	const char *reason; /* of quarantine, or NULL */
+};
+
 struct inbox_row {
 	int64_t seq;
 	enum network network;
@@ -38,10 +58,14 @@ void inbox_row_fini(struct inbox_row *row);
 
 /* One more attempt: committed before the work, so that a row that kills the process is recognised. */
 void inbox_attempt(struct inbox *inbox, int64_t seq);
-/* Ends a row; its raw bytes are destroyed unless a held message still needs them. */
-void inbox_finish(struct inbox *inbox, int64_t seq, enum inbox_state state, bool keep_raw, const char *reason);
+/* Ends a row; its raw bytes are destroyed unless end->keep_raw. */
+void inbox_finish(struct inbox *inbox, int64_t seq, const struct inbox_end *end);
 /* Destroys the raw bytes, unless something of this row still waits in the outbox. */
 void inbox_erase(struct inbox *inbox, int64_t seq);
+/* What inbox_has_room() answers from now on. */
+void inbox_set_room(struct inbox *inbox, bool room);
+/* Closes every gate: a turn was rolled back, and with it what the gates were opened for. */
+void inbox_close_all(struct inbox *inbox);
 /* The row of a source id; 0 when unknown. */
 int64_t inbox_seq(struct inbox *inbox, const char *room, const char *source_id);
 

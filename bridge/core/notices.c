@@ -149,6 +149,19 @@ notices_refused(struct core *core, int64_t seq, const char *group_name, enum ref
 	inbox_row_fini(&row);
 }
 
+void
+notices_unreadable(struct core *core, const struct inbox_row *row, const struct incoming *in)
+{
+	const struct group *group = groups_of_room(&core->groups, row->room);
+	char room[512];
+
+	if (!group || !in->author.person)
+		return;
+	bool private = row->network == NETWORK_XMPP || people_direct(core->people, in->author.person, room, sizeof(room));
+	notices_tell(core, group, row->network, private ? in->reply_address : NULL, row->room, row->source_id, "unreadable",
+			text_in(core_language(core, group), "Your message could not be read here and was set aside. The administrator can see that it was; please say it again in other words."));
+}
+
 char *
 notices_release(struct core *core, const struct group *group, int64_t first_seq, long count, int64_t now_ms)
 {

@@ -9,6 +9,7 @@
 
 #include "core/core.h"
 #include "core/decisions.h"
+#include "core/inbox_rows.h"
 
 /* Once per person and closed period, in private; on Matrix an hourglass on the message, each time. */
 void notices_held(struct core *core, const struct group *group, const struct decision *decision, enum network network,
@@ -16,6 +17,9 @@ void notices_held(struct core *core, const struct group *group, const struct dec
 
 /* The author learns that his message did not cross, with the other side's reason. `group` is its name. */
 void notices_refused(struct core *core, int64_t inbox_seq, const char *group, enum refusal why);
+
+/* The author of what could not be read learns that it was set aside, if the port could tell who he is. */
+void notices_unreadable(struct core *core, const struct inbox_row *row, const struct incoming *in);
 
 /* The author learns that a rule refused his message. */
 void notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network,

@@ -2,11 +2,13 @@
 /*
  * Rows live in the store; in memory there is only, per lane, whether it is worth a look, how many rows are out,
  * and until when it waits. `place` orders a lane; places grow by two, so that the line that announces a release
- * can be put before its first message.
+ * can be put before its first message. A row that was out when its network ended the stream has a strike; from the second
+ * on it travels alone, so that the third tells whether it was the cause.
  */
 #include "core/outbox_rows.h"
 
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "core/inbox_rows.h"
 #include "core/notices.h"
@@ -18,6 +20,8 @@
 
 #define RELEASE_LINE_ABOVE 5 /* decisions 1.4 */
 #define PICK_MAX 256         /* rows a turn */
+#define STRIKES_ALONE 2      /* delivery.md 9, step 7: from here on nothing else is out with it */
+#define STRIKES_MAX 3
 
 struct lane {
 	struct list link; /* outbox::lanes */
@@ -33,6 +37,7 @@ struct flight {
 	struct list link; /* outbox::picked, then outbox::flights */
 	int64_t id;
 	struct lane *lane;
+	int strikes;
 	struct sending sending;
 	char *name, *person, *stem, *author, *payload; /* owns */
 };
@@ -42,6 +47,9 @@ struct outbox {
 	struct list lanes;   /* owns: lane::link */
 	struct list picked;  /* owns: flight::link; waits for the commit */
 	struct list flights; /* owns: flight::link; waits for the port's answer */
+	unsigned out[2];     /* rows picked or flying, by network */
+	bool alone[2];       /* a row with strikes is out, or waits until it can be out alone */
+	long messages;       /* rows that carry somebody's message, added by this process */
 	int64_t place;
 	int64_t next_due_ms; /* rows before this instant are in a restless lane, or out */
 	bool next_due_known;
@@ -81,7 +89,11 @@ outbox_open(struct core *core)
 	if (query_step(&query))
 		outbox->place = query_get_int(&query, 0) / 2 * 2 + 2;
 	query_done(&query);
-	/* Whatever an earlier process had handed out may or may not have arrived. */
+	/* Whatever an earlier process had handed out may or may not have arrived; and one of it may have ended that process. */
+	if (core->crashed) {
+		query = store_query(core->store, OUTBOX_STRIKE_ALL);
+		query_run(&query);
+	}
 	land_all(outbox, NETWORK_MATRIX);
 	land_all(outbox, NETWORK_XMPP);
 	return outbox;
@@ -202,6 +214,7 @@ insert(struct outbox *outbox, const struct outbox_draft *draft, int64_t place)
 	query_int(&query, draft->held);
 	query_int(&query, due_ms);
 	query_run(&query);
+	outbox->messages += outgoing->kind == OUTGOING_MESSAGE && draft->inbox_seq && store_changes(outbox->core->store) > 0;
 	free(text);
 	free(payload);
 	note_due(outbox, get_lane(outbox, outgoing->lane, draft->network), due_ms);
@@ -384,6 +397,7 @@ read_flight(struct outbox *outbox, struct lane *lane, struct query *query)
 		.author = { flight->person, flight->stem, flight->author }, .payload = flight->payload, .size = size,
 		.tried = query_get_int(query, 7) == OUTBOX_TRIED,
 	};
+	flight->strikes = (int)query_get_int(query, 8);
 	return flight;
 }
 
@@ -423,6 +437,40 @@ mark_flying(struct outbox *outbox, struct flight *flight)
 	query_run(&query);
 	list_append(&outbox->picked, &flight->link);
 	flight->lane->flying++;
+	outbox->out[flight->lane->network]++;
+}
+
+/* The row comes down, however it ended. */
+static void
+drop_flight(struct outbox *outbox, struct flight *flight)
+{
+	enum network network = flight->lane->network;
+
+	flight->lane->flying--;
+	flight->lane->restless = true;
+	free_flight(flight);
+	if (--outbox->out[network] > 0 || !outbox->alone[network])
+		return;
+	outbox->alone[network] = false;
+	outbox_wake(outbox);
+}
+
+/* Nothing more goes out on this network until what is out has come down. */
+static bool
+is_waiting(const struct outbox *outbox, const struct lane *lane)
+{
+	return outbox->alone[lane->network] && outbox->out[lane->network] > 0;
+}
+
+/* It ended the stream three times, the last time alone. */
+static void
+set_aside(struct outbox *outbox, const struct flight *flight)
+{
+	log_error(LOG_OUTBOX, "set aside row=%" PRId64 " lane=%s: the other side ended the connection %d times while it was on its way",
+			flight->id, flight->lane->address, flight->strikes);
+	inbox_quarantine(outbox->core->inbox, flight->lane->network, flight->lane->address, flight->name, flight->payload,
+			flight->sending.size, "ended the stream three times");
+	outbox_refused(outbox, flight->id, REFUSAL_POISON, NULL);
 }
 
 /* Returns how many were picked. A lane that is not ready stays restless only until its port wakes us. */
@@ -452,7 +500,20 @@ pick_lane(struct outbox *outbox, struct lane *lane, int64_t now_ms, int budget)
 			lane->restless = false;
 			return picked;
 		}
+		if (flight->strikes >= STRIKES_MAX) {
+			set_aside(outbox, flight);
+			free_flight(flight);
+			continue;
+		}
+		bool alone = flight->strikes >= STRIKES_ALONE;
+		outbox->alone[lane->network] |= alone;
+		if (alone && outbox->out[lane->network]) {
+			free_flight(flight);
+			return picked;
+		}
 		mark_flying(outbox, flight);
+		if (alone)
+			return picked + 1;
 	}
 	return picked;
 }
@@ -465,7 +526,7 @@ outbox_pick(struct outbox *outbox, int64_t now_ms)
 
 	look_at_clock(outbox, now_ms);
 	LIST_FOR_EACH(lane, &outbox->lanes, struct lane, link)
-		if (lane->restless && lane->blocked_until_ms <= now_monotonic_ms())
+		if (lane->restless && lane->blocked_until_ms <= now_monotonic_ms() && !is_waiting(outbox, lane))
 			budget -= pick_lane(outbox, lane, now_ms, budget);
 }
 
@@ -478,9 +539,7 @@ outbox_send(struct outbox *outbox, bool committed)
 		flight = LIST_ENTRY(outbox->picked.next, struct flight, link);
 		struct port *port = outbox->core->port[flight->lane->network];
 		if (!committed) {
-			flight->lane->flying--;
-			flight->lane->restless = true;
-			free_flight(flight);
+			drop_flight(outbox, flight);
 			continue;
 		}
 		list_remove(&flight->link);
@@ -510,15 +569,14 @@ land(struct outbox *outbox, int64_t id)
 
 	if (!flight)
 		return;
-	flight->lane->flying--;
-	flight->lane->restless = true;
-	free_flight(flight);
+	drop_flight(outbox, flight);
 }
 
 struct ended {
 	bool found;
 	char *lane, *group; /* owned */
 	enum outgoing_kind kind;
+	enum network network;
 	int64_t inbox_seq;
 	bool held;
 };
@@ -533,6 +591,7 @@ look_up(struct outbox *outbox, int64_t id)
 	if (query_step(&query)) {
 		ended.found = true;
 		ended.lane = xstrdup(query_get_text(&query, 0));
+		ended.network = query_get_int(&query, 1) == NETWORK_XMPP ? NETWORK_XMPP : NETWORK_MATRIX;
 		ended.kind = (enum outgoing_kind)query_get_int(&query, 2);
 		ended.group = xstrdup(query_get_text(&query, 3));
 		ended.inbox_seq = query_get_int(&query, 4);
@@ -548,8 +607,10 @@ outbox_settled(struct outbox *outbox, int64_t id, const char *remote_id)
 	struct ended row = look_up(outbox, id);
 
 	land(outbox, id);
-	if (row.found)
+	if (row.found) {
 		end_row(outbox, id, OUTBOX_DELIVERED, remote_id, NULL);
+		metric_add(row.network == NETWORK_XMPP ? METRIC_SETTLED_XMPP : METRIC_SETTLED_MATRIX, 1);
+	}
 	if (row.held)
 		inbox_erase(outbox->core->inbox, row.inbox_seq);
 	free(row.lane);
@@ -575,6 +636,7 @@ outbox_refused(struct outbox *outbox, int64_t id, enum refusal why, const char *
 	land(outbox, id);
 	if (row.found) {
 		end_row(outbox, id, OUTBOX_REFUSED, NULL, refusal_names[why]);
+		metric_add(row.network == NETWORK_XMPP ? METRIC_REFUSED_XMPP : METRIC_REFUSED_MATRIX, 1);
 		log_warning(LOG_OUTBOX, "refused lane=%s row=%" PRId64 " why=%s detail=\"%s\"", row.lane, id, refusal_names[why],
 				detail ? detail : "");
 		if (row.kind == OUTGOING_MESSAGE && row.inbox_seq)
@@ -600,21 +662,52 @@ outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms)
 	land(outbox, id);
 }
 
+static void
+strike(struct outbox *outbox, int64_t id)
+{
+	struct query query = store_query(outbox->core->store, OUTBOX_STRIKE);
+
+	query_int(&query, id);
+	query_run(&query);
+	metric_add(METRIC_STRIKES, 1);
+}
+
 void
 outbox_lost(struct outbox *outbox, enum network network, bool blamed)
 {
 	struct flight *flight;
 
-	(void)blamed;
-
 	LIST_FOR_EACH(flight, &outbox->flights, struct flight, link) {
 		if (flight->lane->network != network)
 			continue;
-		flight->lane->flying--;
-		flight->lane->restless = true;
-		free_flight(flight);
+		if (blamed)
+			strike(outbox, flight->id);
+		drop_flight(outbox, flight);
 	}
 	land_all(outbox, network);
+}
+
+void
+outbox_forget(struct outbox *outbox)
+{
+	struct flight *flight;
+
+	LIST_FOR_EACH(flight, &outbox->flights, struct flight, link)
+		drop_flight(outbox, flight);
+	outbox->next_due_known = false;
+}
+
+void
+outbox_land_all(struct outbox *outbox)
+{
+	land_all(outbox, NETWORK_MATRIX);
+	land_all(outbox, NETWORK_XMPP);
+}
+
+long
+outbox_messages(const struct outbox *outbox)
+{
+	return outbox->messages;
 }
 
 void
@@ -717,7 +810,7 @@ outbox_restless(const struct outbox *outbox)
 	struct lane *lane;
 
 	LIST_FOR_EACH(lane, &outbox->lanes, struct lane, link)
-		if (lane->restless && lane->blocked_until_ms <= now_monotonic_ms())
+		if (lane->restless && lane->blocked_until_ms <= now_monotonic_ms() && !is_waiting(outbox, lane))
 			return true;
 	return false;
 }

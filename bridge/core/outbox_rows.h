@@ -52,6 +52,13 @@ int64_t outbox_due_of(struct outbox *outbox, int64_t inbox_seq, const char *lane
 void outbox_pick(struct outbox *outbox, int64_t now_ms);
 void outbox_send(struct outbox *outbox, bool committed);
 
+/* A turn was rolled back: what is out is out no more, as far as this process knows. The rows are landed by outbox_land_all(), once writing works. */
+void outbox_forget(struct outbox *outbox);
+void outbox_land_all(struct outbox *outbox);
+
+/* How many rows that carry a message were added since the start: the relay counts the copies of one by the difference. */
+long outbox_messages(const struct outbox *outbox);
+
 /* True when a lane may have something to hand out without waiting for anybody. */
 bool outbox_restless(const struct outbox *outbox);
 

@@ -6,7 +6,9 @@
  */
 #include "core/relay.h"
 
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "core/arena.h"
 #include "core/charters.h"
@@ -233,20 +235,26 @@ judge(const struct passage *passage, struct verdict *verdict)
 		rules_judge(passage->group->rules, &message, &facts, passage->row->received_ms, verdict);
 }
 
-/* Everything that follows; true when something of it waits, so that the raw bytes are needed again. */
-static bool
+/* Everything that follows; what became of the message. */
+static enum inbox_fate
 carry_out(const struct passage *passage, const struct decision *decision)
 {
 	const struct verdict *verdict = &decision->verdict;
 	enum action routing = verdict->stage[STAGE_ROUTING].action;
+	bool crossed = true;
 	struct message message;
 	struct facts facts;
 
+	/* A charter may name a group that is no longer configured: better here than nowhere. */
+	if (routing == ACTION_MOVE && !groups_find(&passage->core->groups, verdict->target))
+		routing = ACTION_COPY;
 	if (verdict->stage[STAGE_ADMISSION].action == ACTION_REJECT) {
 		notices_rejected(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
-		return false;
+		return FATE_REJECTED;
 	}
-	if (routing != ACTION_MOVE && !cross(passage, verdict))
+	if (routing != ACTION_MOVE)
+		crossed = cross(passage, verdict);
+	if (!crossed)
 		notices_refused(passage->core, passage->row->seq, passage->group->name, REFUSAL_TOO_BIG);
 	describe(passage, &message, &facts);
 	if (routing == ACTION_MOVE || routing == ACTION_COPY)
@@ -255,29 +263,50 @@ carry_out(const struct passage *passage, const struct decision *decision)
 		notices_suggest(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
 	if (verdict->stage[STAGE_TIMING].action == ACTION_HOLD && routing != ACTION_MOVE)
 		notices_held(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
-	return verdict->due_ms > passage->row->received_ms;
+	return crossed ? FATE_DIGESTED : FATE_REFUSED;
 }
 
-static bool
-relay_message(const struct passage *passage)
+static void
+count_verdict(const struct verdict *verdict)
+{
+	static const enum metric of_timing[] = {
+		[ACTION_DELIVER] = METRIC_EVENT_DELIVER, [ACTION_HOLD] = METRIC_EVENT_HOLD, [ACTION_DIGEST] = METRIC_EVENT_DIGEST,
+	};
+	enum action timing = verdict->stage[STAGE_TIMING].action;
+
+	if (verdict->stage[STAGE_ADMISSION].action == ACTION_REJECT)
+		metric_add(METRIC_EVENT_REJECT, 1);
+	else if (timing >= ACTION_DELIVER && timing <= ACTION_HOLD)
+		metric_add(of_timing[timing], 1);
+}
+
+static void
+relay_message(const struct passage *passage, struct inbox_end *end)
 {
 	struct decision decision = { .inbox_seq = passage->row->seq, .revision = passage->group->revision };
+	long before = outbox_messages(passage->core->outbox);
 
 	snprintf(decision.group, sizeof(decision.group), "%s", passage->group->name);
 	snprintf(decision.person, sizeof(decision.person), "%s", passage->in->author.person);
 	snprintf(decision.reply_lane, sizeof(decision.reply_lane), "%s", passage->in->reply_address ? passage->in->reply_address : "");
 	judge(passage, &decision.verdict);
 	decisions_save(passage->core->store, &decision);
+	count_verdict(&decision.verdict);
 	log_debug(LOG_RELAY, "judged row=%" PRId64 " group=%s timing=%d due=%" PRId64, passage->row->seq, decision.group,
 			(int)decision.verdict.stage[STAGE_TIMING].action, decision.verdict.due_ms);
-	return carry_out(passage, &decision);
+	end->fate = carry_out(passage, &decision);
+	end->copies = (int)(outbox_messages(passage->core->outbox) - before);
+	if (end->copies)
+		end->fate = FATE_RELAYED;
+	/* Held: the charter may change, and then it is judged again. */
+	end->keep_raw = end->fate != FATE_REJECTED && decision.verdict.due_ms > passage->row->received_ms;
 }
 
 /* ---- one row ---- */
 
 /* Commands first: they are never bridged and never held. */
-static bool
-handle(struct relay *relay, const struct inbox_row *row, const struct incoming *in)
+static void
+handle(struct relay *relay, const struct inbox_row *row, const struct incoming *in, struct inbox_end *end)
 {
 	struct passage passage = { .core = relay->core, .row = row, .in = in };
 
@@ -285,9 +314,19 @@ handle(struct relay *relay, const struct inbox_row *row, const struct incoming *
 	if (in->direct || command_is(relay->core, in->text)) {
 		if (in->live && in->message != MESSAGE_NOTICE)
 			command_run(relay->core, passage.group, row, in);
-		return false;
+		return;
 	}
-	return passage.group && relay_message(&passage);
+	FAULT_TEXT(in->text);
+	if (passage.group)
+		relay_message(&passage, end);
+}
+
+/* Kept raw, for the admin; the rest of the room goes on. */
+static void
+set_aside(struct core *core, const struct inbox_row *row, const char *reason)
+{
+	inbox_quarantine(core->inbox, row->network, row->room, row->source_id, row->raw ? row->raw : "", row->size, reason);
+	inbox_finish(core->inbox, row->seq, &(struct inbox_end){ INBOX_QUARANTINED, FATE_QUARANTINED, 0, false, reason });
 }
 
 static void
@@ -302,11 +341,13 @@ process(struct relay *relay, const struct inbox_row *row)
 	if (row->raw)
 		port->ops->read(port, row->room, row->raw, row->size, &arena, &in);
 	if (in.kind == INCOMING_POISON) {
-		inbox_quarantine(core->inbox, row->network, row->room, row->source_id, row->raw ? row->raw : "", row->size, in.reason);
-		inbox_finish(core->inbox, row->seq, INBOX_QUARANTINED, false, in.reason);
+		set_aside(core, row, in.reason);
+		notices_unreadable(core, row, &in);
 	} else {
-		bool waits = in.kind == INCOMING_MESSAGE && handle(relay, row, &in);
-		inbox_finish(core->inbox, row->seq, INBOX_DONE_STATE, waits, NULL);
+		struct inbox_end end = { .state = INBOX_DONE_STATE, .fate = FATE_IGNORED };
+		if (in.kind == INCOMING_MESSAGE)
+			handle(relay, row, &in, &end);
+		inbox_finish(core->inbox, row->seq, &end);
 	}
 	arena_fini(&arena);
 }
@@ -320,9 +361,7 @@ may_try(struct relay *relay, const struct inbox_row *row)
 	if (!row->recovered)
 		return true;
 	if (row->attempts > ATTEMPTS_MAX) {
-		inbox_quarantine(core->inbox, row->network, row->room, row->source_id, row->raw ? row->raw : "", row->size,
-				"stopped the program three times");
-		inbox_finish(core->inbox, row->seq, INBOX_QUARANTINED, false, "stopped the program three times");
+		set_aside(core, row, "stopped the program three times");
 		return false;
 	}
 	inbox_attempt(core->inbox, row->seq);
@@ -341,7 +380,7 @@ work_on(struct relay *relay, const struct inbox_row *row)
 	if (store_release(core->store, true) || store_failed(core->store))
 		return;
 	log_error(LOG_RELAY, "row could not be judged row=%" PRId64 " room=%s", row->seq, row->room);
-	inbox_finish(core->inbox, row->seq, INBOX_QUARANTINED, true, "could not be judged");
+	inbox_finish(core->inbox, row->seq, &(struct inbox_end){ INBOX_QUARANTINED, FATE_QUARANTINED, 0, true, "could not be judged" });
 }
 
 bool
@@ -353,7 +392,7 @@ relay_work(struct relay *relay, int most)
 			return false;
 		work_on(relay, &row);
 		inbox_row_fini(&row);
-		if (store_failed(relay->core->store))
+		if (store_failed(relay->core->store) || store_broken(relay->core->store))
 			return false;
 	}
 	return true;

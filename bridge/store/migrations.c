@@ -16,8 +16,16 @@
 #define APPLICATION_ID 0x736F7264 /* "sord" */
 
 /* steps[n] leads from version n + 1 to n + 2. */
-static const char *const steps[] = { NULL };
-#define SCHEMA_VERSION (int)(sizeof(steps) / sizeof(steps[0]))
+static const char *const steps[] = {
+	/* 2: the ledger, and strikes. What an older version judged is taken as settled; messages that wait are counted by their rows. */
+	"ALTER TABLE inbox ADD COLUMN fate INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE inbox ADD COLUMN copies INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE outbox ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE inbox SET fate = CASE state WHEN 2 THEN 1 WHEN 3 THEN 6 ELSE 0 END;"
+	"UPDATE inbox SET fate = 2, copies = (SELECT count(*) FROM outbox WHERE inbox_seq = inbox.seq AND kind = 0)"
+	" WHERE state = 2 AND EXISTS (SELECT 1 FROM outbox WHERE inbox_seq = inbox.seq AND kind = 0)",
+};
+#define SCHEMA_VERSION (int)(sizeof(steps) / sizeof(steps[0]) + 1)
 
 static int
 pragma(sqlite3 *db, const char *sql, int *out)

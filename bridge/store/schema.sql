@@ -28,6 +28,8 @@ CREATE TABLE inbox (
 	state INTEGER NOT NULL,          -- enum inbox_state
 	attempts INTEGER NOT NULL DEFAULT 1,
 	reason TEXT,                     -- of quarantine
+	fate INTEGER NOT NULL DEFAULT 0, -- enum inbox_fate: what judging made of it
+	copies INTEGER NOT NULL DEFAULT 0, -- outbox rows that carry it; the ledger counts them
 	UNIQUE (room, source_id)
 );
 CREATE INDEX inbox_new ON inbox (place) WHERE state = 0;
@@ -72,7 +74,8 @@ CREATE TABLE outbox (
 	tries INTEGER NOT NULL DEFAULT 0,
 	first_try_ms INTEGER,            -- real time
 	remote_id TEXT,
-	reason TEXT
+	reason TEXT,
+	strikes INTEGER NOT NULL DEFAULT 0 -- how often it was out when the far side ended the stream
 );
 CREATE INDEX outbox_open ON outbox (lane, place, due_ms) WHERE state IN (0, 1);
 CREATE INDEX outbox_due ON outbox (due_ms) WHERE state IN (0, 1);

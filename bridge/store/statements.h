@@ -14,14 +14,14 @@
 	X(ROOM_MOVE, "INSERT INTO room (address, network, cursor, cursor_ms) VALUES (?, ?, ?, ?)" \
 		" ON CONFLICT DO UPDATE SET cursor = excluded.cursor, cursor_ms = excluded.cursor_ms") \
 	\
-	X(INBOX_ADD, "INSERT OR IGNORE INTO inbox (network, room, source_id, place, raw, received_ms, state)" \
-		" VALUES (?, ?, ?, ?, ?, ?, ?)") \
+	X(INBOX_ADD, "INSERT OR IGNORE INTO inbox (network, room, source_id, place, raw, received_ms, state, fate)" \
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?)") \
 	X(INBOX_KNOWS, "SELECT 1 FROM inbox WHERE room = ? AND source_id = ? AND state <> 1") \
 	X(INBOX_NEXT, "SELECT seq, network, room, source_id, raw, received_ms, attempts FROM inbox WHERE state = 0" \
 		" ORDER BY place LIMIT 1") \
 	X(INBOX_LAST_PLACE, "SELECT coalesce(max(place), 0), coalesce((SELECT max(seq) FROM inbox), 0) FROM inbox") \
 	X(INBOX_ATTEMPT, "UPDATE inbox SET attempts = attempts + 1 WHERE seq = ?") \
-	X(INBOX_DONE, "UPDATE inbox SET state = ?2, raw = CASE WHEN ?3 THEN raw END, reason = ?4 WHERE seq = ?1") \
+	X(INBOX_DONE, "UPDATE inbox SET state = ?2, raw = CASE WHEN ?3 THEN raw END, reason = ?4, fate = ?5, copies = ?6 WHERE seq = ?1") \
 	X(INBOX_PLACE, "UPDATE inbox SET state = 0, place = ? WHERE room = ? AND source_id = ? AND state = 1") \
 	X(INBOX_GATED_NEXT, "SELECT seq FROM inbox WHERE room = ? AND state = 1 ORDER BY place LIMIT 1") \
 	X(INBOX_UNGATE, "UPDATE inbox SET state = 0, place = ? WHERE seq = ?") \
@@ -30,6 +30,16 @@
 		" (SELECT 1 FROM outbox WHERE inbox_seq = ?1 AND state IN (0, 1, 2))") \
 	X(INBOX_COUNT, "SELECT count(*) FROM inbox WHERE state IN (0, 1)") \
 	X(INBOX_SEQ, "SELECT seq FROM inbox WHERE room = ? AND source_id = ?") \
+	X(BACKLOG, "SELECT (SELECT count(*) FROM outbox WHERE state IN (0, 1)) + (SELECT count(*) FROM inbox WHERE state IN (0, 1))") \
+	X(LEDGER_JUDGED, "SELECT count(*), coalesce(sum(state IN (0, 1)), 0), coalesce(sum(state = 2 AND fate = 1), 0)," \
+		" coalesce(sum(state = 2 AND fate = 3), 0), coalesce(sum(state = 2 AND fate = 4), 0), coalesce(sum(state = 2 AND fate = 5), 0)," \
+		" coalesce(sum(state = 3), 0) FROM inbox WHERE seq > ?") \
+	X(LEDGER_CARRIED, "SELECT coalesce(sum(held > 0), 0), coalesce(sum(held = 0 AND open > 0), 0)," \
+		" coalesce(sum(open = 0 AND refused > 0), 0), coalesce(sum(open = 0 AND refused = 0), 0) FROM" \
+		" (SELECT i.copies AS copies, count(o.id) AS n, coalesce(sum(o.state = 0 AND o.held = 1), 0) AS held," \
+		" coalesce(sum(o.state IN (0, 1, 2)), 0) AS open, coalesce(sum(o.state = 4), 0) AS refused" \
+		" FROM inbox i LEFT JOIN outbox o ON o.inbox_seq = i.seq AND o.kind = 0 WHERE i.seq > ? AND i.state = 2 AND i.fate = 2" \
+		" GROUP BY i.seq) WHERE n = copies") \
 	X(QUARANTINE_ADD, "INSERT INTO quarantine (at_ms, network, room, source_id, reason, raw) VALUES (?, ?, ?, ?, ?, ?)") \
 	X(QUARANTINE_COUNT, "SELECT count(*) FROM quarantine") \
 	\
@@ -44,10 +54,12 @@
 		" payload, state, held, due_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)") \
 	X(OUTBOX_LAST_PLACE, "SELECT coalesce(max(place), 0) FROM outbox") \
 	X(OUTBOX_LANES, "SELECT DISTINCT lane, network FROM outbox WHERE state IN (0, 1) AND due_ms <= ?") \
-	X(OUTBOX_NEXT, "SELECT id, name, kind, person, stem, author, payload, state FROM outbox" \
+	X(OUTBOX_NEXT, "SELECT id, name, kind, person, stem, author, payload, state, strikes FROM outbox" \
 		" WHERE lane = ? AND state IN (0, 1) AND due_ms <= ? ORDER BY place LIMIT 1") \
 	X(OUTBOX_NEXT_DUE, "SELECT min(due_ms) FROM outbox WHERE state IN (0, 1) AND due_ms > ?") \
 	X(OUTBOX_FLY, "UPDATE outbox SET state = 2, tries = tries + 1, first_try_ms = coalesce(first_try_ms, ?2) WHERE id = ?1") \
+	X(OUTBOX_STRIKE, "UPDATE outbox SET strikes = strikes + 1 WHERE id = ?") \
+	X(OUTBOX_STRIKE_ALL, "UPDATE outbox SET strikes = strikes + 1 WHERE state = 2") \
 	X(OUTBOX_LAND, "UPDATE outbox SET state = 1 WHERE id = ? AND state = 2") \
 	X(OUTBOX_LAND_ALL, "UPDATE outbox SET state = 1 WHERE network = ? AND state = 2") \
 	X(OUTBOX_END, "UPDATE outbox SET state = ?2, remote_id = ?3, reason = ?4, text = NULL, payload = NULL" \

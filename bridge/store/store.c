@@ -6,7 +6,9 @@
  */
 #include "store/store.h"
 
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "store/migrations.h"
 
 #include <errno.h>
@@ -17,10 +19,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #define CHECKPOINT_PAGES 1000
+#define BALLAST_BYTES (16 << 20)
+#define SPACE_BYTES (UINT64_C(256) << 20)
 
 struct callback {
 	struct callback *next;
@@ -30,9 +35,9 @@ struct callback {
 
 struct store {
 	sqlite3 *db;
-	char *path;
+	char *path, *ballast; /* owns */
 	int lock;
-	bool open, failed, full, in_part;
+	bool open, failed, full, in_part, broken;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
 	struct callback *first, **last; /* owns */
 };
@@ -61,7 +66,8 @@ note_failure(struct store *store, const char *what)
 		abort();
 	}
 	store->failed = true;
-	store->full |= (code & 0xFF) == SQLITE_FULL;
+	/* A limit on the size of files (RLIMIT_FSIZE, a quota) shows as an error of writing, not as a full disk. */
+	store->full |= (code & 0xFF) == SQLITE_FULL || code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE;
 }
 
 static bool
@@ -142,6 +148,7 @@ open_database(struct store *store, const char *directory, bool *created)
 	struct stat info;
 
 	store->path = xasprintf("%s/sourdine.db", directory);
+	store->ballast = xasprintf("%s/ballast", directory);
 	*created = stat(store->path, &info) < 0 && errno == ENOENT;
 	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
 			SQLITE_OK)
@@ -171,6 +178,7 @@ store_open(struct store **out, const char *directory, bool *created)
 		store_close(store);
 		return r;
 	}
+	store_keep_ballast(store);
 	*out = store;
 	return 0;
 }
@@ -188,16 +196,15 @@ store_close(struct store *store)
 	if (store->lock >= 0)
 		close(store->lock);
 	free(store->path);
+	free(store->ballast);
 	free(store);
 }
 
 static void
 begin(struct store *store)
 {
-	if (store->open)
-		return;
-	store->failed = store->full = false;
-	store->open = run(store, "BEGIN IMMEDIATE");
+	if (!store->open && !store->failed)
+		store->open = run(store, "BEGIN IMMEDIATE");
 }
 
 struct query
@@ -231,9 +238,26 @@ query_blob(struct query *query, const void *p, size_t n)
 		sqlite3_bind_null(query->statement, ++query->bound);
 }
 
+/*
+ * Some errors (a full disk, I/O) make SQLite roll the transaction back by itself. What the turn writes after that would
+ * be committed alone, so it is not written at all.
+ */
+static bool
+may_write(struct query *query)
+{
+	if (sqlite3_stmt_readonly(query->statement))
+		return true;
+	if (query->store->open && !sqlite3_get_autocommit(query->store->db))
+		return true;
+	query->store->failed = true;
+	return false;
+}
+
 bool
 query_step(struct query *query)
 {
+	if (!may_write(query))
+		return false;
 	int r = sqlite3_step(query->statement);
 
 	if (r != SQLITE_ROW && r != SQLITE_DONE)
@@ -309,21 +333,92 @@ call_back(struct store *store, bool done)
 	}
 }
 
+static void
+roll_back(struct store *store)
+{
+	if (!sqlite3_get_autocommit(store->db))
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	store->open = store->in_part = false;
+}
+
 int
 store_commit(struct store *store)
 {
 	int error = 0;
 
-	if (store->open) {
+	/* A failed BEGIN leaves nothing open, and the failure must be heard all the same. */
+	if (store->open || store->failed) {
+		FAULT_POINT("before_commit");
 		if (store->failed || !run(store, "COMMIT"))
 			error = store->full ? -ENOSPC : -EIO;
-		if (error && !sqlite3_get_autocommit(store->db))
-			run(store, "ROLLBACK");
+		if (error)
+			roll_back(store);
 		store->open = false;
+		store->broken = error != 0;
+		metric_add(error ? METRIC_COMMITS_FAILED : METRIC_COMMITS, 1);
+		FAULT_POINT("after_commit");
 	}
 	store->failed = store->full = false;
 	call_back(store, error == 0);
 	return error;
+}
+
+bool
+store_broken(const struct store *store)
+{
+	return store->broken;
+}
+
+void
+store_abandon(struct store *store)
+{
+	roll_back(store);
+	store->failed = store->full = false;
+	call_back(store, false);
+}
+
+/* ---- a full disk ---- */
+
+bool
+store_has_space(const struct store *store)
+{
+	struct statvfs disk;
+
+	if (statvfs(store->path, &disk) < 0)
+		return true;
+	uint64_t size = (uint64_t)disk.f_blocks * disk.f_frsize, free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+	uint64_t least = SPACE_BYTES < size / 4 ? SPACE_BYTES : size / 4;
+	if (least < size / 20)
+		least = size / 20;
+	return free_bytes >= least && (disk.f_files == 0 || disk.f_favail >= disk.f_files / 20);
+}
+
+void
+store_keep_ballast(struct store *store)
+{
+	struct stat info;
+
+	if (stat(store->ballast, &info) == 0 || !store_has_space(store))
+		return;
+	int fd = open(store->ballast, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	int error = posix_fallocate(fd, 0, BALLAST_BYTES);
+	close(fd);
+	if (error)
+		unlink(store->ballast);
+}
+
+int
+store_probe(struct store *store)
+{
+	if (unlink(store->ballast) == 0)
+		log_warning(LOG_STORE, "ballast freed bytes=%d: make room on this disk", BALLAST_BYTES);
+	struct query query = store_query(store, META_SET);
+	query_text(&query, "probe");
+	query_text(&query, "1");
+	query_run(&query);
+	return store_commit(store);
 }
 
 void

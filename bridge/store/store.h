@@ -66,6 +66,21 @@ bool store_release(struct store *store, bool keep);
 /* Runs once after the next commit (done), or when it failed. */
 void store_after_commit(struct store *store, void (*then)(void *context, bool done), void *context);
 
+/*
+ * Whether the disk has room for more: at least the larger of 5 % and 256 MiB free (a quarter of a disk below 1 GiB), and 5 %
+ * of its inodes (delivery.md 11). Asks the file system each time. A failed question counts as room.
+ */
+bool store_has_space(const struct store *store);
+
+/* Whether the last commit failed. */
+bool store_broken(const struct store *store);
+/* Gives up what the open transaction holds; callbacks run with done = false. */
+void store_abandon(struct store *store);
+/* After a failed commit: frees the ballast and tries a small commit. 0: writing works again. -ENOSPC or -EIO: not yet. */
+int store_probe(struct store *store) MUST_USE;
+/* Lays the ballast down again when there is room for it: 16 MiB that a full disk gives back, so that confirmations commit. */
+void store_keep_ballast(struct store *store);
+
 /* PRAGMA quick_check: 0, or STORE_E_CORRUPT and its first line in `why`. */
 int store_verify(struct store *store, char *why, size_t size) MUST_USE;
 

@@ -97,11 +97,17 @@ fake_nothing(struct port *port)
 	(void)port;
 }
 
+static void
+fake_reset(struct port *port)
+{
+	((struct fake_port *)port)->resets++;
+}
+
 void
 fake_port_init(struct fake_port *fake, enum network network)
 {
 	*fake = (struct fake_port){
-		.ops = { network, fake_start, fake_nothing, fake_read, fake_render, fake_fits, fake_ready, fake_send, fake_nothing },
+		.ops = { network, fake_start, fake_nothing, fake_read, fake_render, fake_fits, fake_ready, fake_send, fake_nothing, fake_reset },
 		.window = 16, .part = 60000, .answers = true,
 	};
 	fake->port.ops = &fake->ops;

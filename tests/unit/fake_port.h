@@ -26,6 +26,7 @@ struct fake_port {
 	unsigned window;    /* what ready() answers */
 	size_t part;        /* bytes that fit */
 	bool answers;       /* settles at once, with the remote id "r<id>" */
+	int resets;
 	struct core *core;
 };
 

@@ -4,15 +4,19 @@
 
 #include "base/log.h"
 #include "base/now.h"
+#include "core/ledger.h"
 #include "core/outbox_rows.h"
 #include "fake_port.h"
 
 #include <setjmp.h>
+#include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,6 +46,8 @@ struct scene {
 	struct core *core;
 	struct fake_port matrix, xmpp;
 	int next;
+	bool crashed;      /* what the next core is told of its predecessor */
+	bool stays_silent; /* the next XMPP port answers nothing */
 };
 
 static void
@@ -80,6 +86,7 @@ open_core(struct scene *scene)
 	assert_int_equal(seal_open(&scene->seal, key, created), 0);
 	struct core_settings settings = {
 		.language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x", .charters = scene->charters,
+		.crashed = scene->crashed,
 	};
 	scene->core = core_open(scene->store, scene->seal, &settings);
 	groups_add(&scene->core->groups, "marketing", ROOM, MUC, false);
@@ -87,6 +94,7 @@ open_core(struct scene *scene)
 	groups_add(&scene->core->groups, "club", "#club:hs", CLUB_MUC, false);
 	fake_port_init(&scene->matrix, NETWORK_MATRIX);
 	fake_port_init(&scene->xmpp, NETWORK_XMPP);
+	scene->xmpp.answers = !scene->stays_silent;
 	scene->matrix.core = scene->xmpp.core = scene->core;
 	scene->core->port[NETWORK_MATRIX] = &scene->matrix.port;
 	scene->core->port[NETWORK_XMPP] = &scene->xmpp.port;
@@ -142,7 +150,7 @@ tear_down(void **state)
 
 	close_core(scene);
 	static const char *const files[] = { "clock", "charters/marketing.charter", "charters", "sourdine.db", "sourdine.db-wal",
-		"sourdine.db-shm", "lock", "master.key", "" };
+		"sourdine.db-shm", "lock", "ballast", "master.key", "" };
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		AUTO_FREE char *path = xasprintf("%s/%s", command, files[i]);
 		remove(path);
@@ -446,6 +454,225 @@ test_talk_to_the_bot_is_answered_once_a_day(void **state)
 	assert_int_equal(scene->xmpp.count, 2);
 }
 
+/* ---- strikes ---- */
+
+/* The network ends the stream while rows are out. */
+static void
+end_stream(struct scene *scene)
+{
+	outbox_lost(scene->core->outbox, NETWORK_XMPP, true);
+	turns(scene);
+}
+
+static void
+test_a_row_that_ends_the_stream_is_set_aside(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->xmpp.answers = false;
+	hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\ninnocent");
+	hear(scene, NETWORK_MATRIX, "!s:hs", "@carol:hs\nCarol\nnever judged: its gate is closed");
+	assert_int_equal(scene->xmpp.count, 2);
+	end_stream(scene); /* both have one strike, both are out again */
+	assert_int_equal(scene->xmpp.count, 4);
+	end_stream(scene); /* two: now the first goes alone */
+	assert_int_equal(scene->xmpp.count, 5);
+	assert_string_equal(scene->xmpp.rows[4].payload, "Mallory|poison pill");
+	end_stream(scene); /* three: set aside; the other goes alone, for it has two */
+	assert_int_equal(scene->xmpp.count, 6);
+	assert_string_equal(scene->xmpp.rows[5].payload, "Alice|innocent");
+	outbox_settled(scene->core->outbox, scene->xmpp.rows[5].id, "r");
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 6);
+	const struct fake_row *told = fake_port_last(&scene->matrix);
+	assert_non_null(told);
+	assert_non_null(strstr(told->payload, "three times"));
+	reopen(scene);
+	assert_int_equal(scene->xmpp.count, 0);
+}
+
+static void
+test_a_shutdown_is_no_strike(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->xmpp.answers = false;
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\none");
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\ntwo");
+	for (int i = 0; i < 5; i++) {
+		outbox_lost(scene->core->outbox, NETWORK_XMPP, false);
+		turns(scene);
+	}
+	assert_int_equal(scene->xmpp.count, 12);
+	assert_int_equal(scene->matrix.count, 0);
+}
+
+static void
+test_other_lanes_go_on_after_a_strike(void **state)
+{
+	struct scene *scene = *state;
+
+	inbox_open_gate(scene->core->inbox, "!s:hs", NULL, 0, NULL, 0);
+	scene->xmpp.answers = false;
+	hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
+	end_stream(scene);
+	end_stream(scene);
+	hear(scene, NETWORK_MATRIX, "!s:hs", "@carol:hs\nCarol\nelsewhere");
+	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 0); /* it waits until the suspect has come down */
+	scene->xmpp.answers = true;
+	end_stream(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 1);
+}
+
+static void
+test_a_crash_of_ours_strikes_what_was_out(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->xmpp.answers = false;
+	hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
+	scene->stays_silent = scene->crashed = true;
+	for (int i = 0; i < 2; i++)
+		reopen(scene);
+	assert_int_equal(scene->xmpp.count, 1);
+	reopen(scene);
+	assert_int_equal(scene->xmpp.count, 0);
+	assert_non_null(strstr(fake_port_last(&scene->matrix)->payload, "three times"));
+}
+
+/* ---- nothing can be written ---- */
+
+static void
+limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A trial is made a second after the last one. */
+static void
+wait_for_room(struct scene *scene)
+{
+	for (int i = 0; i < 100 && !inbox_has_room(scene->core->inbox); i++) {
+		usleep(50 * 1000);
+		turns(scene);
+	}
+}
+
+static void
+note_answer(void *context, bool done)
+{
+	*(int *)context = done ? 1 : -1;
+}
+
+static void
+test_a_full_disk_keeps_what_it_has(void **state)
+{
+	struct scene *scene = *state;
+	int answer = 0;
+
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nbefore");
+	limit_files(1);
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, ROOM, "lost?", "@a:hs\nA\nduring", 14), 0);
+	store_after_commit(scene->core->store, note_answer, &answer);
+	turns(scene);
+	assert_int_equal(answer, -1); /* so it is not acknowledged */
+	assert_false(inbox_has_room(scene->core->inbox));
+	assert_true(scene->matrix.resets > 0 && scene->xmpp.resets > 0);
+	assert_int_equal(scene->xmpp.count, 1);
+	turns(scene);
+	limit_files(RLIM_INFINITY);
+	wait_for_room(scene);
+	assert_true(inbox_has_room(scene->core->inbox));
+	/* As after a restart the port learns again where it stands, and the source sends again. */
+	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, ROOM, "lost?", "@a:hs\nA\nduring", 14), 0);
+	turns(scene);
+	assert_string_equal(fake_port_last(&scene->xmpp)->payload, "A|during");
+	assert_int_equal(scene->xmpp.count, 2);
+}
+
+/* The 200 was given, then the disk is full: the row is kept, and goes out when there is room. */
+static void
+test_what_was_accepted_survives_a_full_disk(void **state)
+{
+	struct scene *scene = *state;
+
+	inbox_close_gate(scene->core->inbox, ROOM);
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nkept");
+	limit_files(1);
+	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 0);
+	assert_true(inbox_gate_closed(scene->core->inbox, ROOM));
+	limit_files(RLIM_INFINITY);
+	wait_for_room(scene);
+	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
+	turns(scene);
+	assert_int_equal(scene->xmpp.count, 1);
+}
+
+/* ---- the books ---- */
+
+static struct ledger
+count_ledger(struct scene *scene)
+{
+	struct ledger ledger;
+
+	assert_int_equal(store_commit(scene->core->store), 0);
+	ledger_count(scene->core->store, 0, &ledger);
+	return ledger;
+}
+
+/* As a bug, or somebody's hand, would. */
+static void
+forget_one_row(struct scene *scene)
+{
+	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "DELETE FROM outbox WHERE id = (SELECT min(id) FROM outbox WHERE kind = 0)", NULL, NULL, NULL),
+			SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void
+test_the_ledger_adds_up(void **state)
+{
+	struct scene *scene = *state;
+
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n!sd help");
+	hear(scene, NETWORK_MATRIX, ROOM, "poison");
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#later for the digest");
+	scene->xmpp.window = 0;
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nwaits");
+	inbox_close_gate(scene->core->inbox, ROOM);
+	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nbehind the gate");
+	set_clock(scene, "2026-11-23T20:00:00Z");
+	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nheld");
+	struct ledger ledger = count_ledger(scene);
+	assert_int_equal(ledger_difference(&ledger), 0);
+	assert_int_equal(ledger.accepted, 7);
+	assert_int_equal(ledger.delivered, 1);
+	assert_int_equal(ledger.ignored, 1);
+	assert_int_equal(ledger.quarantined, 1);
+	assert_int_equal(ledger.digested, 1);
+	assert_int_equal(ledger.waiting, 1);
+	assert_int_equal(ledger.unjudged, 1);
+	assert_int_equal(ledger.held, 1);
+	/* A row that vanished is noticed. */
+	forget_one_row(scene);
+	ledger = count_ledger(scene);
+	assert_int_equal(ledger_difference(&ledger), 1);
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -473,6 +700,13 @@ main(void)
 		T(test_refusal_reaches_the_author),
 		T(test_why_and_held),
 		T(test_talk_to_the_bot_is_answered_once_a_day),
+		T(test_a_row_that_ends_the_stream_is_set_aside),
+		T(test_a_shutdown_is_no_strike),
+		T(test_other_lanes_go_on_after_a_strike),
+		T(test_a_crash_of_ours_strikes_what_was_out),
+		T(test_a_full_disk_keeps_what_it_has),
+		T(test_what_was_accepted_survives_a_full_disk),
+		T(test_the_ledger_adds_up),
 #undef T
 	};
 

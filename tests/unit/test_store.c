@@ -3,14 +3,18 @@
 #include "store/store.h"
 
 #include "base/log.h"
+#include "core/ledger.h"
 
+#include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -46,7 +50,7 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	static const char *const files[] = { "/sourdine.db", "/sourdine.db-wal", "/sourdine.db-shm", "/lock", "" };
+	static const char *const files[] = { "/sourdine.db", "/sourdine.db-wal", "/sourdine.db-shm", "/lock", "/ballast", "" };
 	struct scene *scene = *state;
 
 	store_close(scene->store);
@@ -206,6 +210,123 @@ ignore_line(enum log_level level, const char *text)
 	(void)level, (void)text;
 }
 
+/* ---- a full disk ---- */
+
+static bool
+has_file(struct scene *scene, const char *name)
+{
+	AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, name);
+
+	return access(path, F_OK) == 0;
+}
+
+static void
+limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void
+test_a_full_disk_loses_nothing(void **state)
+{
+	struct scene *scene = *state;
+	int calls = 0;
+
+	set(scene, "before", "1");
+	assert_int_equal(store_commit(scene->store), 0);
+	assert_true(has_file(scene, "ballast"));
+	limit_files(1);
+	set(scene, "first", "1");
+	set(scene, "second", "1");
+	store_after_commit(scene->store, count_call, &calls);
+	assert_int_equal(store_commit(scene->store), -ENOSPC);
+	assert_int_equal(calls, 100);
+	assert_true(store_broken(scene->store));
+	assert_true(store_probe(scene->store) < 0);
+	assert_false(has_file(scene, "ballast"));
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(store_probe(scene->store), 0);
+	assert_false(store_broken(scene->store));
+	assert_true(has(scene, "before", "1"));
+	assert_false(has(scene, "first", "1"));
+	assert_false(has(scene, "second", "1"));
+	store_keep_ballast(scene->store);
+	assert_true(has_file(scene, "ballast"));
+	reopen(scene, 0);
+	assert_true(has(scene, "before", "1"));
+}
+
+/* ---- migrations ---- */
+
+static char *
+read_text(const char *path)
+{
+	static char text[65536];
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	size_t n = fread(text, 1, sizeof(text) - 1, file);
+	text[n] = '\0';
+	fclose(file);
+	return text;
+}
+
+/* Every column of every table and every index, in an order of its own. */
+static char *
+shape(struct scene *scene)
+{
+	static const char sql[] = "SELECT group_concat(line, char(10)) FROM (SELECT m.type || ' ' || m.name || ' ' || coalesce(p.name || ' ' ||"
+		" p.type || ' ' || p.\"notnull\" || ' ' || coalesce(p.dflt_value, '') || ' ' || p.pk, '') AS line FROM sqlite_master m"
+		" LEFT JOIN pragma_table_info(m.name) p WHERE m.name NOT LIKE 'sqlite_%' ORDER BY m.name, p.cid)";
+	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
+	sqlite3_stmt *statement;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	char *out = xstrdup((const char *)sqlite3_column_text(statement, 0));
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return out;
+}
+
+static void
+test_an_old_schema_becomes_the_new_one(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_FREE char *wanted = shape(scene);
+	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
+	const char *top = getenv("top_srcdir");
+	AUTO_FREE char *old = xasprintf("%s/tests/schema/1.sql", top ? top : ".");
+	sqlite3 *db;
+
+	store_close(scene->store);
+	scene->store = NULL;
+	remove(path);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, read_text(old), NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA application_id = 0x736F7264; PRAGMA user_version = 1;"
+			"INSERT INTO inbox (seq, network, room, source_id, place, received_ms, state) VALUES (1, 0, '!r:hs', 'a', 1, 0, 2),"
+			" (2, 0, '!r:hs', 'b', 2, 0, 0), (3, 0, '!r:hs', 'c', 3, 0, 3), (4, 0, '!r:hs', 'd', 4, 0, 2);"
+			"INSERT INTO outbox (place, network, lane, name, kind, grp, inbox_seq, state, due_ms) VALUES (1, 1, 'm@r', 'n', 0, 'g', 4, 3, 0)",
+			NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	reopen(scene, 0);
+	AUTO_FREE char *got = shape(scene);
+	assert_string_equal(got, wanted);
+	struct ledger ledger;
+	ledger_count(scene->store, 0, &ledger);
+	assert_int_equal(ledger.accepted, 4);
+	assert_int_equal(ledger.delivered, 1);
+	assert_int_equal(ledger_difference(&ledger), 0);
+}
+
 int
 main(void)
 {
@@ -219,6 +340,8 @@ main(void)
 		T(test_a_foreign_database_is_refused),
 		T(test_a_damaged_file_is_refused),
 		T(test_verify),
+		T(test_a_full_disk_loses_nothing),
+		T(test_an_old_schema_becomes_the_new_one),
 #undef T
 	};
 
