@@ -40,6 +40,7 @@
 	X(METRIC_STANZA_IN, "counter", "xmpp_stanzas_total", "direction=\"in\",result=\"read\"", "Stanzas on the component stream.") \
 	X(METRIC_STANZA_SKIPPED, "counter", "xmpp_stanzas_total", "direction=\"in\",result=\"skipped\"", "") \
 	X(METRIC_STANZA_OUT, "counter", "xmpp_stanzas_total", "direction=\"out\",result=\"written\"", "") \
+	X(METRIC_STANZA_HELD_BACK, "counter", "xmpp_stanzas_total", "direction=\"out\",result=\"held_back\"", "") \
 	X(METRIC_STANZA_OVER_LIMIT, "counter", "ignored_total", "reason=\"over_limit\"", "Input that was ignored.") \
 	X(METRIC_IGNORED_MALFORMED, "counter", "ignored_total", "reason=\"malformed\"", "") \
 	X(METRIC_IGNORED_FORGED, "counter", "ignored_total", "reason=\"forged\"", "") \

@@ -156,6 +156,7 @@ struct jabber {
 	uint64_t forged;       /* stanzas that pretended to be ours */
 	int64_t forged_logged_ms;
 	bool commit_watched;
+	bool starting_over;    /* the stream is dropped by ourselves: what the kernel has will be read */
 	bool blind, no_archive; /* faults on purpose: SOURDINE_BREAK */
 };
 

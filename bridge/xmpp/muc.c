@@ -169,12 +169,14 @@ describe(struct room *room, stanza_answered *answered)
 	jabber_ask(room->jabber, iq, ANSWER_MS, answered, room);
 }
 
+/* Asked before the join, and again after it when the room hides itself from strangers or did not exist yet. */
 static void
-on_described_before(void *context, enum answer answer, xmpp_stanza_t *iq)
+on_described(void *context, enum answer answer, xmpp_stanza_t *iq)
 {
 	struct room *room = context;
+	bool inside = room->phase == ROOM_JOINING;
 
-	if (room->phase != ROOM_ASKING)
+	if (!inside && room->phase != ROOM_ASKING)
 		return;
 	if (answer == ANSWER_NONE) {
 		muc_leave_off(room, 2000);
@@ -182,9 +184,13 @@ on_described_before(void *context, enum answer answer, xmpp_stanza_t *iq)
 	}
 	if (answer == ANSWER_RESULT)
 		read_features(room, iq);
-	/* An error: it may not exist yet, or hide itself. */
 	room->phase = ROOM_JOINING;
-	member_join_listener(room);
+	if (inside) {
+		room->described = true;
+		go_on(room);
+	} else {
+		member_join_listener(room);
+	}
 }
 
 void
@@ -200,7 +206,7 @@ muc_enter(struct room *room)
 	room->described = room->seen_history = false;
 	room->phase = ROOM_ASKING;
 	room->heard_ms = now_monotonic_ms();
-	describe(room, on_described_before);
+	describe(room, on_described);
 	loop_timer_set(&room->pulse, PULSE_MS);
 }
 
@@ -311,29 +317,12 @@ make_room(struct room *room)
 	jabber_ask(room->jabber, iq, ANSWER_MS, on_made, room);
 }
 
-static void
-on_described_after(void *context, enum answer answer, xmpp_stanza_t *iq)
-{
-	struct room *room = context;
-
-	if (room->phase != ROOM_JOINING)
-		return;
-	if (answer == ANSWER_NONE) {
-		muc_leave_off(room, 2000);
-		return;
-	}
-	if (answer == ANSWER_RESULT)
-		read_features(room, iq);
-	room->described = true;
-	go_on(room);
-}
-
 /* The listener is in: what is missing before the archive can be read. */
 static void
 go_on(struct room *room)
 {
 	if (!room->described) {
-		describe(room, on_described_after);
+		describe(room, on_described);
 		return;
 	}
 	room->phase = ROOM_CATCHING;

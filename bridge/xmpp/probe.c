@@ -73,9 +73,9 @@ on_up(void *context)
 }
 
 static void
-on_down(void *context)
+on_down(void *context, bool blamed)
 {
-	(void)context;
+	(void)context, (void)blamed;
 }
 
 static bool

@@ -99,7 +99,7 @@ struct reader {
 	size_t size_max;
 	size_t silent;          /* bytes since the last event */
 	bool skipping, stopped;
-	char tag_text[5][256];  /* of the current stanza, for the log */
+	struct stream_tag tag;  /* of the stanza being built, in the arena */
 	char fault[128];
 };
 
@@ -112,23 +112,15 @@ stop_reading(struct reader *reader, const char *why)
 	XML_StopParser(reader->parser, XML_FALSE);
 }
 
-static struct stream_tag
-kept_tag(const struct reader *reader)
-{
-	return (struct stream_tag){ reader->tag_text[0], reader->tag_text[1], reader->tag_text[2], reader->tag_text[3],
-		reader->tag_text[4] };
-}
-
+/* A wanted stanza passed a limit: nothing of it is kept, and the rest of it is only counted down. */
 static void
 skip(struct reader *reader, const char *limit)
 {
 	reader->skipping = true;
 	reader->root = reader->at = NULL;
+	if (reader->events->skipped)
+		reader->events->skipped(reader->context, &reader->tag, limit);
 	heap_clear(&reader->heap, false);
-	if (!limit || !reader->events->skipped)
-		return;
-	struct stream_tag tag = kept_tag(reader);
-	reader->events->skipped(reader->context, &tag, limit);
 }
 
 /* True when the stanza has grown too large and is skipped now. */
@@ -198,37 +190,33 @@ append(struct node *parent, struct node *child)
 	parent->children++;
 }
 
-static void
-keep_tag(struct reader *reader, const char *name, const char **attributes)
-{
-	static const char *const keys[] = { NULL, "type", "from", "to", "id" };
-	const char *at = strchr(name, SEPARATOR);
-
-	for (int i = 0; i < 5; i++)
-		reader->tag_text[i][0] = '\0';
-	snprintf(reader->tag_text[0], sizeof(reader->tag_text[0]), "%s", at ? at + 1 : name);
-	for (int i = 0; attributes[i]; i += 2)
-		for (int j = 1; j < 5; j++)
-			if (strcmp(attributes[i], keys[j]) == 0)
-				snprintf(reader->tag_text[j], sizeof(reader->tag_text[j]), "%s", attributes[i + 1]);
-}
-
-/* Asks whether the stanza is wanted, with its whole addresses: the log's copies are cut. */
-static bool
-is_wanted(struct reader *reader, const char *name, const char **attributes)
+/* What a start tag says, lent by expat. */
+static struct stream_tag
+read_tag(const char *name, const char **attributes)
 {
 	const char *at = strchr(name, SEPARATOR);
 	struct stream_tag tag = { at ? at + 1 : name, "", "", "", "" };
 
-	if (!reader->events->wanted)
-		return true;
 	for (int i = 0; attributes[i]; i += 2) {
-		const char **slot = strcmp(attributes[i], "type") == 0 ? &tag.type : strcmp(attributes[i], "from") == 0 ? &tag.from
-			: strcmp(attributes[i], "to") == 0 ? &tag.to : strcmp(attributes[i], "id") == 0 ? &tag.id : NULL;
+		const char *key = attributes[i], **slot = strcmp(key, "type") == 0 ? &tag.type : strcmp(key, "from") == 0 ? &tag.from
+			: strcmp(key, "to") == 0 ? &tag.to : strcmp(key, "id") == 0 ? &tag.id : NULL;
 		if (slot)
 			*slot = attributes[i + 1];
 	}
-	return reader->events->wanted(reader->context, &tag);
+	return tag;
+}
+
+/* For skip(): of the stanza whose limit is passed later. */
+static struct stream_tag
+keep_tag(struct reader *reader, const struct stream_tag *tag)
+{
+	struct heap *heap = &reader->heap;
+
+	return (struct stream_tag){
+		heap_copy(heap, tag->name, strlen(tag->name)), heap_copy(heap, tag->type, strlen(tag->type)),
+		heap_copy(heap, tag->from, strlen(tag->from)), heap_copy(heap, tag->to, strlen(tag->to)),
+		heap_copy(heap, tag->id, strlen(tag->id)),
+	};
 }
 
 static void
@@ -246,12 +234,14 @@ open_stream(struct reader *reader, const char **attributes)
 static void
 begin_stanza(struct reader *reader, const char *name, const char **attributes)
 {
-	keep_tag(reader, name, attributes);
+	struct stream_tag tag = read_tag(name, attributes);
+
+	reader->skipping = reader->events->wanted && !reader->events->wanted(reader->context, &tag);
+	if (reader->skipping)
+		return;
+	reader->tag = keep_tag(reader, &tag);
 	reader->start = XML_GetCurrentByteIndex(reader->parser);
 	reader->elements = 0;
-	reader->skipping = false;
-	if (!is_wanted(reader, name, attributes))
-		skip(reader, NULL);
 }
 
 static void
@@ -340,14 +330,14 @@ convert(xmpp_ctx_t *ctx, const struct node *node)
 static void
 end_stanza(struct reader *reader)
 {
-	if (!reader->skipping && reader->root) {
+	if (!reader->skipping) {
 		xmpp_stanza_t *stanza = convert(reader->ctx, reader->root);
 		reader->events->stanza(reader->context, stanza);
 		xmpp_stanza_release(stanza);
+		heap_clear(&reader->heap, false);
 	}
 	reader->root = reader->at = NULL;
 	reader->skipping = false;
-	heap_clear(&reader->heap, false);
 }
 
 static void

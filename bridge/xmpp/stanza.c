@@ -9,6 +9,7 @@
  */
 #include "xmpp/stanza.h"
 
+#include "base/metric.h"
 #include "base/seal.h"
 
 #include <stdio.h>
@@ -300,14 +301,23 @@ is_from_us(xmpp_stanza_t *stanza, const char *component)
 	return n == strlen(component) && memcmp(domain, component, n) == 0;
 }
 
+/* An error in a message or a presence gets its sender out of every room (xmpp.md 3.2); only requests are answered with one. */
+static bool
+is_forbidden(xmpp_stanza_t *stanza)
+{
+	return strcmp(stanza_get(stanza, "type"), "error") == 0 && !stanza_is(stanza, "iq", NULL);
+}
+
 bool
 stanza_write(struct str *out, xmpp_stanza_t *stanza, const char *component)
 {
 	struct str text AUTO_STR;
 
 	str_init(&text, component ? STANZA_OUT_MAX : (size_t)8 << 20);
-	if (component && !is_from_us(stanza, component))
+	if (component && (!is_from_us(stanza, component) || is_forbidden(stanza))) {
+		metric_add(METRIC_STANZA_HELD_BACK, 1);
 		return false;
+	}
 	write_element(&text, stanza, NS_COMPONENT);
 	if (text.full)
 		return false;

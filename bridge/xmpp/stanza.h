@@ -77,7 +77,7 @@ char *stanza_error_text(xmpp_stanza_t *stanza) MUST_USE;
 
 /*
  * Appends the stanza as text, every name and value cleaned and escaped. `component` is our domain: false, and
- * nothing appended, when `from` does not lie in it or the text is over STANZA_OUT_MAX. With `component`
+ * nothing appended, when `from` does not lie in it, when it is an error that is not an iq's, or the text is over STANZA_OUT_MAX. With `component`
  * NULL the text is for ourselves and neither is checked.
  */
 bool stanza_write(struct str *out, xmpp_stanza_t *stanza, const char *component);

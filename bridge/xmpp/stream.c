@@ -7,7 +7,9 @@
  */
 #include "xmpp/stream.h"
 
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "base/seal.h"
 #include "base/str.h"
@@ -32,7 +34,11 @@
 #define PING_MS 30000
 #define MISSES_MAX 2
 #define STEADY_MS 10000   /* up for so long: the next loss begins with the shortest delay again */
-#define CONFLICT_MS 30000 /* delivery 9.1: two daemons must not evict each other in turns */
+#define EVICTED_MS 60000  /* delivery 9.1: two daemons must not evict each other in turns; doubled each time */
+#define EVICTED_MAX_MS 3600000
+#define REFUSED_MS 30000
+#define FULL_LOOK_MS 500
+#define FULL_MS 3000      /* that nothing can be taken before the stream is closed */
 
 enum stream_state { DOWN, CONNECTING, OPENING, SHAKING, UP };
 
@@ -50,6 +56,9 @@ struct stream {
 	uint32_t interest;
 	struct reader *reader; /* owns */
 	bool finished, conflict, refused;
+	bool blamed;           /* the server ends it over what we sent */
+	bool paused;           /* nothing is read, because nothing can be taken */
+	int64_t paused_ms;     /* since, monotonic */
 	struct str out;
 	size_t written;        /* of out */
 	uint64_t handed;       /* bytes, since the connection was made */
@@ -57,7 +66,10 @@ struct stream {
 	struct loop_timer timer;     /* to connect, or until the handshake must be over */
 	struct loop_timer heartbeat; /* while UP */
 	struct loop_timer broken;    /* a write failed: drop() in the next turn */
+	struct loop_timer pause;     /* while paused: look whether there is room again */
 	unsigned attempt;
+	unsigned evictions;    /* conflicts that ended a stream that was up */
+	bool was_up_before;
 	unsigned misses;
 	bool heard;            /* something came since the last heartbeat */
 	int64_t up_ms;
@@ -84,9 +96,12 @@ note_trouble(struct stream *stream, const char *what)
 	snprintf(stream->trouble, sizeof(stream->trouble), "%s", what);
 }
 
+/* What the loop is to wake us for: to read unless paused, to write while something is left. */
 static void
-watch(struct stream *stream, uint32_t interest)
+watch(struct stream *stream)
 {
+	uint32_t interest = (stream->paused ? 0u : EPOLLIN) | (stream->written < stream->out.n ? EPOLLOUT : 0u);
+
 	if (stream->source && stream->interest != interest)
 		loop_modify(stream->source, interest);
 	stream->interest = interest;
@@ -95,11 +110,15 @@ watch(struct stream *stream, uint32_t interest)
 static int64_t
 next_delay(struct stream *stream, bool was_up)
 {
-	if (was_up && now_monotonic_ms() - stream->up_ms >= STEADY_MS)
+	int64_t stood_ms = was_up ? now_monotonic_ms() - stream->up_ms : 0;
+
+	if (stood_ms >= STEADY_MS)
 		stream->attempt = 0;
-	if (stream->refused || (stream->conflict && was_up))
-		return CONFLICT_MS;
-	return backoff_ms(stream->attempt++);
+	if (stood_ms >= EVICTED_MAX_MS)
+		stream->evictions = 0;
+	if (stream->conflict && was_up)
+		return stream->evictions < 6 ? (int64_t)EVICTED_MS << stream->evictions++ : EVICTED_MAX_MS;
+	return stream->refused ? REFUSED_MS : backoff_ms(stream->attempt++);
 }
 
 static void
@@ -121,16 +140,18 @@ drop(struct stream *stream)
 	stream->handed = 0;
 	loop_timer_stop(&stream->heartbeat);
 	loop_timer_stop(&stream->broken);
+	loop_timer_stop(&stream->pause);
+	stream->paused = false;
 	int64_t delay_ms = next_delay(stream, was_up);
 	if (stream->conflict && was_up)
-		log_error(LOG_XMPP, "another connection took our place component=%s: is a second daemon running? next try in %d s",
-				stream->settings.component, CONFLICT_MS / 1000);
+		log_error(LOG_XMPP, "another connection took our place component=%s: stop the second daemon that uses it, or give it a component of"
+				" its own; next try in %" PRId64 " s", stream->settings.component, delay_ms / 1000);
 	else
-		log_warning(LOG_XMPP, "disconnected component=%s reason=\"%s\" retry_ms=%" PRId64, stream->settings.component, stream->trouble,
-				delay_ms);
+		log_warning(LOG_XMPP, "disconnected component=%s reason=\"%s\" blamed=%d retry_ms=%" PRId64, stream->settings.component,
+				stream->trouble, stream->blamed, delay_ms);
 	loop_timer_set(&stream->timer, delay_ms);
 	if (was_up)
-		stream->events->down(stream->context);
+		stream->events->down(stream->context, stream->blamed);
 }
 
 /* ---- its reader's events ---- */
@@ -166,11 +187,29 @@ become_up(struct stream *stream)
 	stream->heard = true;
 	stream->refused = stream->conflict = false;
 	stream->refusal[0] = stream->trouble[0] = '\0';
+	if (stream->was_up_before)
+		metric_add(METRIC_XMPP_RECONNECTS, 1);
+	stream->was_up_before = true;
 	loop_timer_stop(&stream->timer);
 	loop_timer_set(&stream->heartbeat, PING_MS);
 	log_info(LOG_XMPP, "connected component=%s host=%s port=%u", stream->settings.component, stream->settings.host,
 			(unsigned)stream->settings.port);
 	stream->events->up(stream->context);
+}
+
+/* RFC 6120 §4.9.3: conditions that say nothing against what we sent. */
+static bool
+is_innocent(const char *condition)
+{
+	static const char *const innocent[] = {
+		"conflict", "connection-timeout", "host-gone", "host-unknown", "not-authorized", "remote-connection-failed", "reset",
+		"resource-constraint", "see-other-host", "system-shutdown",
+	};
+
+	for (size_t i = 0; i < sizeof(innocent) / sizeof(*innocent); i++)
+		if (strcmp(innocent[i], condition) == 0)
+			return true;
+	return false;
 }
 
 /* RFC 6120 §4.9.3, and what XEP-0114 §3 makes of a wrong secret or an unknown component. */
@@ -186,6 +225,10 @@ on_stream_error(struct stream *stream, xmpp_stanza_t *error)
 	text = stanza_text(stanza_find(error, "text", NULL));
 	snprintf(stream->trouble, sizeof(stream->trouble), "the server closed the stream: %s%s%.150s", condition, text[0] ? ", " : "", text);
 	stream->conflict = strcmp(condition, "conflict") == 0;
+	stream->blamed = !is_innocent(condition);
+	if (stream->state != UP && stream->conflict)
+		snprintf(stream->trouble, sizeof(stream->trouble), "the server holds another connection of the component %.120s: an old one that it"
+				" has not missed yet, or a second daemon", stream->settings.component);
 	if (stream->state != UP && strcmp(condition, "not-authorized") == 0) {
 		stream->refused = true;
 		snprintf(stream->refusal, sizeof(stream->refusal), "the XMPP server refuses our secret for the component %.120s",
@@ -205,8 +248,10 @@ on_stanza(void *context, xmpp_stanza_t *stanza)
 		on_stream_error(stream, stanza);
 	else if (stream->state == SHAKING && stanza_is(stanza, "handshake", NULL))
 		become_up(stream);
-	else if (stream->state == UP && stanza_is(stanza, NULL, NS_COMPONENT))
+	else if (stream->state == UP && stanza_is(stanza, NULL, NS_COMPONENT)) {
+		metric_add(METRIC_STANZA_IN, 1);
 		stream->events->stanza(stream->context, stanza);
+	}
 }
 
 static bool
@@ -214,7 +259,10 @@ on_wanted(void *context, const struct stream_tag *tag)
 {
 	struct stream *stream = context;
 
-	return stream->state != UP || strcmp(tag->name, "error") == 0 || stream->events->wanted(stream->context, tag);
+	if (stream->state != UP || strcmp(tag->name, "error") == 0 || stream->events->wanted(stream->context, tag))
+		return true;
+	metric_add(METRIC_STANZA_SKIPPED, 1);
+	return false;
 }
 
 static void
@@ -224,10 +272,11 @@ on_skipped(void *context, const struct stream_tag *tag, const char *limit)
 	int64_t now_ms = now_monotonic_ms();
 
 	stream->skipped++;
+	metric_add(METRIC_STANZA_OVER_LIMIT, 1);
 	if (stream->skipped_logged_ms && now_ms - stream->skipped_logged_ms < 60000)
 		return;
 	stream->skipped_logged_ms = now_ms;
-	log_warning(LOG_XMPP, "skipped a stanza over the limits limit=%s kind=%s from=%s id=%s total=%" PRIu64, limit, tag->name, tag->from,
+	log_warning(LOG_XMPP, "skipped a stanza over the limits limit=%s kind=%.16s from=%.200s id=%.64s total=%" PRIu64, limit, tag->name, tag->from,
 			tag->id, stream->skipped);
 }
 
@@ -236,8 +285,10 @@ on_closed(void *context)
 {
 	struct stream *stream = context;
 
-	if (!stream->trouble[0])
+	if (!stream->trouble[0]) {
 		note_trouble(stream, "the server closed the stream");
+		stream->blamed = true;
+	}
 	stream->finished = true;
 	reader_stop(stream->reader);
 }
@@ -266,13 +317,51 @@ on_connected(struct stream *stream)
 	}
 	stream->reader = reader_new(stream->ctx, &reader_table, stream);
 	stream->state = OPENING;
-	stream->finished = stream->conflict = false;
+	stream->finished = stream->conflict = stream->blamed = false;
 	stream->trouble[0] = '\0';
 	queue(stream, "<?xml version='1.0'?><stream:stream xmlns='" NS_COMPONENT "' xmlns:stream='" NS_STREAMS "' to='");
 	queue(stream, stream->settings.component);
 	queue(stream, "'>");
-	watch(stream, EPOLLIN);
 	stream_flush(stream);
+}
+
+/* ---- when nothing can be taken ---- */
+
+static bool
+has_room(struct stream *stream)
+{
+	return !stream->events->has_room || stream->events->has_room(stream->context);
+}
+
+/* XMPP has no 503: what is not read stays with the server for a while; after that the archives are asked for it. */
+static void
+look_for_room(void *context)
+{
+	struct stream *stream = context;
+
+	if (has_room(stream)) {
+		stream->paused = false;
+		watch(stream);
+		return;
+	}
+	if (now_monotonic_ms() - stream->paused_ms < FULL_MS) {
+		loop_timer_set(&stream->pause, FULL_LOOK_MS);
+		return;
+	}
+	note_trouble(stream, "nothing more can be kept");
+	queue(stream, "</stream:stream>");
+	stream_flush(stream);
+	drop(stream);
+}
+
+static void
+pause_reading(struct stream *stream)
+{
+	log_warning(LOG_XMPP, "nothing more can be kept: reading stops");
+	stream->paused = true;
+	stream->paused_ms = now_monotonic_ms();
+	watch(stream);
+	loop_timer_set(&stream->pause, FULL_LOOK_MS);
 }
 
 /* One read; false when there is nothing more to read now, or for ever. */
@@ -285,12 +374,15 @@ read_some(struct stream *stream)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
-		if (!stream->trouble[0])
+		if (!stream->trouble[0]) {
 			note_trouble(stream, n < 0 ? strerror(errno) : "the server closed the connection");
+			stream->blamed = true;
+		}
 		stream->finished = true;
 		return false;
 	}
 	stream->heard = true;
+	metric_set(METRIC_STANZA_LAST, now_real_ms() / 1000);
 	int r = reader_feed(stream->reader, buffer, (size_t)n);
 	if (r > 0 && !stream->finished) {
 		snprintf(stream->trouble, sizeof(stream->trouble), "cannot read the stream: %s", reader_fault(stream->reader));
@@ -308,7 +400,14 @@ on_ready(void *context, uint32_t events)
 		on_connected(stream);
 		return;
 	}
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+	if (stream->paused && events & (EPOLLHUP | EPOLLERR)) {
+		note_trouble(stream, "the server closed the connection");
+		drop(stream);
+		return;
+	}
+	if (!stream->paused && !has_room(stream))
+		pause_reading(stream);
+	if (!stream->paused && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		for (int i = 0; i < READS_A_TURN && read_some(stream); i++)
 			;
 	if (stream->finished)
@@ -352,6 +451,10 @@ connect_next(void *context)
 		drop(stream);
 		return;
 	}
+	if (!has_room(stream)) {
+		loop_timer_set(&stream->timer, backoff_ms(stream->attempt++));
+		return;
+	}
 	if (!stream->address)
 		stream->address = stream->addresses;
 	int r = connect_to(stream, stream->address);
@@ -377,7 +480,7 @@ beat(void *context)
 	struct stream *stream = context;
 	char ping[2200];
 
-	stream->misses = stream->heard ? 0 : stream->misses + 1;
+	stream->misses = stream->heard || stream->paused ? 0 : stream->misses + 1;
 	stream->heard = false;
 	if (stream->misses >= MISSES_MAX) {
 		note_trouble(stream, "the server fell silent");
@@ -394,7 +497,13 @@ beat(void *context)
 static void
 on_broken(void *context)
 {
-	drop(context);
+	struct stream *stream = context;
+
+	if (!stream->trouble[0]) {
+		note_trouble(stream, "the server took nothing and said nothing");
+		stream->blamed = true;
+	}
+	drop(stream);
 }
 
 /* ---- for its owner ---- */
@@ -417,6 +526,7 @@ stream_open(struct stream **out, struct loop *loop, xmpp_ctx_t *ctx, const struc
 	loop_timer_init(&stream->timer, loop, connect_next, stream);
 	loop_timer_init(&stream->heartbeat, loop, beat, stream);
 	loop_timer_init(&stream->broken, loop, on_broken, stream);
+	loop_timer_init(&stream->pause, loop, look_for_room, stream);
 	*out = stream;
 	return 0;
 }
@@ -444,9 +554,20 @@ stream_close(struct stream *stream)
 	loop_timer_stop(&stream->timer);
 	loop_timer_stop(&stream->heartbeat);
 	loop_timer_stop(&stream->broken);
+	loop_timer_stop(&stream->pause);
 	str_fini(&stream->out);
 	freeaddrinfo(stream->addresses);
 	free(stream);
+}
+
+void
+stream_reset(struct stream *stream)
+{
+	if (!stream)
+		return;
+	note_trouble(stream, "starting over");
+	stream->blamed = stream->conflict = false;
+	drop(stream);
 }
 
 bool
@@ -460,6 +581,7 @@ stream_send(struct stream *stream, const char *text, size_t n)
 {
 	if (!stream_is_up(stream))
 		return;
+	metric_add(METRIC_STANZA_OUT, 1);
 	str_add_n(&stream->out, text, n);
 	if (stream->out.full && !loop_timer_armed(&stream->broken)) {
 		note_trouble(stream, "the server takes nothing any more");
@@ -505,9 +627,10 @@ stream_flush(struct stream *stream)
 		}
 		stream->written += (size_t)n;
 		stream->handed += (uint64_t)n;
+		FAULT_POINT("xmpp_after_write");
 	}
 	compact(stream);
-	watch(stream, stream->out.n ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	watch(stream);
 }
 
 size_t

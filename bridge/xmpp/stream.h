@@ -18,9 +18,12 @@ struct stream;
 
 struct stream_events {
 	void (*up)(void *context);
-	void (*down)(void *context); /* it was up */
+	/* It was up. `blamed`: the server ended it by itself, over what we sent for all we know (as outbox_lost() means it). */
+	void (*down)(void *context, bool blamed);
 	bool (*wanted)(void *context, const struct stream_tag *tag);
 	void (*stanza)(void *context, xmpp_stanza_t *stanza);
+	/* Whether anything more can be taken; may be NULL. While it says no nothing is read, then the stream is closed and stays so. */
+	bool (*has_room)(void *context);
 };
 
 /* Borrowed for the life of the stream. */
@@ -37,6 +40,9 @@ int stream_open(struct stream **out, struct loop *loop, xmpp_ctx_t *ctx, const s
 void stream_start(struct stream *stream);
 /* Says good-bye as far as that takes no waiting. No event comes from it. NULL is fine. */
 void stream_close(struct stream *stream);
+
+/* Drops the connection now (`down` comes before this returns when it was up) and connects anew after the usual pause. */
+void stream_reset(struct stream *stream);
 
 /* For these five NULL is a stream that is down. */
 bool stream_is_up(const struct stream *stream);

@@ -2,6 +2,7 @@
 /* The serialiser lets nothing bad out, and requests are answered by whom they went to. */
 #include "xmpp/stanza.h"
 
+#include "base/metric.h"
 #include "base/str.h"
 #include "xmpp/stream.h"
 
@@ -92,6 +93,28 @@ test_write_from(void **state)
 		stanza_free(stanza);
 		str_fini(&out);
 	}
+}
+
+/* An error in a message or a presence would get a ghost out of its room; an iq's is the polite answer. */
+static void
+test_write_no_errors(void **state)
+{
+	static const char *const kinds[] = { "message", "presence", "iq" };
+	int64_t before = metric_get(METRIC_STANZA_HELD_BACK);
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct str out AUTO_STR;
+		xmpp_stanza_t *stanza = stanza_make(ctx, kinds[i], "error", "1", "ghost@" DOMAIN, "room@rooms.x/Bob");
+		stanza_add_text(stanza, "body", "no");
+		str_init(&out, STANZA_OUT_MAX);
+		assert_int_equal(stanza_write(&out, stanza, DOMAIN), i == 2);
+		assert_int_equal(out.n > 0, i == 2);
+		/* A row of the inbox may hold one that somebody else sent. */
+		assert_true(stanza_write(&out, stanza, NULL));
+		stanza_free(stanza);
+	}
+	assert_int_equal(metric_get(METRIC_STANZA_HELD_BACK) - before, 2);
 }
 
 static void
@@ -244,6 +267,7 @@ main(void)
 		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_write_bad),
 		cmocka_unit_test(test_write_from),
+		cmocka_unit_test(test_write_no_errors),
 		cmocka_unit_test(test_write_size),
 		cmocka_unit_test(test_namespaces),
 		cmocka_unit_test(test_error),

@@ -3,6 +3,7 @@
 #include "xmpp/stream.h"
 
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "base/seal.h"
 #include "base/str.h"
@@ -276,8 +277,10 @@ test_endless_tag(void **state)
 struct scene {
 	struct loop *loop;
 	struct stream *stream;
+	const struct stream_settings *settings;
 	int listening, fd; /* the server's */
 	unsigned ups, downs, stanzas;
+	bool full, blamed; /* blamed: of the last loss */
 	char got[1 << 16]; /* what the server read */
 	size_t got_n;
 	char last[64];     /* id of the last stanza */
@@ -290,9 +293,16 @@ scene_up(void *context)
 }
 
 static void
-scene_down(void *context)
+scene_down(void *context, bool blamed)
 {
 	((struct scene *)context)->downs++;
+	((struct scene *)context)->blamed = blamed;
+}
+
+static bool
+scene_has_room(void *context)
+{
+	return !((struct scene *)context)->full;
 }
 
 static bool
@@ -311,7 +321,7 @@ scene_stanza(void *context, xmpp_stanza_t *stanza)
 	snprintf(scene->last, sizeof(scene->last), "%s", stanza_get(stanza, "id"));
 }
 
-static const struct stream_events scene_events = { scene_up, scene_down, scene_wanted, scene_stanza };
+static const struct stream_events scene_events = { scene_up, scene_down, scene_wanted, scene_stanza, scene_has_room };
 
 static uint16_t
 listen_anywhere(struct scene *scene)
@@ -399,6 +409,7 @@ open_scene(void **state)
 
 	scene->fd = -1;
 	settings.port = listen_anywhere(scene);
+	scene->settings = &settings;
 	assert_int_equal(loop_open(&scene->loop), 0);
 	assert_int_equal(stream_open(&scene->stream, scene->loop, ctx, &settings, &scene_events, scene), 0);
 	stream_start(scene->stream);
@@ -443,6 +454,7 @@ static void
 test_comes_back(void **state)
 {
 	struct scene *scene = *state;
+	int64_t before = metric_get(METRIC_XMPP_RECONNECTS);
 
 	for (unsigned i = 1; i <= 3; i++) {
 		shake_hands(scene);
@@ -461,6 +473,7 @@ test_comes_back(void **state)
 	say(scene, "<message id='whole'/>");
 	until_count(scene, &scene->stanzas, 1);
 	assert_string_equal(scene->last, "whole");
+	assert_int_equal(metric_get(METRIC_XMPP_RECONNECTS) - before, 4);
 }
 
 static void
@@ -527,6 +540,145 @@ test_backlog(void **state)
 	assert_int_equal(stream_backlog(scene->stream), 0);
 }
 
+#define STREAM_ERROR(condition) "<stream:error><" condition " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
+
+/* Who ended it, and over what. */
+static void
+test_blame(void **state)
+{
+	static const struct {
+		const char *said; /* NULL: nothing, the connection just ends */
+		bool blamed;
+	} table[] = {
+		{ STREAM_ERROR("not-well-formed"), true }, { STREAM_ERROR("invalid-from"), true }, { STREAM_ERROR("policy-violation"), true },
+		{ STREAM_ERROR("internal-server-error"), true }, { "</stream:stream>", true }, { NULL, true },
+		{ STREAM_ERROR("system-shutdown"), false }, { STREAM_ERROR("reset"), false }, { STREAM_ERROR("connection-timeout"), false },
+		{ STREAM_ERROR("see-other-host"), false }, { STREAM_ERROR("remote-connection-failed"), false },
+		/* What the server sends us is no fault of ours. */
+		{ "<message></iq>", false },
+	};
+	struct scene *scene = *state;
+
+	for (unsigned i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		shake_hands(scene);
+		if (table[i].said)
+			say(scene, table[i].said);
+		hang_up(scene);
+		until_count(scene, &scene->downs, i + 1);
+		if (scene->blamed != table[i].blamed)
+			fail_msg("case %u", i);
+		/* The pause between attempts grows; this is not what is tested here. */
+		stream_close(scene->stream);
+		assert_int_equal(stream_open(&scene->stream, scene->loop, ctx, scene->settings, &scene_events, scene), 0);
+		stream_start(scene->stream);
+	}
+}
+
+/* Sent away by another connection of our component: it waits a minute, not a fifth of a second. */
+static void
+test_conflict(void **state)
+{
+	struct scene *scene = *state;
+
+	shake_hands(scene);
+	say(scene, STREAM_ERROR("conflict"));
+	hang_up(scene);
+	until_count(scene, &scene->downs, 1);
+	assert_false(scene->blamed);
+	for (int i = 0; i < 80; i++)
+		turn(scene);
+	assert_true(scene->fd < 0);
+}
+
+/* Refused because another one is there: that ends by itself when the server misses the old one. */
+static void
+test_conflict_of_newcomer(void **state)
+{
+	struct scene *scene = *state;
+
+	until_got(scene, "to='sourdine.x'>");
+	say(scene, HEAD);
+	until_got(scene, "</handshake>");
+	say(scene, STREAM_ERROR("conflict"));
+	for (int i = 0; i < 100 && !strstr(stream_trouble(scene->stream), "another connection"); i++)
+		turn(scene);
+	assert_non_null(strstr(stream_trouble(scene->stream), "another connection"));
+	assert_null(stream_refusal(scene->stream));
+	hang_up(scene);
+	shake_hands(scene);
+}
+
+static void
+test_reset(void **state)
+{
+	struct scene *scene = *state;
+
+	shake_hands(scene);
+	stream_send(scene->stream, "<presence id='uncommitted'/>", 28);
+	stream_reset(scene->stream);
+	assert_int_equal(scene->downs, 1);
+	assert_false(scene->blamed);
+	stream_reset(scene->stream);
+	assert_int_equal(scene->downs, 1);
+	hang_up(scene);
+	shake_hands(scene);
+	assert_null(strstr(scene->got, "uncommitted"));
+}
+
+/* Nothing can be kept: reading stops, goes on when there is room, and in the end the stream is closed and stays closed. */
+static void
+test_no_room(void **state)
+{
+	struct scene *scene = *state;
+
+	shake_hands(scene);
+	scene->full = true;
+	say(scene, "<message id='waits'/>");
+	for (int i = 0; i < 20; i++)
+		turn(scene);
+	assert_int_equal(scene->stanzas, 0);
+	assert_true(stream_is_up(scene->stream));
+	stream_send(scene->stream, "<presence id='still-written'/>", 30);
+	until_got(scene, "still-written");
+	scene->full = false;
+	until_count(scene, &scene->stanzas, 1);
+	assert_string_equal(scene->last, "waits");
+	scene->full = true;
+	say(scene, "<message id='waits for ever'/>");
+	for (int i = 0; i < 1500 && !scene->downs; i++)
+		turn(scene);
+	assert_int_equal(scene->downs, 1);
+	assert_false(scene->blamed);
+	turn(scene);
+	assert_non_null(strstr(scene->got, "</stream:stream>"));
+	hang_up(scene);
+	for (int i = 0; i < 100; i++)
+		turn(scene);
+	assert_true(scene->fd < 0);
+	scene->full = false;
+	shake_hands(scene);
+	assert_int_equal(scene->stanzas, 1);
+}
+
+/* The server hangs up while nothing is read. */
+static void
+test_no_room_and_closed(void **state)
+{
+	struct scene *scene = *state;
+	struct linger at_once = { .l_onoff = 1 };
+
+	shake_hands(scene);
+	scene->full = true;
+	say(scene, "<message id='lost'/>");
+	for (int i = 0; i < 5; i++)
+		turn(scene);
+	setsockopt(scene->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	hang_up(scene);
+	until_count(scene, &scene->downs, 1);
+	assert_false(scene->blamed);
+	assert_int_equal(scene->stanzas, 0);
+}
+
 static void
 quiet(enum log_level level, const char *line)
 {
@@ -565,6 +717,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_broken_stream, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(test_refused, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(test_backlog, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(test_blame, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(test_conflict, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(test_conflict_of_newcomer, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(test_reset, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(test_no_room, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(test_no_room_and_closed, open_scene, close_scene),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
