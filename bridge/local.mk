@@ -71,12 +71,17 @@ core_sources = \
 matrix_sources = \
 	bridge/matrix/appservice.c bridge/matrix/appservice.h \
 	bridge/matrix/event.c bridge/matrix/event.h \
+	bridge/matrix/gap.c bridge/matrix/gap.h \
 	bridge/matrix/ghost.c bridge/matrix/ghost.h \
 	bridge/matrix/http.c bridge/matrix/http.h \
 	bridge/matrix/inside.h \
+	bridge/matrix/intake.c bridge/matrix/intake.h \
 	bridge/matrix/lane.c bridge/matrix/lane.h \
+	bridge/matrix/link.c bridge/matrix/link.h \
 	bridge/matrix/matrix.c bridge/matrix/matrix.h \
-	bridge/matrix/room.c bridge/matrix/room.h
+	bridge/matrix/power.c bridge/matrix/power.h \
+	bridge/matrix/room.c bridge/matrix/room.h \
+	bridge/matrix/walk.c bridge/matrix/walk.h
 
 xmpp_sources = \
 	bridge/xmpp/archive.c bridge/xmpp/archive.h \

@@ -7,7 +7,9 @@
  */
 #include "matrix/appservice.h"
 
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "base/seal.h"
 #include "base/str.h"
@@ -25,6 +27,7 @@
 #define BROKEN_REMEMBERED 16
 #define BROKEN_TRIES 3
 #define LOG_EVERY_MS 60000
+#define CONNECTIONS_SPARE 16 /* that are accepted while as many are being closed */
 
 struct broken {
 	char digest[65];
@@ -39,7 +42,8 @@ struct appservice {
 	struct loop *loop;
 	const char *hs_token;
 	const struct appservice_calls *calls;
-	struct list clients;     /* owns: client::link */
+	struct list clients;     /* owns: client::link, the oldest first */
+	unsigned client_count;
 	struct list waiting;     /* borrows: exchange::link */
 	struct list answered;    /* owns: answered::link; only with fault points */
 	bool asked_store;        /* a callback after the commit is on its way */
@@ -54,6 +58,7 @@ struct appservice {
 struct client {
 	struct list link; /* appservice::clients */
 	int fd;
+	bool known; /* it has shown the token, or was told to go */
 	struct loop_timer deadline;
 };
 
@@ -78,6 +83,8 @@ struct exchange {
 	char *txn;
 	struct str body;
 	const struct answer *answer; /* decided */
+	bool transaction;
+	int64_t begun_ms;
 };
 
 /* ---- answering ---- */
@@ -94,6 +101,7 @@ respond(struct MHD_Connection *connection, const struct answer *answer)
 	MHD_add_response_header(response, "Content-Type", "application/json");
 	if (answer == &busy)
 		MHD_add_response_header(response, "Retry-After", "2");
+	FAULT_POINT("before_200");
 	enum MHD_Result r = MHD_queue_response(connection, answer->status, response);
 	MHD_destroy_response(response);
 	return r;
@@ -110,6 +118,18 @@ note_refusal(struct appservice *appservice, unsigned status)
 		return;
 	appservice->last_log_ms = now_ms;
 	log_warning(LOG_MATRIX, "refused a request to the listener status=%u total=%u", status, appservice->refused);
+}
+
+static void
+count_refusal(struct appservice *appservice, const struct answer *answer)
+{
+	if (answer == &busy) {
+		appservice->calls->refused(appservice->calls->context);
+		metric_add(METRIC_TRANSACTION_BUSY, 1);
+	} else {
+		metric_add(METRIC_TRANSACTION_REFUSED, 1);
+		note_refusal(appservice, answer->status);
+	}
 }
 
 static void
@@ -145,6 +165,7 @@ settle_waiting(struct appservice *appservice, const struct answer *answer)
 	LIST_FOR_EACH(exchange, &appservice->waiting, struct exchange, link) {
 		list_remove(&exchange->link);
 		exchange->answer = answer;
+		metric_add(METRIC_TRANSACTION_ACCEPTED, answer == &fine);
 		MHD_resume_connection(exchange->connection);
 	}
 }
@@ -156,10 +177,12 @@ on_commit(void *context, bool done)
 
 	appservice->asked_store = false;
 	if (!done && !list_empty(&appservice->waiting))
-		appservice->calls->refused(appservice->calls->context);
+		count_refusal(appservice, &busy);
 	settle_waiting(appservice, done ? &fine : &busy);
+	/* The homeserver has waited long enough: what else this turn has to do can come after the answer. */
 	if (!appservice->closing)
-		loop_timer_set(&appservice->timer, 0);
+		drive(appservice);
+	FAULT_POINT("after_200");
 }
 
 static enum MHD_Result
@@ -197,6 +220,7 @@ is_hopeless(struct appservice *appservice, const struct exchange *exchange)
 static enum MHD_Result
 take_broken(struct appservice *appservice, struct exchange *exchange)
 {
+	metric_add(METRIC_TRANSACTION_UNREADABLE, 1);
 	if (!is_hopeless(appservice, exchange)) {
 		log_warning(LOG_MATRIX, "a transaction is no valid JSON txn=%s bytes=%zu", exchange->txn, exchange->body.n);
 		return respond(exchange->connection, &broken_body);
@@ -283,9 +307,10 @@ take_transaction(struct appservice *appservice, struct exchange *exchange)
 	const struct appservice_calls *calls = appservice->calls;
 
 	if (exchange->body.full) {
-		note_refusal(appservice, too_large.status);
+		count_refusal(appservice, &too_large);
 		return respond(exchange->connection, &too_large);
 	}
+	metric_set(METRIC_TRANSACTION_LAST, now_real_ms() / 1000);
 	if (appservice->early) {
 		keep_for_later(appservice, exchange);
 		return respond(exchange->connection, &fine);
@@ -296,11 +321,12 @@ take_transaction(struct appservice *appservice, struct exchange *exchange)
 	case APPSERVICE_BROKEN:
 		return take_broken(appservice, exchange);
 	case APPSERVICE_FULL:
-		calls->refused(calls->context);
+		count_refusal(appservice, &busy);
 		return respond(exchange->connection, &busy);
 	case APPSERVICE_IDLE:
 		break;
 	}
+	metric_add(METRIC_TRANSACTION_ACCEPTED, 1);
 	return respond(exchange->connection, &fine);
 }
 
@@ -346,19 +372,32 @@ find_endpoint(const char *method, const char *path)
 	return NULL;
 }
 
+static struct client *
+client_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
 /* What can be said from the headers alone; NULL: read on. */
 static const struct answer *
 judge_headers(struct appservice *appservice, struct MHD_Connection *connection, const struct endpoint *endpoint)
 {
+	struct client *client = client_of(connection);
 	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
 	const char *encoding = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Transfer-Encoding");
 
 	if (!is_authorised(appservice, connection))
 		return &forbidden;
+	if (client)
+		client->known = true;
 	if (length && encoding)
 		return &ambiguous;
 	if (length && strtoull(length, NULL, 10) > APPSERVICE_BODY_MAX)
 		return &too_large;
+	if (endpoint && endpoint->transaction && !appservice->calls->has_room(appservice->calls->context))
+		return &busy;
 	return endpoint ? NULL : &unknown;
 }
 
@@ -369,13 +408,15 @@ begin(struct appservice *appservice, struct MHD_Connection *connection, const ch
 	const struct answer *answer = judge_headers(appservice, connection, endpoint);
 
 	if (answer) {
-		note_refusal(appservice, answer->status);
+		count_refusal(appservice, answer);
 		return respond(connection, answer);
 	}
 	struct exchange *exchange = xcalloc(1, sizeof(*exchange));
 	list_init(&exchange->link);
 	exchange->connection = connection;
 	exchange->answer = endpoint->answer;
+	exchange->transaction = endpoint->transaction;
+	exchange->begun_ms = now_monotonic_ms();
 	exchange->txn = xstrndup(endpoint->transaction ? url + strlen(endpoint->path) : "", 256);
 	str_init(&exchange->body, endpoint->transaction ? APPSERVICE_BODY_MAX : 65536);
 	*state = exchange;
@@ -385,8 +426,7 @@ begin(struct appservice *appservice, struct MHD_Connection *connection, const ch
 static void
 set_deadline(struct MHD_Connection *connection, int64_t delay_ms)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	struct client *client = info ? info->socket_context : NULL;
+	struct client *client = client_of(connection);
 
 	if (client && delay_ms >= 0)
 		loop_timer_set(&client->deadline, delay_ms);
@@ -421,10 +461,11 @@ on_completed(void *context, struct MHD_Connection *connection, void **state, enu
 	struct exchange *exchange = *state;
 
 	(void)context;
-	(void)code;
 	set_deadline(connection, APPSERVICE_IDLE_MS);
 	if (!exchange)
 		return;
+	if (exchange->transaction && code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+		metric_observe(DURATION_TRANSACTION, now_monotonic_ms() - exchange->begun_ms);
 	list_remove(&exchange->link);
 	free(exchange->txn);
 	str_fini(&exchange->body);
@@ -443,6 +484,20 @@ on_deadline(void *context)
 	shutdown(client->fd, SHUT_RDWR);
 }
 
+/* Whoever opens connections and says nothing keeps out himself, and not the homeserver. */
+static void
+make_room(struct appservice *appservice)
+{
+	struct client *client;
+
+	LIST_FOR_EACH(client, &appservice->clients, struct client, link)
+		if (!client->known) {
+			client->known = true;
+			shutdown(client->fd, SHUT_RDWR);
+			return;
+		}
+}
+
 static void
 on_connection(void *context, struct MHD_Connection *connection, void **state, enum MHD_ConnectionNotificationCode code)
 {
@@ -455,11 +510,14 @@ on_connection(void *context, struct MHD_Connection *connection, void **state, en
 		loop_timer_init(&client->deadline, appservice->loop, on_deadline, client);
 		loop_timer_set(&client->deadline, APPSERVICE_SLOW_MS);
 		list_init(&client->link);
+		if (++appservice->client_count > APPSERVICE_CONNECTIONS)
+			make_room(appservice);
 		list_append(&appservice->clients, &client->link);
 		*state = client;
 	} else if (client) {
 		loop_timer_stop(&client->deadline);
 		list_remove(&client->link);
+		appservice->client_count--;
 		free(client);
 		*state = NULL;
 	}
@@ -532,7 +590,7 @@ listen_on(struct appservice *appservice, const char *host, uint16_t port)
 		return fd;
 	appservice->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, appservice,
 		MHD_OPTION_EXTERNAL_LOGGER, on_trouble, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, APPSERVICE_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+		MHD_OPTION_CONNECTION_LIMIT, APPSERVICE_CONNECTIONS + CONNECTIONS_SPARE, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, appservice, MHD_OPTION_NOTIFY_CONNECTION, on_connection, appservice,
 		MHD_OPTION_URI_LOG_CALLBACK, on_uri, appservice, MHD_OPTION_END);
 	if (appservice->daemon)

@@ -15,7 +15,7 @@
 #define APPSERVICE_BODY_MAX (32u * 1024 * 1024) /* 100 events of 64 KiB, and what else a transaction may carry */
 #define APPSERVICE_SLOW_MS 10000
 #define APPSERVICE_IDLE_MS 150000 /* longer than a homeserver keeps an idle connection, so that it is not ours that breaks */
-#define APPSERVICE_CONNECTIONS 64
+#define APPSERVICE_CONNECTIONS 64 /* above that the oldest one that never showed the token makes room */
 
 struct appservice;
 
@@ -33,6 +33,8 @@ struct appservice_calls {
 	void (*set_aside)(void *context, const char *body, size_t size);
 	/* We answered 503 to a transaction: the homeserver waits ever longer now, and a ping would end that (once commits work again). */
 	void (*refused)(void *context);
+	/* Whether anything can be kept now: when not, a transaction is answered 503 before its body is read. */
+	bool (*has_room)(void *context);
 	void *context;
 };
 

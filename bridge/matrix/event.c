@@ -74,8 +74,13 @@ read_message(const json_t *content, struct arena *arena, struct event *out)
 	const char *body = json_text(content, "body");
 	const char *reply_to = find_reply(content);
 
-	if (!msgtype || !body || is_edit(content))
+	if (is_edit(content))
 		return;
+	if (!msgtype || !body) {
+		/* A redacted message has no content at all. */
+		out->kind = json_object_size(content) ? EVENT_MALFORMED : EVENT_NOTHING;
+		return;
+	}
 	out->message = MESSAGE_MEDIA;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(msgtype, kinds[i].msgtype) == 0)
@@ -94,6 +99,8 @@ read_sticker(const json_t *content, struct arena *arena, struct event *out)
 {
 	const char *body = json_text(content, "body");
 
+	if (!body)
+		out->kind = json_object_size(content) ? EVENT_MALFORMED : EVENT_NOTHING;
 	if (!body || !*body)
 		return;
 	out->message = MESSAGE_MEDIA;
@@ -108,6 +115,7 @@ read_member(const json_t *content, struct arena *arena, struct event *out)
 	const char *membership = json_text(content, "membership");
 	const char *name = json_text(content, "displayname");
 
+	out->kind = EVENT_MALFORMED;
 	if (!subject || subject[0] != '@' || !membership)
 		return;
 	out->subject = arena_copy(arena, subject);
@@ -122,10 +130,23 @@ read_power(const json_t *content, struct arena *arena, struct event *out)
 	const char *state_key = json_text(out->json, "state_key");
 
 	(void)arena;
+	out->kind = state_key ? EVENT_NOTHING : EVENT_MALFORMED;
 	if (!state_key || *state_key)
 		return;
 	out->content = content;
 	out->kind = EVENT_POWER;
+}
+
+static void
+read_tombstone(const json_t *content, struct arena *arena, struct event *out)
+{
+	const char *state_key = json_text(out->json, "state_key");
+	const char *successor = json_text(content, "replacement_room");
+
+	if (!state_key || *state_key)
+		return;
+	out->name = clean_copy(arena, successor ? successor : "");
+	out->kind = EVENT_TOMBSTONE;
 }
 
 static const struct {
@@ -136,6 +157,7 @@ static const struct {
 	{ "m.sticker", read_sticker },
 	{ "m.room.member", read_member },
 	{ "m.room.power_levels", read_power },
+	{ "m.room.tombstone", read_tombstone },
 };
 
 void
@@ -156,8 +178,10 @@ event_read(const char *raw, size_t size, struct arena *arena, struct event *out)
 	const char *type = json_text(out->json, "type");
 	const char *sender = json_text(out->json, "sender");
 	const json_t *content = json_child(out->json, "content");
-	if (!type || !sender || sender[0] != '@' || !content)
+	if (!type || !sender || sender[0] != '@' || !content) {
+		out->kind = EVENT_MALFORMED;
 		return;
+	}
 	out->sender = clean_copy(arena, sender);
 	json_whole(out->json, "origin_server_ts", &out->origin_ms);
 	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)

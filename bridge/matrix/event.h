@@ -24,10 +24,12 @@
 #define EVENT_OUT_MAX (60 * 1024) /* canonical JSON of an event of ours; the homeserver's limit is 64 KiB with what it adds */
 
 enum event_kind {
-	EVENT_NOTHING, /* of no interest here: edits, redactions, reactions, encrypted, wrong-typed fields */
+	EVENT_NOTHING, /* of no interest here: edits, redactions, reactions, encrypted */
 	EVENT_MESSAGE,
 	EVENT_MEMBER,  /* m.room.member: `subject` is now `membership` under `name` */
 	EVENT_POWER,   /* m.room.power_levels: its `content` */
+	EVENT_TOMBSTONE, /* the room is closed in favour of `name` */
+	EVENT_MALFORMED, /* a field is missing or of a wrong type */
 	EVENT_POISON,  /* refused: `reason` */
 };
 

@@ -40,10 +40,11 @@ struct matrix {
 	struct loop_timer refill; /* archives are read again */
 	bool refilled_soon;
 	struct list rooms;       /* owns: room::link */
+	struct list walks;       /* borrows: room::turn */
+	unsigned walking;        /* requests of rooms under way */
 	struct list ghosts;      /* owns: ghost::link */
 	struct list lanes;       /* owns: lane::link */
 	bool no_archive;         /* tests only: gaps are not filled */
-	unsigned long ignored;   /* events of no use: wrong-typed or missing fields */
 };
 
 /* ---- asking the homeserver ---- */
@@ -79,6 +80,9 @@ struct http_request *matrix_ask(struct matrix *matrix, const char *method, const
 
 /* Written while no process of ours was there. */
 bool matrix_is_late(const struct matrix *matrix, int64_t stamp_ms);
+
+/* A copy with its NUL; false when there is none or it cannot be an id that we know how to keep. */
+bool matrix_take_id(struct span span, char *out, size_t size) MUST_USE;
 
 /* Whether this MXID is the bot's or one of our ghosts'. */
 bool matrix_is_own(const struct matrix *matrix, const char *mxid, size_t n);

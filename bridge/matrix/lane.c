@@ -151,8 +151,6 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 			make_direct(lane);
 		return 0;
 	}
-	if (!room_is_filled(matrix, id))
-		return 0; /* filling it settles the rows whose answer was lost, however long ago (delivery.md 4, archive first) */
 	struct ghost *ghost = ghost_get(matrix, author);
 	bool bot = !author->person;
 	return ghost_prepare(ghost, bot ? NULL : id, bot ? NULL : author->name) != GHOST_BUSY;
@@ -313,7 +311,7 @@ refuse_early(struct lane *lane, const struct sending *row, struct ghost *ghost, 
 		outbox_refused(outbox, row->id, REFUSAL_NOT_MEMBER, lane->why);
 		return true;
 	}
-	if (lane->matrix->state != MATRIX_HERE || !find_room(lane, id, size) || !room_is_filled(lane->matrix, id)) {
+	if (lane->matrix->state != MATRIX_HERE || !find_room(lane, id, size)) {
 		outbox_again(outbox, row->id, 0); /* it went away since ready() */
 		return true;
 	}

@@ -49,7 +49,7 @@ void matrix_close(struct port *port);
 /* How many groups' rooms are joined with their gap filled; for the ready line and `status`. */
 unsigned matrix_joined(const struct port *port);
 
-/* Why the room of this group is not joined, in few words; "" when it is. */
+/* Why the room of this group is not joined, or what else is wrong with it, in few words; "" when nothing is. */
 void matrix_trouble(const struct port *port, const char *group, char *out, size_t size);
 
 /* Whether the homeserver answered last. */

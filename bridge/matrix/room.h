@@ -21,6 +21,11 @@ struct room *room_find(struct matrix *matrix, const char *id);
 /* The bot is in it. */
 bool room_is_inside(const struct room *room);
 
+/* The bot may not enter it: what is to be said there is refused, and why. */
+bool room_is_kept_out(const struct room *room, enum refusal *why);
+/* Something waits to be said there: it is entered before others. */
+void room_hurry(struct room *room);
+
 /* Its gap is filled: what comes now follows what was seen. */
 bool room_is_filled(struct matrix *matrix, const char *id);
 
@@ -30,6 +35,9 @@ void room_invited(struct matrix *matrix, const char *id, const char *by);
 void room_made_direct(struct matrix *matrix, const char *id, const char *person);
 /* The bot was put out, or perhaps was: enters again after a while. */
 void room_lost(struct matrix *matrix, const char *id);
+
+/* It has a tombstone (Matrix v1.18 "m.room.tombstone"): its alias, if it has one, is followed again. */
+void room_replaced(struct matrix *matrix, const char *id, const char *successor);
 
 /* The homeserver says that the bot is not in it: enters again at once. */
 void room_rejoin(struct matrix *matrix, const char *id);

@@ -31,6 +31,7 @@ struct scene {
 	struct appservice_calls calls;
 	enum appservice_verdict verdict; /* what the next transaction gets */
 	bool commits;        /* at the end of a turn */
+	bool full;           /* nothing can be taken */
 	unsigned taken, set_aside, refused;
 	size_t bytes;
 	char first[32];      /* of the last body */
@@ -64,6 +65,12 @@ refused(void *context)
 }
 
 static bool
+has_room(void *context)
+{
+	return !((struct scene *)context)->full;
+}
+
+static bool
 turn(void *context)
 {
 	struct scene *scene = context;
@@ -90,7 +97,7 @@ set_up(void **state)
 	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
 	if (!mkdtemp(scene->directory) || loop_open(&scene->loop) || store_open(&scene->store, scene->directory, &created))
 		return -1;
-	scene->calls = (struct appservice_calls){ take, set_aside, refused, scene };
+	scene->calls = (struct appservice_calls){ take, set_aside, refused, has_room, scene };
 	scene->verdict = APPSERVICE_KEPT;
 	scene->commits = true;
 	loop_on_turn(scene->loop, turn, scene);

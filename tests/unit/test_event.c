@@ -109,7 +109,7 @@ test_read_nothing(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		start_reading(&reading, cases[i]);
-		if (reading.event.kind != EVENT_NOTHING)
+		if (reading.event.kind != EVENT_NOTHING && reading.event.kind != EVENT_MALFORMED)
 			fail_msg("kind %d: %s", (int)reading.event.kind, cases[i]);
 		end_reading(&reading);
 	}

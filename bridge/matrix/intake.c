@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the homeserver brings: which events of a transaction are kept (nothing is judged yet, only split and named), and later
+ * what one of them means, with what is known of its room and its author.
+ */
+#include "matrix/intake.h"
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/now.h"
+#include "matrix/event.h"
+#include "matrix/ghost.h"
+#include "matrix/room.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIVE_MS (15 * 60 * 1000) /* what is older is bridged, never obeyed */
+
+/* ---- transactions ---- */
+
+struct intake {
+	struct matrix *matrix;
+	bool kept, failed;
+};
+
+static bool
+is_invitation(struct matrix *matrix, const struct json_event *event, char *by, size_t size)
+{
+	const char *why;
+
+	if (event->type.n != strlen("m.room.member") || memcmp(event->type.p, "m.room.member", event->type.n) != 0)
+		return false;
+	json_t *json = json_read(event->raw.p, event->raw.n, &why);
+	bool is = str_equal(json_text(json, "state_key"), matrix->bot) &&
+		str_equal(json_text(json_child(json, "content"), "membership"), "invite");
+	json_decref(json);
+	return is && matrix_take_id(event->sender, by, size);
+}
+
+static bool
+concerns_us(struct matrix *matrix, const char *room)
+{
+	char person[PEOPLE_ADDRESS_MAX];
+
+	return groups_of_room(matrix->parts.groups, room) || people_direct_of(matrix->parts.people, room, person, sizeof(person));
+}
+
+static int
+accept_late(struct inbox *inbox, const char *room, const char *id, struct span raw)
+{
+	AUTO_FREE char *marked = xmalloc(raw.n + 1);
+
+	marked[0] = EVENT_LATE_MARK;
+	memcpy(marked + 1, raw.p, raw.n);
+	return inbox_accept(inbox, NETWORK_MATRIX, room, id, marked, raw.n + 1);
+}
+
+static void
+keep(struct intake *intake, const char *room, const struct json_event *event)
+{
+	struct inbox *inbox = intake->matrix->parts.inbox;
+	char id[256];
+	bool named = matrix_take_id(event->event_id, id, sizeof(id));
+
+	if (!named)
+		seal_sha256_hex(event->raw.p, event->raw.n, id);
+	int r = matrix_is_late(intake->matrix, event->stamp_ms) ? accept_late(inbox, room, id, event->raw) :
+		inbox_accept(inbox, NETWORK_MATRIX, room, id, event->raw.p, event->raw.n);
+	if (r < 0)
+		intake->failed = true;
+	else
+		intake->kept = true; /* also when it is known: by a turn that may not be committed yet */
+	if (r == 0 && named && (groups_of_room(intake->matrix->parts.groups, room) || room_is_filled(intake->matrix, room)))
+		inbox_move_cursor(inbox, NETWORK_MATRIX, room, id, event->stamp_ms);
+}
+
+static void
+on_event(void *context, const struct json_event *event)
+{
+	struct intake *intake = context;
+	struct matrix *matrix = intake->matrix;
+	char room[256], by[256];
+
+	if (intake->failed || !matrix_take_id(event->room_id, room, sizeof(room)))
+		return;
+	if (is_invitation(matrix, event, by, sizeof(by)))
+		room_invited(matrix, room, by);
+	else if (!concerns_us(matrix, room))
+		return;
+	else if (event->sender.p && matrix_is_own(matrix, event->sender.p, event->sender.n)) {
+		metric_add(METRIC_IGNORED_ECHO, 1);
+		room_saw_own(matrix, room, event);
+	}
+	else
+		keep(intake, room, event);
+}
+
+enum appservice_verdict
+intake_transaction(struct matrix *matrix, const char *body, size_t size)
+{
+	struct intake intake = { .matrix = matrix };
+
+	if (!json_split(body, size, "events", on_event, &intake))
+		return APPSERVICE_BROKEN;
+	if (intake.failed)
+		return APPSERVICE_FULL;
+	return intake.kept ? APPSERVICE_KEPT : APPSERVICE_IDLE;
+}
+
+void
+intake_set_aside(struct matrix *matrix, const char *body, size_t size)
+{
+	char digest[65];
+
+	seal_sha256_hex(body, size, digest);
+	inbox_quarantine(matrix->parts.inbox, NETWORK_MATRIX, "", digest, body, size, "a transaction that is no valid JSON");
+}
+
+
+/* ---- reading ---- */
+
+static void
+see_member(struct matrix *matrix, const char *room, const struct event *event)
+{
+	bool gone = strcmp(event->membership, "leave") == 0 || strcmp(event->membership, "ban") == 0;
+	bool joined = strcmp(event->membership, "join") == 0;
+	char person[PEOPLE_ADDRESS_MAX];
+
+	if (matrix_is_own(matrix, event->subject, strlen(event->subject))) {
+		struct ghost *ghost = ghost_find(matrix, event->subject);
+		/* The archive tells of the past; what is true now was asked for when the room was entered. */
+		if (!gone || event->archive)
+			return;
+		if (strcmp(event->subject, matrix->bot) == 0)
+			room_lost(matrix, room);
+		else if (ghost)
+			ghost_left(ghost, room);
+		return;
+	}
+	if (gone || joined)
+		people_set_name(matrix->parts.people, room, event->subject, gone ? "" : event->name);
+	if (gone && people_direct_of(matrix->parts.people, room, person, sizeof(person)) && strcmp(person, event->subject) == 0)
+		people_save_direct(matrix->parts.people, person, "");
+}
+
+static bool
+is_operator(const struct matrix *matrix, const char *person)
+{
+	return matrix->settings.is_operator && matrix->settings.is_operator(matrix->settings.context, person);
+}
+
+static void
+name_author(struct matrix *matrix, const char *room, const char *sender, struct arena *arena, struct author *out)
+{
+	char name[PEOPLE_NAME_MAX];
+
+	out->person = sender;
+	out->stem = sender + 1;
+	bool named = people_name(matrix->parts.people, room, sender, name, sizeof(name)) && name[strspn(name, " \t")];
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): an event without a sender is none, event.c */
+	AUTO_FREE char *local = named ? NULL : xstrndup(sender + 1, strcspn(sender + 1, ":"));
+	out->name = arena_copy(arena, named ? name : local);
+}
+
+static void
+read_message(struct matrix *matrix, const char *room, const struct event *event, struct arena *arena, struct incoming *out)
+{
+	char person[PEOPLE_ADDRESS_MAX];
+
+	out->kind = INCOMING_MESSAGE;
+	out->message = event->message;
+	out->text = event->text;
+	out->reply_to = event->reply_to;
+	out->reply_address = event->sender;
+	out->live = !event->late && event->origin_ms >= now_real_ms() - LIVE_MS;
+	out->origin_ms = event->origin_ms;
+	out->direct = people_direct_of(matrix->parts.people, room, person, sizeof(person));
+	if (out->direct && event->sender && strcmp(person, event->sender) != 0) {
+		out->kind = INCOMING_NOTHING;
+		return;
+	}
+	/* In a direct room power means nothing: the person may have been given all of it when the room was made. */
+	out->moderator = is_operator(matrix, event->sender) || (!out->direct && room_moderates(matrix, room, event->sender));
+	name_author(matrix, room, event->sender, arena, &out->author);
+}
+
+void
+intake_read(struct matrix *matrix, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out)
+{
+	struct event event;
+
+	*out = (struct incoming){ .kind = INCOMING_NOTHING };
+	event_read(raw, size, arena, &event);
+	/* Ours is not kept in the first place, unless the settings changed in between. */
+	if (event.sender && event.kind == EVENT_MESSAGE && matrix_is_own(matrix, event.sender, strlen(event.sender)))
+		event.kind = EVENT_NOTHING;
+	switch (event.kind) {
+	case EVENT_MESSAGE:
+		read_message(matrix, room, &event, arena, out);
+		break;
+	case EVENT_MEMBER:
+		see_member(matrix, room, &event);
+		break;
+	case EVENT_POWER:
+		room_set_power(matrix, room, event.content);
+		break;
+	case EVENT_TOMBSTONE:
+		room_replaced(matrix, room, event.name);
+		break;
+	case EVENT_POISON:
+		out->kind = INCOMING_POISON;
+		out->reason = event.reason;
+		break;
+	case EVENT_MALFORMED:
+		metric_add(METRIC_IGNORED_MALFORMED, 1);
+		break;
+	case EVENT_NOTHING:
+		break;
+	}
+	event_fini(&event);
+}

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A room is entered step by step: its alias resolved, the bot joined, members and power learnt, then the archive read back
+ * to the cursor (gap.c), and only then its gate is opened. Each answer names the next step; a failure waits and repeats the step; the
+ * homeserver's failure ends all of it, and the next arrival begins again.
+ *
+ * Steps of all rooms stand in one queue, of which a few are under way at a time: with some hundred rooms the homeserver has other
+ * things to do as well. A room goes on where it is before the next one begins, but for long archives, of which each page queues
+ * anew; and a room for which something waits to be said comes first. Nothing is said into a room before the bot is known to be
+ * in it; the archive, which only what comes in must wait for, is not waited for.
+ */
+#include "matrix/walk.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "matrix/room.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WALKERS 4 /* steps under way */
+#define RETRY_MS 2000
+#define REFUSED_RETRY_MS 30000
+#define REFUSED_RETRY_MAX_MS (10 * 60 * 1000)
+
+static void on_answer(void *context, const struct http_answer *answer);
+
+/* Gives up the step that is under way or waits. */
+static void
+stand_still(struct room *room)
+{
+	if (room->request)
+		room->matrix->walking--;
+	http_cancel(room->request);
+	room->request = NULL;
+	list_remove(&room->turn);
+	loop_timer_stop(&room->timer);
+	gap_forget(&room->gap);
+}
+
+void
+walk_free(struct room *room)
+{
+	stand_still(room);
+	list_remove(&room->link);
+	power_fini(&room->power);
+	free(room->person);
+	free(room->id);
+	free(room);
+}
+
+/* ---- steps: getting in ---- */
+
+static void
+ask(struct room *room, const char *method, const char *path, const json_t *body)
+{
+	AUTO_STR struct str text;
+
+	str_init(&text, 65536);
+	if (body)
+		json_add(&text, body);
+	room->request = matrix_ask(room->matrix, method, path, body ? str_get(&text) : NULL, on_answer, room);
+}
+
+/* About the room itself, as the bot: `what` comes after its id, and ends where the user belongs. */
+static void
+ask_room(struct room *room, const char *method, const char *what)
+{
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/rooms/%s/", room->id);
+	AUTO_FREE char *user = matrix_path("user_id=%s", room->matrix->bot);
+	AUTO_FREE char *whole = xasprintf("%s%s%s", path, what, user);
+
+	ask(room, method, whole, NULL);
+}
+
+static enum walk_step
+later(struct room *room, int64_t delay_ms)
+{
+	room->delay_ms = delay_ms;
+	return WALK_LATER;
+}
+
+void
+walk_clear_trouble(struct room *room)
+{
+	if (!room->replaced)
+		room->trouble[0] = '\0';
+	room->refusals = 0;
+	room->kept_out = false;
+}
+
+/* Said once until it is mended; asked again ever more rarely. */
+static enum walk_step
+refused(struct room *room, const char *what, const struct judged *judged)
+{
+	int64_t delay_ms = (int64_t)REFUSED_RETRY_MS << (room->refusals < 5 ? room->refusals : 5);
+
+	if (!room->trouble[0])
+		log_warning(LOG_MATRIX, "%s group=%s room=%s status=%ld errcode=%s error=\"%s\"", what, room->group ? room->group->name : "",
+			room->group ? room->group->matrix_wanted : room->id, judged->status, judged->errcode, judged->error);
+	snprintf(room->trouble, sizeof(room->trouble), "%s (%s: %s)", what, judged->errcode, judged->error);
+	room->refusals++;
+	return later(room, delay_ms < REFUSED_RETRY_MAX_MS ? delay_ms : REFUSED_RETRY_MAX_MS);
+}
+
+static enum walk_step
+keep_out(struct room *room, enum refusal why)
+{
+	room->kept_out = true;
+	room->why = why;
+	outbox_wake(room->matrix->parts.outbox); /* what waits is refused */
+	return WALK_LATER;
+}
+
+static void
+ask_resolve(struct room *room)
+{
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/directory/room/%s", room->group->matrix_wanted);
+
+	ask(room, "GET", path, NULL);
+}
+
+static void
+set_id(struct room *room, const char *id)
+{
+	if (strcmp(room->id, id) != 0) {
+		if (*room->id)
+			log_notice(LOG_MATRIX, "an alias leads to another room now alias=%s room=%s before=%s", room->group->matrix_wanted, id, room->id);
+		walk_halt(room);
+		room->inside = room->replaced = false;
+		free(room->id);
+		room->id = xstrdup(id);
+	}
+	groups_set_room(room->group, NETWORK_MATRIX, room->id);
+}
+
+static enum walk_step
+took_resolve(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	const char *id = json_text(judged->json, "room_id");
+
+	(void)answer;
+	if (judged->is == JUDGED_FINE && id && id[0] == '!') {
+		set_id(room, id);
+		return room->inside ? WALK_MEMBERS : WALK_JOIN;
+	}
+	if (judged->status == 404 && room->inside) {
+		log_warning(LOG_MATRIX, "an alias leads to no room any more, the room is kept alias=%s room=%s", room->group->matrix_wanted, room->id);
+		return WALK_MEMBERS;
+	}
+	if (judged->status == 404 && room->group->create)
+		return WALK_CREATE;
+	refused(room, "an alias leads to no room", judged);
+	return keep_out(room, REFUSAL_ROOM_GONE);
+}
+
+static void
+ask_create(struct room *room)
+{
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/createRoom?user_id=%s", room->matrix->bot);
+	const char *alias = room->group->matrix_wanted;
+	AUTO_FREE char *local = xstrndup(alias + 1, strcspn(alias, ":") - 1);
+	json_t *body = json_pack("{s:s, s:s, s:s}", "preset", "public_chat", "room_alias_name", local, "name", room->group->name);
+
+	ask(room, "POST", path, body);
+	json_decref(body);
+}
+
+static enum walk_step
+took_create(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	const char *id = json_text(judged->json, "room_id");
+
+	(void)answer;
+	if (judged->is == JUDGED_FINE && id && id[0] == '!') {
+		set_id(room, id);
+		room->inside = true;
+		log_info(LOG_MATRIX, "made a room group=%s room=%s", room->group->name, id);
+		return WALK_MEMBERS;
+	}
+	room->step = WALK_RESOLVE; /* somebody else may have made it */
+	return refused(room, "cannot make a room", judged);
+}
+
+static void
+ask_join(struct room *room)
+{
+	/* By its alias when there is one: that also names the servers to ask for a room of elsewhere. */
+	const char *by = room->group ? room->group->matrix_wanted : room->id;
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/join/%s?user_id=%s", by, room->matrix->bot);
+	json_t *body = json_object();
+
+	ask(room, "POST", path, body);
+	json_decref(body);
+}
+
+static enum walk_step
+took_join(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	(void)answer;
+	if (judged->is == JUDGED_FINE) {
+		room->inside = true;
+		walk_clear_trouble(room);
+		outbox_wake(room->matrix->parts.outbox);
+		return WALK_MEMBERS;
+	}
+	if (!room->group)
+		return WALK_GONE;
+	if (judged->status == 404) {
+		refused(room, "a room is gone", judged);
+		return keep_out(room, REFUSAL_ROOM_GONE);
+	}
+	refused(room, "the bot cannot enter a room: invite it, or let anyone join", judged);
+	return WALK_WHY;
+}
+
+/* A homeserver tells everybody his own last membership, even a banned one. */
+static void
+ask_why(struct room *room)
+{
+	AUTO_FREE char *what = matrix_path("state/m.room.member/%s?", room->matrix->bot);
+
+	ask_room(room, "GET", what);
+}
+
+static enum walk_step
+took_why(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	(void)answer;
+	bool banned = judged->is == JUDGED_FINE && str_equal(json_text(judged->json, "membership"), "ban");
+	if (banned)
+		snprintf(room->trouble, sizeof(room->trouble), "the bot is banned from the room: somebody with enough power there must lift that");
+	room->step = WALK_JOIN;
+	return keep_out(room, banned ? REFUSAL_BANNED : REFUSAL_NOT_MEMBER);
+}
+
+/* ---- steps: who is there ---- */
+
+static void
+ask_members(struct room *room)
+{
+	ask_room(room, "GET", room->group ? "joined_members?" : "members?");
+}
+
+static void
+learn_name(struct room *room, const char *person, const char *name)
+{
+	struct people *people = room->matrix->parts.people;
+	char known[PEOPLE_NAME_MAX];
+
+	if (matrix_is_own(room->matrix, person, strlen(person)))
+		return;
+	if (!people_name(people, room->id, person, known, sizeof(known)))
+		known[0] = '\0';
+	if (strncmp(known, name, sizeof(known) - 4) != 0)
+		people_set_name(people, room->id, person, name);
+}
+
+static void
+learn_names(struct room *room, const json_t *joined)
+{
+	const char *person;
+	json_t *member;
+	void *at;
+
+	for (at = json_object_iter((json_t *)(uintptr_t)joined); at; at = json_object_iter_next((json_t *)(uintptr_t)joined, at)) {
+		person = json_object_iter_key(at);
+		member = json_object_iter_value(at);
+		const char *name = json_text(member, "display_name");
+		learn_name(room, person, name ? name : "");
+	}
+}
+
+/* A direct room: still (or really) only the bot and its person? */
+static bool
+is_room_of_two(struct room *room, const json_t *members)
+{
+	bool there = false, others = false;
+	const json_t *member;
+	size_t i;
+
+	json_array_foreach(members, i, member) {
+		const char *who = json_text(member, "state_key");
+		const char *membership = json_text(json_child(member, "content"), "membership");
+		const char *name = json_text(json_child(member, "content"), "displayname");
+		if (!who || !membership || (strcmp(membership, "join") != 0 && strcmp(membership, "invite") != 0))
+			continue;
+		if (str_equal(who, room->person)) {
+			there = true;
+			learn_name(room, who, name ? name : "");
+		} else if (strcmp(who, room->matrix->bot) != 0) {
+			others = true;
+		}
+	}
+	return there && !others;
+}
+
+static enum walk_step
+took_direct_members(struct room *room, const json_t *members)
+{
+	struct people *people = room->matrix->parts.people;
+
+	if (!is_room_of_two(room, members)) {
+		log_info(LOG_MATRIX, "leaves a room that is not of two room=%s", room->id);
+		if (!room->candidate)
+			people_save_direct(people, room->person, "");
+		return WALK_LEAVE;
+	}
+	if (room->candidate)
+		people_save_direct(people, room->person, room->id);
+	room->candidate = false;
+	return WALK_ARCHIVE;
+}
+
+static enum walk_step
+took_members(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	(void)answer;
+	if (judged->is != JUDGED_FINE || !judged->json) {
+		room->inside = false;
+		room->step = WALK_JOIN;
+		return room->group ? refused(room, "cannot read a room's members", judged) : WALK_GONE;
+	}
+	if (!room->group)
+		return took_direct_members(room, json_object_get(judged->json, "chunk"));
+	learn_names(room, json_child(judged->json, "joined"));
+	return WALK_POWER;
+}
+
+static void
+ask_power(struct room *room)
+{
+	ask_room(room, "GET", "state/m.room.power_levels?");
+}
+
+static enum walk_step
+took_power(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	(void)answer;
+	power_set_levels(&room->power, judged->is == JUDGED_FINE ? judged->json : NULL);
+	return WALK_CREATION;
+}
+
+static void
+ask_creation(struct room *room)
+{
+	ask_room(room, "GET", "state/m.room.create?format=event&");
+}
+
+static enum walk_step
+took_creation(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	(void)answer;
+	power_set_creation(&room->power, judged->json);
+	return WALK_ARCHIVE;
+}
+
+/* ---- steps: the archive ---- */
+
+static enum walk_step
+close_gap(struct room *room)
+{
+	return gap_close(&room->gap) < 0 ? later(room, RETRY_MS) : WALK_READY;
+}
+
+static void
+ask_archive(struct room *room)
+{
+	if (!room->gap.room)
+		gap_begin(&room->gap, room->id, room->person);
+	AUTO_FREE char *path = gap_path(&room->gap);
+
+	ask(room, "GET", path, NULL);
+}
+
+static enum walk_step
+took_archive(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	enum gap_progress progress = judged->is == JUDGED_FINE ? gap_take(&room->gap, answer->body, answer->size) : GAP_UNREADABLE;
+
+	if (progress == GAP_MORE)
+		return WALK_ARCHIVE;
+	if (progress == GAP_READ)
+		return close_gap(room);
+	gap_forget(&room->gap);
+	/* Not in it any more, perhaps. */
+	if (judged->status == 403 && room->group) {
+		room->inside = false;
+		room->step = WALK_JOIN;
+		return later(room, RETRY_MS);
+	}
+	return refused(room, "cannot read a room's archive", judged);
+}
+
+static void
+ask_leave(struct room *room)
+{
+	ask_room(room, "POST", "leave?");
+}
+
+static enum walk_step
+took_leave(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	(void)room;
+	(void)judged;
+	(void)answer;
+	return WALK_GONE;
+}
+
+/* ---- the chain ---- */
+
+static const struct {
+	const char *word;
+	void (*ask)(struct room *room);
+	enum walk_step (*took)(struct room *room, const struct judged *judged, const struct http_answer *answer);
+} steps[WALK_COUNT] = {
+	[WALK_RESOLVE] = { "resolve", ask_resolve, took_resolve },
+	[WALK_CREATE] = { "create", ask_create, took_create },
+	[WALK_JOIN] = { "join", ask_join, took_join },
+	[WALK_WHY] = { "why", ask_why, took_why },
+	[WALK_MEMBERS] = { "members", ask_members, took_members },
+	[WALK_POWER] = { "power", ask_power, took_power },
+	[WALK_CREATION] = { "creation", ask_creation, took_creation },
+	[WALK_ARCHIVE] = { "archive", ask_archive, took_archive },
+	[WALK_LEAVE] = { "leave", ask_leave, took_leave },
+};
+
+static void
+become_ready(struct room *room)
+{
+	if (room->group && !room->ready)
+		log_info(LOG_MATRIX, "joined group=%s room=%s", room->group->name, room->id);
+	room->ready = true;
+	walk_clear_trouble(room);
+	outbox_wake(room->matrix->parts.outbox);
+}
+
+/*
+ * After an absence, ours or its own, the homeserver first brings what it could not bring, and may forget one transaction just as
+ * it turns to the present again (Synapse; it brings it after its next failure). A moment's patience lets the archive show that one
+ * in its place; room_refill_all() finds what is forgotten later still.
+ */
+static int64_t
+settling_ms(const struct room *room)
+{
+	char cursor[8];
+	int64_t at_ms;
+
+	if (!room->group || !inbox_cursor(room->matrix->parts.inbox, room->id, cursor, sizeof(cursor), &at_ms))
+		return 0;
+	return room->matrix->arrived_ms + room->matrix->settle_ms - now_monotonic_ms();
+}
+
+static void
+walk(struct matrix *matrix)
+{
+	while (matrix->walking < WALKERS && !list_empty(&matrix->walks)) {
+		struct room *room = LIST_ENTRY(matrix->walks.next, struct room, turn);
+		list_remove(&room->turn);
+		matrix->walking++;
+		steps[room->step].ask(room);
+	}
+}
+
+static void
+queue(struct room *room, bool first)
+{
+	list_remove(&room->turn);
+	list_append(first ? room->matrix->walks.next : &room->matrix->walks, &room->turn);
+	walk(room->matrix);
+}
+
+void
+walk_enter(struct room *room, enum walk_step step)
+{
+	if (step == WALK_LATER) {
+		loop_timer_set(&room->timer, room->delay_ms);
+		return;
+	}
+	if (step == WALK_GONE) {
+		walk_free(room);
+		return;
+	}
+	if (step == WALK_READY) {
+		become_ready(room);
+		return;
+	}
+	if (room->matrix->state != MATRIX_HERE)
+		return;
+	bool going = room->step != step; /* neither a first step nor a further page */
+	room->step = step;
+	if (step == WALK_ARCHIVE && settling_ms(room) > 0) {
+		loop_timer_set(&room->timer, settling_ms(room));
+	} else if (step == WALK_ARCHIVE && room->matrix->no_archive) {
+		gap_begin(&room->gap, room->id, room->person);
+		walk_enter(room, close_gap(room));
+	} else {
+		queue(room, going);
+	}
+}
+
+static void
+on_answer(void *context, const struct http_answer *answer)
+{
+	struct room *room = context;
+	struct matrix *matrix = room->matrix;
+	struct judged judged;
+
+	room->request = NULL;
+	matrix->walking--;
+	matrix_judge(matrix, answer, &judged);
+	if (judged.is == JUDGED_AGAIN)
+		walk_enter(room, later(room, judged.delay_ms > RETRY_MS ? judged.delay_ms : RETRY_MS));
+	else
+		walk_enter(room, steps[room->step].took(room, &judged, answer));
+	judged_fini(&judged);
+	walk(matrix);
+}
+
+void
+walk_halt(struct room *room)
+{
+	stand_still(room);
+	inbox_close_gate(room->matrix->parts.inbox, room->id);
+	room->ready = false;
+}
+
+void
+walk_restart(struct room *room, enum walk_step step)
+{
+	walk_halt(room);
+	room->step = step;
+	walk_enter(room, step);
+}
+
+void
+walk_hurry(struct room *room)
+{
+	if (!list_empty(&room->turn))
+		queue(room, true);
+}
