@@ -278,22 +278,22 @@ class World:
             cwd=self.folder,
         )
 
-    def config(self, state, groups, extra="", secret=SECRET, registration=None, language="en"):
-        """A configuration file's text; `groups` maps a name to (Matrix room, MUC)."""
+    def config(self, state, groups, extra="", secret=SECRET, registration=None, language="en", homeserver=None, component=None, listen=None):
+        """A configuration file's text; `groups` maps a name to (Matrix room, MUC). Ports: of a proxy in front of a server, or of us."""
         lines = [
             "homeserver:",
-            f"  address: http://127.0.0.1:{self.http}",
+            f"  address: http://127.0.0.1:{homeserver or self.http}",
             f"  domain: {DOMAIN}",
             "appservice:",
             f"  address: http://127.0.0.1:{self.appservice}",
             "  hostname: 127.0.0.1",
-            f"  port: {self.appservice}",
+            f"  port: {listen or self.appservice}",
             f"  registration: {registration or self.registration}",
             "  bot: sourdine",
             "  ghosts: _xmpp_",
             "xmpp:",
             "  host: 127.0.0.1",
-            f"  port: {self.component}",
+            f"  port: {component or self.component}",
             f"  component: {COMPONENT}",
             f'  secret: "{secret}"',
             f"  nick: {BOT_NICK}",
@@ -338,6 +338,7 @@ class Bridge:
             self.write_charter(name, text)
         self.set_clock(clock)
         self.process = None
+        self.prefix, self.env = [], {}  # before the command, and beside the environment
         self.statuses = []  # exit statuses of the daemons that were stopped (not killed)
         world.bridges.append(self)
 
@@ -355,11 +356,11 @@ class Bridge:
     # -- running
 
     def command(self):
-        return [self.world.sourdine, "-c", self.config, "run", "--test-clock", self.clock_file]
+        return [*self.prefix, self.world.sourdine, "-c", self.config, "run", "--test-clock", self.clock_file]
 
     def launch(self):
         assert not self.alive(), "this bridge runs already"
-        self.process = Process(self.command(), self.log, SANITIZERS, cwd=self.folder)
+        self.process = Process(self.command(), self.log, {**SANITIZERS, **self.env}, cwd=self.folder)
 
     def wait_ready(self, timeout=60):
         def ready():

@@ -21,7 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import rows as catalogue  # noqa: E402
 import test_ledger  # noqa: E402
-from rows import Options, Result, raw_rates  # noqa: E402
+from row import Options, Result, raw_rates  # noqa: E402
 from stage import Pair, Stage  # noqa: E402
 
 BREAKS = {
@@ -40,6 +40,7 @@ def arguments():
     parser.add_argument("--resume", action="store_true", help="skip rows that were right before, with this commit and these numbers")
     parser.add_argument("--kills", type=int, help="kills in a row of kills (20)")
     parser.add_argument("--messages", type=int, help="messages in a steady row (2000)")
+    parser.add_argument("--times", type=int, help="how often each row does what it does, in place of its own number")
     parser.add_argument("--seed", type=int, help="of the random instants; printed")
     parser.add_argument("--raw", action="store_true", help="only measure what the servers give raw senders; needs no daemon")
     parser.add_argument("--keep", action="store_true", help="keep the folder of servers and daemons")
@@ -48,7 +49,7 @@ def arguments():
 
 
 def options_of(wanted):
-    options = Options(**(SHORT if wanted.short else {}))
+    options = Options(**(SHORT if wanted.short else {}), short=wanted.short, times=wanted.times or 0)
     if wanted.kills is not None:
         options.kills = wanted.kills
     if wanted.messages is not None:
@@ -63,8 +64,8 @@ def options_of(wanted):
 def names_of(wanted):
     names = [
         name
-        for name, (_, breaks, short) in catalogue.ROWS.items()
-        if (wanted.broken in breaks if wanted.broken else short or not wanted.short or wanted.only)
+        for name, row in catalogue.ROWS.items()
+        if (wanted.broken in row.breaks if wanted.broken else row.short or not wanted.short or wanted.only)
     ]
     if wanted.only:
         names = [name for name in names if any(name.startswith(only) for only in wanted.only)]
@@ -87,7 +88,7 @@ class Memory:
 
     def __init__(self, sourdine, options, head):
         self.path = Path(os.environ.get("FAULT_FIGURES") or Path(sourdine).resolve().parent / "faults.jsonl")
-        self.key = {"commit": head, "messages": options.messages, "kills": options.kills}
+        self.key = {"commit": head, "messages": options.messages, "kills": options.kills, "times": options.times}
         self.seed = options.seed
 
     def done(self, name):
@@ -96,7 +97,7 @@ class Memory:
         found = None
         for line in self.path.read_text().splitlines():
             entry = json.loads(line)
-            if entry["name"] == name and entry["good"] and all(entry[key] == value for key, value in self.key.items()):
+            if entry["name"] == name and entry["good"] and all(entry.get(key) == value for key, value in self.key.items()):
                 found = entry
         return found
 
@@ -110,7 +111,7 @@ def run_row(stage, name, options):
     begun = time.monotonic()
     options.dice = random.Random(f"{options.seed}/{name}")
     try:
-        result = catalogue.ROWS[name][0](stage, options)
+        result = catalogue.ROWS[name].run(stage, options)
     except Exception as error:
         result = Result(name, exit=f"none: {type(error).__name__}: {str(error)[-1500:]}")
         traceback.print_exc(limit=-4)
@@ -133,6 +134,7 @@ def keep_logs(stage, memory, result):
 def judge(wanted, options, memory, stage, name):
     stage.logs.clear()
     result = run_row(stage, name, options)
+    result.commit = memory.key["commit"]
     line = str(result)
     if wanted.broken:
         line = f"{'red' if result.red() else 'BLIND':6} {line[7:]}"
@@ -187,7 +189,8 @@ def raw(wanted, options):
 def main():
     wanted = arguments()
     if wanted.list:
-        print("\n".join(catalogue.ROWS))
+        for name, row in catalogue.ROWS.items():
+            print(f"{row.number or '-':>3} {name:18}{' short' if row.short else ''}{''.join(f' red with {mode}' for mode in row.breaks)}")
         return 0
     options = options_of(wanted)
     print(f"ledger: {test_ledger.main()} tests passed: planted losses, repetitions, inversions and changes are seen", flush=True)

@@ -6,6 +6,7 @@ The servers, the daemon's surroundings and the reading XMPP client are those of 
 """
 
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -71,8 +72,10 @@ class Stage(World):
 class Pair:
     """A fresh room and a fresh MUC with a crowd in each, a reader in each, and one daemon that joins them."""
 
-    def __init__(self, stage, matrix=0, natives=0, charter=None, clock="2026-11-23T09:00:00Z", **room):
+    def __init__(self, stage, matrix=0, natives=0, charter=None, clock="2026-11-23T09:00:00Z", ports=None, extra="", **room):
+        """`ports`: of proxies in front of servers, as World.config() takes them; `room`: settings of the MUC."""
         self.stage = stage
+        self.vitals_at_start = None
         name = stage.unique("load")
         stage.crowd.grow(max(matrix, 1))
         self.matrix_count = matrix
@@ -86,15 +89,33 @@ class Pair:
         self.own_users = {account.user_id for account in stage.crowd.accounts} | {stage.reader.user_id}
         self.own_nicks = {native.name for native in self.natives.people} | {"Bob"}
         charters = {"load": f'version 1\ngroup "load" {{\n{charter}\n}}\n'} if charter else {}
-        self.bridge = Bridge(stage, {"load": (self.room, self.muc)}, charters, clock) if stage.bridged else None
-        if self.bridge:
-            stage.logs.append(self.bridge.log)
+        self.bridge = self.make_bridge(charters, clock, extra, ports or {}) if stage.bridged else None
+
+    def make_bridge(self, charters, clock, extra, ports):
+        bridge = Bridge(self.stage, {"load": (self.room, self.muc)}, charters, clock, extra, **ports)
+        self.stage.logs.append(bridge.log)
+        return bridge
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     # -- the daemon
 
     def start(self, patience=60):
         self.bridge.start(patience)
         until(self.joined, patience, "the bot joining both rooms")
+        self.vitals_at_start = self.vitals_at_start or self.vitals()
+
+    def in_muc(self):
+        """The daemon is in the MUC, by its own word: no client may be there to see it."""
+        try:
+            link = self.bridge.status()["xmpp"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return link["joined"] >= link["wanted"]
 
     def joined(self):
         return BOT in self.members() and BOT_NICK in self.stage.bob.occupants(self.muc)
@@ -103,6 +124,26 @@ class Pair:
         stage = self.stage
         path = f"/_matrix/client/v3/rooms/{self.room}/joined_members"
         return stage.loop.run(stage.crowd.ask(stage.reader, "GET", path))["joined"]
+
+    def vitals(self):
+        """(RssAnon in kB, open descriptors) of the daemon, None when it does not run."""
+        if not self.bridge.alive():
+            return None
+        process = Path(f"/proc/{self.bridge.process.pid}")
+        try:
+            anonymous = re.search(r"RssAnon:\s*(\d+)", (process / "status").read_text())
+            return int(anonymous[1]), len(os.listdir(process / "fd"))
+        except (OSError, TypeError):
+            return None
+
+    def ledger_check(self):
+        """(whether it adds up, its words), by the daemon's own doctor, of a daemon that was stopped."""
+        for area in ("database", "store"):  # the second looks at the file alone
+            done = self.bridge.run("check", area, timeout=300)
+            if done.returncode != 2:
+                break
+        words = " ".join((done.stdout + done.stderr).split())
+        return done.returncode == 0, f"{area} clean" if done.returncode == 0 else f"{area}: exit {done.returncode}: {words[-300:]}"
 
     def flying(self):
         """How many rows were tried and not yet settled."""

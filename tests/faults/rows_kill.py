@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon is killed, stopped, started twice, or ends itself at a chosen point."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import time
+
+from row import Result, finish, raw_rates, settle, strike, warm
+from stage import HERE, Pair
+from world import Bridge, own
+
+
+def killing(pair, options, result, load):
+    """kill -9 at random instants while `load` runs; two of three wait until something is in flight."""
+    dice = options.dice
+    result.must_catch = True
+    for number in range(options.kills):
+        starting = number % 4 == 3  # now and then also before the daemon is ready
+        if not starting:
+            pair.bridge.wait_ready()
+        time.sleep(dice.uniform(0.2, 1.5))
+        if not load.running():
+            break
+        strike(pair, options, result, aimed=number % 3 != 2 and not starting)
+        time.sleep(dice.uniform(0.0, 0.6))
+        pair.bridge.launch()
+    pair.bridge.wait_ready()
+
+
+def kill_out(stage, options):
+    pair = Pair(stage, matrix=20)
+    result = Result()
+    try:
+        raw = raw_rates(pair, options, lanes=False)[0]
+        pair.start()
+        load = pair.say_matrix(rate=raw / 2)
+        killing(pair, options, result, load)
+        load.stop()
+        result.notes.append(f"paced {raw / 2:.1f}/s")
+        return finish(result, pair, options)
+    finally:
+        pair.close()
+
+
+def kill_in(stage, options):
+    pair = Pair(stage, matrix=20, natives=20)
+    result = Result()
+    try:
+        lane = raw_rates(pair, options)[1]
+        pair.start()
+        load = pair.say_xmpp(rate=lane / 2)
+        killing(pair, options, result, load)
+        load.stop()
+        result.notes.append(f"paced {lane / 2:.1f}/s")
+        return finish(result, pair, options)
+    finally:
+        pair.close()
+
+
+def away(stage, options):
+    """The daemon is killed; 100 messages are said on each side; it comes back."""
+    pair = Pair(stage, matrix=20, natives=20)
+    result = Result()
+    try:
+        pair.start()
+        warm(pair, options)
+        strike(pair, options, result, aimed=False)
+        count = min(100, options.messages)
+        outward, inward = pair.say_matrix(count), pair.say_xmpp(count)
+        outward.wait(), inward.wait()
+        pair.start()
+        pair.say_matrix(20, rate=10).wait()
+        pair.say_xmpp(20, rate=10).wait()
+        result.notes.append(f"{count} said on each side meanwhile")
+        return finish(result, pair, options)
+    finally:
+        pair.close()
+
+
+# -- the daemon ends itself
+
+
+def fault_points():
+    """The names in the sources: whoever adds FAULT_POINT("x") adds a row here."""
+    found = set()
+    for file in (HERE.parent.parent / "bridge").rglob("*.c"):
+        found |= set(re.findall(r'FAULT_POINT\("([a-z0-9_]+)"\)', file.read_text()))
+    return sorted(found)
+
+
+def points(stage, options):
+    """At each named point the program ends as at a power cut, under load on both sides, and starts again."""
+    result = Result()
+    names, never = fault_points(), []
+    with Pair(stage, matrix=6, natives=6) as pair:
+        pair.start()
+        warm(pair, options)
+        loads = pair.say_matrix(rate=6), pair.say_xmpp(rate=4)
+        for name in names:
+            reached = sum(crash_at(pair, options, result, name) for _ in range(options.many(2, 20)))
+            if not reached:
+                never.append(name)
+        pair.bridge.env.pop("CRASH_AT", None)
+        if not pair.bridge.alive():
+            pair.bridge.launch()
+        pair.bridge.wait_ready()
+        for load in loads:
+            load.stop()
+        result.notes.append(f"{len(names)} points, {len(names) - len(never)} reached; never: {' '.join(never) or 'none'}")
+        result.require(len(never) < len(names), "no point was reached: is the daemon built with --enable-fault-points?")
+        return finish(result, pair, options)
+
+
+POINT_PATIENCE = 6.0
+
+
+def crash_at(pair, options, result, name):
+    """One life that ends at the n-th pass of a point, or is killed when it never comes there. True: it came there."""
+    bridge = pair.bridge
+    bridge.kill()
+    bridge.env["CRASH_AT"] = f"{name}:{options.dice.randrange(1, 6)}"
+    bridge.launch()
+    end = time.monotonic() + POINT_PATIENCE
+    while bridge.alive() and time.monotonic() < end:
+        time.sleep(0.02)
+    reached = not bridge.alive()
+    if reached:
+        status = bridge.process.process.wait()
+        result.require(status == 70, f"{name}: exit {status}")
+        result.kills += 1
+        result.caught.append(pair.flying())
+    return reached
+
+
+# -- the daemon stands still, ends in order, or is there twice
+
+
+def frozen(stage, options):
+    """SIGSTOP for longer than the homeserver waits for an answer, then SIGCONT."""
+    result = Result()
+    still = 15 if options.short or options.times else 90
+    with Pair(stage, matrix=8, natives=8) as pair:
+        pair.start()
+        warm(pair, options)
+        for _ in range(options.many(1, 3)):
+            outward, inward = pair.say_matrix(rate=4), pair.say_xmpp(rate=4)
+            time.sleep(options.dice.uniform(0.5, 2))
+            os.kill(pair.bridge.process.pid, signal.SIGSTOP)
+            result.kills += 1
+            result.caught.append(pair.flying())
+            time.sleep(still)
+            os.kill(pair.bridge.process.pid, signal.SIGCONT)
+            outward.stop(), inward.stop()
+            settle(pair, options)
+        result.notes.append(f"stood still for {still} s each time")
+        return finish(result, pair, options)
+
+
+def ended(stage, options):
+    """SIGTERM under load, again and again; then a database of a later version is refused."""
+    result = Result()
+    took = []
+    with Pair(stage, matrix=8, natives=8) as pair:
+        pair.start()
+        warm(pair, options)
+        loads = pair.say_matrix(rate=8), pair.say_xmpp(rate=4)
+        for _ in range(options.many(5, 50)):
+            time.sleep(options.dice.uniform(0.0, 0.6))
+            result.caught.append(pair.flying())
+            result.kills += 1
+            began = time.monotonic()
+            status = pair.bridge.stop()
+            took.append(time.monotonic() - began)
+            result.require(status == 0, f"exit {status}")
+            pair.start()
+        for load in loads:
+            load.stop()
+        result.notes.append(f"SIGTERM to exit: {max(took):.2f} s at most")
+        result.require(max(took) <= 5, f"{max(took):.1f} s to stop")
+        finish(result, pair, options)
+        raise_version(pair)
+        done = pair.bridge.run("run", timeout=30)
+        result.notes.append(f"a later database: exit {done.returncode}, \"{done.stderr.strip().splitlines()[-1][:160] if done.stderr.strip() else ''}\"")
+        result.require(done.returncode == 78, f"a later database was not refused: {done.returncode}")
+        return result
+
+
+def raise_version(pair):
+    with sqlite3.connect(pair.bridge.state / "sourdine.db") as base:
+        (version,) = base.execute("PRAGMA user_version").fetchone()
+        base.execute(f"PRAGMA user_version = {version + 1}")
+    for file in pair.bridge.state.iterdir():
+        own(file)
+
+
+def twice(stage, options):
+    """A second daemon on the same state is refused; when the first dies the next one, tried every second, takes over."""
+    result = Result()
+    with Pair(stage, matrix=8, natives=8) as pair:
+        pair.start()
+        warm(pair, options)
+        loads = pair.say_matrix(rate=6), pair.say_xmpp(rate=4)
+        took = []
+        for _ in range(options.many(1, 5)):
+            done = pair.bridge.run("run", timeout=30)
+            result.require(done.returncode not in (0, -9), f"a second one ran: {done.returncode}")
+            strike(pair, options, result, aimed=False)
+            began = time.monotonic()
+            pair.start()
+            took.append(time.monotonic() - began)
+        for load in loads:
+            load.stop()
+        words = done.stderr.strip().splitlines()
+        result.notes.append(f"the second: exit {done.returncode}, \"{words[-1][:160] if words else ''}\"; taken over after {max(took):.1f} s at most")
+        result.require(max(took) <= 15, f"{max(took):.0f} s to take over")
+        return finish(result, pair, options)
+
+
+def stranger(stage, options):
+    """A second daemon with a state of its own takes the component's name: the first must not fight for it."""
+    result = Result()
+    with Pair(stage, matrix=8, natives=8) as pair:
+        pair.start()
+        warm(pair, options)
+        before = accepted(stage)
+        other = Bridge(stage, {}, listen=stage.spare)
+        try:
+            other.launch()
+            time.sleep(8)
+        finally:
+            other.kill()
+            stage.bridges.remove(other)
+        fights = accepted(stage) - before
+        pair.say_matrix(20, rate=10).wait()
+        pair.say_xmpp(20, rate=10).wait()
+        options.patience = max(options.patience, 60)
+        result.notes.append(f"{fights} component connections while there were two")
+        result.require(fights <= 4, f"{fights} connections: they evicted each other")
+        return finish(result, pair, options)
+
+
+def accepted(stage):
+    """How many component streams Prosody has seen authenticated."""
+    log = stage.folder / "prosody" / "prosody.log"
+    return log.read_text(errors="replace").count("External component successfully authenticated") if log.exists() else 0
+
+
+def few_descriptors(stage, options):
+    """RLIMIT_NOFILE=32, and more connections to our listener than that."""
+    result = Result()
+    with Pair(stage, matrix=8, natives=8) as pair:
+        pair.bridge.prefix = ["prlimit", "--nofile=32"]
+        pair.start()
+        warm(pair, options)
+        loads = pair.say_matrix(rate=6), pair.say_xmpp(rate=4)
+        strangers = []
+        for _ in range(60):
+            sock = socket.socket()
+            sock.settimeout(0.2)
+            try:
+                sock.connect(("127.0.0.1", stage.appservice))
+                sock.send(b"GET / HTTP/1.1\r\n")
+            except OSError:
+                pass
+            strangers.append(sock)
+        time.sleep(4)
+        fds = pair.vitals()
+        result.require(fds is not None, "the daemon ended")
+        for sock in strangers:
+            sock.close()
+        for load in loads:
+            load.stop()
+        result.notes.append(f"{fds and fds[1]} descriptors of 32 with 60 strangers at the door")
+        return finish(result, pair, options)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits for its hour: holds and digests around kills, and the calendar in fast motion."""
+
+import time
+
+from clients import until
+from load import settled
+from row import LINGER, Result, end, finish
+from row import strike as strike_once
+from stage import Pair
+from world import BOT, BOT_NICK
+
+CHARTER = "tz Europe/Paris\nhours mon-fri 08:30-18:30\ntime 10 ferme when closed then hold until opening notice held"
+FRIDAY_EVENING, MONDAY = "2026-11-27 19:04:00", "2026-11-30"
+
+
+def held(stage, options):
+    """Messages held over a week-end; kill -9 before, in and after the instant at which they are due.
+
+    The clock stands on Friday evening, comes close to Monday 8:30, and runs over it. Each message must
+    arrive once, whole, and not before the clock passed 8:30.
+    """
+    pair = Pair(stage, matrix=5, natives=5, charter=CHARTER, clock=FRIDAY_EVENING)
+    result = Result()
+    count = min(40, options.messages)
+    try:
+        pair.start()
+        pair.say_matrix(count, rate=20).wait()
+        pair.say_xmpp(count, rate=20).wait()
+        until(lambda: pair.waiting() >= 2 * count, 60, "all of them being held")
+        strikes(pair, options, result, [0.0])  # before: held rows, hours to go
+        pair.bridge.set_clock(f"{MONDAY} 08:29:40")
+        pair.bridge.launch()
+        pair.bridge.wait_ready()
+        # Near: the last seconds are counted from here.
+        pair.bridge.set_clock(f"{MONDAY} 08:29:57")
+        near = time.monotonic()
+        time.sleep(2.0)
+        early = len(arrived(pair))
+        due = near + 3.0
+        # In: the first at the very instant, the others while rows are going out.
+        time.sleep(max(0.0, due - time.monotonic() - 0.05))
+        for number in range(max(2, options.kills // 4)):
+            strikes(pair, options, result, [options.dice.uniform(0.0, 0.3)], aimed=number > 0)
+            resume(pair, due)
+        settled(pair.outward, pair.seen_xmpp, options.patience)
+        settled(pair.inward, pair.seen_matrix, options.patience)
+        result.early = early + before(pair, due)
+        # After.
+        strikes(pair, options, result, [0.5])
+        resume(pair, due)
+        result.notes.append(f"{count} held each way, {result.kills} kills around the due instant")
+        return finish(result, pair, options)
+    finally:
+        pair.close()
+
+
+def strikes(pair, options, result, delays, aimed=False):
+    for delay in delays:
+        time.sleep(delay)
+        strike_once(pair, options, result, aimed)
+
+
+def resume(pair, due, hour=8):
+    """Start the daemon again with the test clock where it would be had it run on."""
+    passed = time.monotonic() - due
+    seconds = 30 * 60 + passed
+    pair.bridge.set_clock(f"{MONDAY} {hour:02d}:{int(seconds // 60):02d}:{int(seconds % 60):02d}")
+    pair.bridge.launch()
+    pair.bridge.wait_ready()
+
+
+def arrived(pair):
+    """The marked messages that came through, either way."""
+    return [b for b in pair.seen_xmpp() if pair.outward.keys_in(b)] + [b for b in pair.seen_matrix() if pair.inward.keys_in(b)]
+
+
+def before(pair, due):
+    """How many arrived before their instant."""
+    early = sum(1 for said in pair.stage.bob.timeline(pair.muc) if pair.outward.keys_in(said.body) and said.seen < due - 0.2)
+    watcher = pair.watcher
+    for event, seen in zip(list(watcher.events), list(watcher.times)):
+        body = event["content"].get("body", "")
+        early += bool(event["sender"] not in pair.own_users and pair.inward.keys_in(body) and seen < due - 0.2)
+    return early
+
+
+DIGESTS = "tz Europe/Paris\nhours mon-fri 08:30-18:30\ndigest at 17:30 mon-fri"
+
+
+def digests(stage, options):
+    """Two members, one on each network, take the digest of 17:30; kill -9 before, in and after that instant.
+
+    Each gets one private message, and every message of the day is in it once.
+    """
+    pair = Pair(stage, matrix=3, natives=3, charter=DIGESTS, clock=f"{MONDAY} 16:00:00")
+    result = Result()
+    alice = stage.matrix("alice")
+    try:
+        alice.join(pair.room)
+        pair.own_users.add(alice.user_id)
+        pair.start()
+        for told, ask in ((lambda: bot_words_matrix(alice, pair), lambda: alice.send(pair.room, "!sd mode digest")),
+                          (lambda: bot_words_xmpp(pair), lambda: stage.bob.send(pair.muc, "!sd mode digest"))):
+            before_asking = len(told())
+            ask()
+            until(lambda: len(told()) > before_asking, 30, "the answer to !sd mode digest")
+        pair.say_matrix(9, rate=20).wait()
+        pair.say_xmpp(9, rate=20).wait()
+        settled(pair.outward, pair.seen_xmpp, options.patience)
+        settled(pair.inward, pair.seen_matrix, options.patience)
+        # Whatever was private before: answers to the command.
+        old = {id(said) for said in privates(alice, pair)}
+
+        def fresh(which):
+            return [said for said in privates(alice, pair) if id(said) not in old and (said.room.startswith("!") == (which == "matrix"))
+                    and (pair.outward.keys_in(said.body) or pair.inward.keys_in(said.body))]
+
+        strikes(pair, options, result, [0.0])
+        pair.bridge.set_clock(f"{MONDAY} 17:29:40")
+        pair.bridge.launch()
+        pair.bridge.wait_ready()
+        pair.bridge.set_clock(f"{MONDAY} 17:29:57")
+        due = time.monotonic() + 3.0
+        time.sleep(2.5)
+        result.early = len(fresh("matrix")) + len(fresh("xmpp"))
+        time.sleep(max(0.0, due - time.monotonic() - 0.05))
+        for number in range(max(2, options.kills // 4)):
+            strikes(pair, options, result, [options.dice.uniform(0.0, 0.2)], aimed=number > 0)
+            resume(pair, due, 17)
+        until(lambda: fresh("matrix") and fresh("xmpp"), options.patience, "both digests")
+        strikes(pair, options, result, [0.5])
+        resume(pair, due, 17)
+        time.sleep(LINGER + 3)
+        for which in ("matrix", "xmpp"):
+            got = fresh(which)
+            if len(got) != 1:
+                result.figures.duplicated += max(0, len(got) - 1)
+                result.figures.lost += not got
+                result.figures.examples.append(f"{len(got)} digests on {which}")
+            for ledger in (pair.outward, pair.inward):
+                result.figures.add(ledger.verdict([said.body for said in got], between_senders=False))
+        result.notes.append(f"2 members, {len(pair.outward.messages) + len(pair.inward.messages)} messages, {result.kills} kills around 17:30")
+        end(result, pair)
+        return result
+    finally:
+        pair.close()
+        alice.close()
+        stage.people.remove(alice)
+
+
+def privates(alice, pair):
+    return alice.whispers(BOT) + pair.stage.bob.private()
+
+
+def bot_words_matrix(alice, pair):
+    return [said for said in alice.timeline(pair.room) if said.who == BOT] + alice.whispers(BOT)
+
+
+def bot_words_xmpp(pair):
+    bob = pair.stage.bob
+    return [said for said in bob.timeline(pair.muc) if said.name == BOT_NICK] + bob.private()
