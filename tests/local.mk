@@ -157,5 +157,7 @@ EXTRA_DIST += tests/run tests/requirements.txt \
 	tests/servers/prosody.cfg.lua.in tests/servers/run-ejabberd.sh tests/servers/run-prosody.sh tests/servers/run-synapse.sh
 
 # Faults, and figures beside a raw program; neither is part of `make check`.
-EXTRA_DIST += tests/faults/run tests/faults/faults.py tests/faults/ledger.py tests/faults/load.py tests/faults/rows.py \
-	tests/faults/stage.py tests/faults/test_ledger.py tests/bench/run tests/bench/bench.py tests/bench/raw.c
+EXTRA_DIST += tests/faults/run tests/faults/faults.py tests/faults/fakehs.py tests/faults/ledger.py tests/faults/load.py \
+	tests/faults/poison.py tests/faults/proxy.py tests/faults/row.py tests/faults/rows.py tests/faults/rows_fake.py \
+	tests/faults/rows_kill.py tests/faults/rows_load.py tests/faults/rows_server.py tests/faults/rows_time.py \
+	tests/faults/rows_wire.py tests/faults/stage.py tests/faults/test_ledger.py tests/bench/run tests/bench/bench.py tests/bench/raw.c

@@ -178,29 +178,32 @@ walk_array(struct span array, void (*each)(void *context, const struct json_even
 	return take(&scan, ']');
 }
 
-bool
-json_split(const char *p, size_t n, const char *wanted, void (*each)(void *context, const struct json_event *event),
-		void *context)
+/* One walk over the whole text; `each` NULL only looks whether it is good. A repeated key counts each time: no event may go missing. */
+static bool
+walk_members(const char *p, size_t n, const char *wanted, void (*each)(void *context, const struct json_event *event), void *context)
 {
 	struct scan scan = { p, p + n };
-	struct span key, value, found = { NULL, 0 };
+	struct span key, value;
 
 	if (!take(&scan, '{'))
 		return false;
 	if (!take(&scan, '}')) {
 		do {
-			if (!scan_member(&scan, &key, &value))
+			if (!scan_member(&scan, &key, &value) || (span_is(key, wanted) && !walk_array(value, each, context)))
 				return false;
-			if (span_is(key, wanted))
-				found = value;
 		} while (take(&scan, ','));
 		if (!take(&scan, '}'))
 			return false;
 	}
 	skip_space(&scan);
-	if (scan.p != scan.end)
-		return false;
-	return !found.p || (walk_array(found, NULL, NULL) && walk_array(found, each, context));
+	return scan.p == scan.end;
+}
+
+bool
+json_split(const char *p, size_t n, const char *wanted, void (*each)(void *context, const struct json_event *event),
+		void *context)
+{
+	return walk_members(p, n, wanted, NULL, NULL) && walk_members(p, n, wanted, each, context);
 }
 
 struct span

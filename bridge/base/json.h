@@ -33,7 +33,7 @@ struct json_event {
 /*
  * Calls `each` for every member of the array `key` of the object that `p` holds ("events", "chunk"), in order. No allocation,
  * no recursion; what the members hold is not judged beyond finding their ends. The whole text is scanned before the first
- * call: a text that is cut short, or no object, gives false and no call at all. A missing key is an empty array.
+ * call: a text that is cut short, or no object, gives false and no call at all. A missing key is an empty array; a repeated one counts each time.
  */
 bool json_split(const char *p, size_t n, const char *key, void (*each)(void *context, const struct json_event *event),
 		void *context) MUST_USE;

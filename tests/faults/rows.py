@@ -3,6 +3,7 @@
 
 from typing import Callable, NamedTuple
 
+import rows_fake
 import rows_kill
 import rows_load
 import rows_server
@@ -45,6 +46,10 @@ ROWS = {
     "stranger": Row(24, rows_kill.stranger),
     "ended": Row(26, rows_kill.ended),
     "few-descriptors": Row(27, rows_kill.few_descriptors),
+    "late-again": Row(7, rows_fake.late_again, fake=True),
+    "thrice": Row(8, rows_fake.thrice, True, fake=True),
+    "numbers-again": Row(9, rows_fake.numbers_again, fake=True),
+    "poison": Row(20, rows_fake.poison, True, fake=True),
     "http-faults": Row(10, rows_wire.http_faults, True),
     "rate-limited": Row(11, rows_wire.rate_limited),
     "one-byte": Row(12, rows_wire.one_byte),

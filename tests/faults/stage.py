@@ -16,10 +16,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
-from clients import until  # noqa: E402
+from clients import Loop, until  # noqa: E402
+from fakehs import FakeHomeserver  # noqa: E402
 from ledger import Ledger  # noqa: E402
 from load import Crowd, Load, Natives, Watcher, matrix_senders, native_name, native_senders  # noqa: E402
-from world import BOT, BOT_NICK, PASSWORD, SECRET, Bridge, World, own  # noqa: E402
+from world import BOT, BOT_NICK, DOMAIN, PASSWORD, SECRET, Bridge, World, own  # noqa: E402
 
 NATIVES = 100
 
@@ -69,6 +70,27 @@ class Stage(World):
         super().close()
 
 
+class FakeStage(Stage):
+    """The same with a fake homeserver in Synapse's place."""
+
+    def open(self):
+        try:
+            self.registration_said = self.make_registration()
+            self.prosody.start()
+            self.loop = Loop()
+            self.hs = FakeHomeserver(self.loop, self.http, DOMAIN, self.tokens(), self.appservice, BOT)
+            self.bob = self.xmpp("bob")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self):
+        if getattr(self, "hs", None):
+            self.hs.close()
+        super().close()
+
+
 class Pair:
     """A fresh room and a fresh MUC with a crowd in each, a reader in each, and one daemon that joins them."""
 
@@ -77,19 +99,24 @@ class Pair:
         self.stage = stage
         self.vitals_at_start = None
         name = stage.unique("load")
-        stage.crowd.grow(max(matrix, 1))
         self.matrix_count = matrix
-        self.room = stage.crowd.room(stage.reader, name)
-        stage.crowd.join(self.room, matrix)
+        self.watcher = None
+        self.make_room(name)
         self.muc = f"{name}@rooms.localhost"
         stage.bob.create_room(self.muc, "Bob", **room)
-        self.watcher = Watcher(stage.crowd, stage.reader, self.room)
         self.natives = Natives(stage.loop, stage.c2s, self.muc, natives)
         self.outward, self.inward = Ledger("mx"), Ledger("xm")  # Matrix to XMPP, XMPP to Matrix
-        self.own_users = {account.user_id for account in stage.crowd.accounts} | {stage.reader.user_id}
         self.own_nicks = {native.name for native in self.natives.people} | {"Bob"}
         charters = {"load": f'version 1\ngroup "load" {{\n{charter}\n}}\n'} if charter else {}
         self.bridge = self.make_bridge(charters, clock, extra, ports or {}) if stage.bridged else None
+
+    def make_room(self, name):
+        crowd, reader = self.stage.crowd, self.stage.reader
+        crowd.grow(max(self.matrix_count, 1))
+        self.room = crowd.room(reader, name)
+        crowd.join(self.room, self.matrix_count)
+        self.watcher = Watcher(crowd, reader, self.room)
+        self.own_users = {account.user_id for account in crowd.accounts} | {reader.user_id}
 
     def make_bridge(self, charters, clock, extra, ports):
         bridge = Bridge(self.stage, {"load": (self.room, self.muc)}, charters, clock, extra, **ports)
@@ -217,9 +244,52 @@ class Pair:
         """Everybody leaves; what was wrong with the daemon, or ''."""
         wrong = self.bridge.close() if self.bridge else ""
         self.natives.leave()
-        self.watcher.close()
+        if self.watcher:
+            self.watcher.close()
         try:
             self.stage.bob.leave(self.muc)
         except (KeyError, AssertionError):
             pass
         return wrong
+
+
+class FakePair(Pair):
+    """The same over a fake homeserver, whose transactions the row itself gives; the timeline is the fake's."""
+
+    def make_room(self, name):
+        self.hs = self.stage.hs
+        self.fake = self.hs.room(name)
+        self.room = self.fake.id
+
+    def members(self):
+        return self.fake.members
+
+    def tell(self, count, senders=4):
+        """New messages of Matrix users in the room's timeline, not yet pushed: a list of (message, event)."""
+        told = []
+        for number in range(count):
+            message = self.outward.message(f"u{number % senders}")
+            told.append((message, self.hs.event(self.fake, f"@{message.sender}:{DOMAIN}", message.text)))
+        return told
+
+    async def hand(self, told, number=None, patience=60):
+        """One transaction, until it is acknowledged."""
+        now = time.monotonic()
+        for message, _ in told:
+            message.start = message.start or now
+        await self.hs.deliver([event for _, event in told], number, patience)
+        now = time.monotonic()
+        for message, _ in told:
+            message.end = message.end or now
+
+    def hand_all(self, told, batch=20):
+        async def every():
+            for start in range(0, len(told), batch):
+                await self.hand(told[start : start + batch])
+
+        self.stage.loop.run(every(), 600)
+
+    def seen_matrix(self):
+        return self.hs.bodies(self.fake)
+
+    archive_matrix = seen_matrix
