@@ -112,11 +112,13 @@ cli_sources = \
 	bridge/cli/control.c bridge/cli/control.h \
 	bridge/cli/disk.c bridge/cli/disk.h \
 	bridge/cli/example_config.c \
+	bridge/cli/gauges.c bridge/cli/gauges.h \
 	bridge/cli/metrics.c bridge/cli/metrics.h \
 	bridge/cli/registration.c \
 	bridge/cli/rules.c \
 	bridge/cli/run.c \
-	bridge/cli/status.c
+	bridge/cli/status.c \
+	bridge/cli/supervisor.c bridge/cli/supervisor.h
 nodist_libbridge_a_SOURCES += bridge/cli/example_config.h
 BUILT_SOURCES += bridge/cli/example_config.h
 CLEANFILES += bridge/cli/example_config.h

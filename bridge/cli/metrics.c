@@ -54,8 +54,9 @@ on_request(void *context, struct MHD_Connection *connection, const char *url, co
 	bool ready = strcmp(url, "/ready") == 0;
 	if (!ready && strcmp(url, "/live") != 0)
 		return respond(connection, MHD_HTTP_NOT_FOUND, "text/plain", &body);
-	bool fine = !ready || metrics->source.ready(metrics->source.context);
-	str_addf(&body, "{\"%s\":%s}\n", url + 1, fine ? "true" : "false");
+	bool fine = !ready || metrics->source.ready(metrics->source.context, &body);
+	if (!ready)
+		str_add(&body, "{\"live\":true}\n");
 	return respond(connection, fine ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, "application/json", &body);
 }
 

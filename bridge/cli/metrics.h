@@ -15,7 +15,8 @@
 struct metrics;
 
 struct metrics_source {
-	bool (*ready)(void *context);
+	/* Appends a JSON object that names what is well and what is not; returns whether everything is. */
+	bool (*ready)(void *context, struct str *out);
 	/* Appends the exposition to `out`. */
 	void (*write)(void *context, struct str *out);
 	void *context;

@@ -13,7 +13,9 @@
 #include "base/now.h"
 #include "base/seal.h"
 #include "cli/answer.h"
+#include "cli/gauges.h"
 #include "cli/metrics.h"
+#include "cli/supervisor.h"
 #include "core/charters.h"
 #include "core/core.h"
 #include "core/outbox_rows.h"
@@ -31,10 +33,8 @@
 #include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define LONGEST_WAIT_MS (60 * 1000)
@@ -45,6 +45,7 @@ struct daemon {
 	const char *clock_path; /* or NULL */
 	struct loop *loop;
 	struct loop_timer timer; /* the next due instant */
+	struct loop_timer alive; /* the next sign of life */
 	int signal_fd, clock_fd, step_fd;
 	struct loop_source *signal_source, *clock_source, *step_source;
 	struct store *store;
@@ -58,28 +59,6 @@ struct daemon {
 	bool ready;
 	int status;
 };
-
-/* ---- the supervisor: sd_notify(3) ---- */
-
-static void
-notify(const char *state)
-{
-	const char *path = config_environment(CONFIG_ENV_NOTIFY);
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	if (!path || strlen(path) >= sizeof(address.sun_path))
-		return;
-	memcpy(address.sun_path, path, strlen(path));
-	if (path[0] == '@')
-		address.sun_path[0] = '\0';
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0)
-		log_warning(LOG_MAIN, "notify failed error=\"%s\"", strerror(errno));
-	close(fd);
-}
 
 /* ---- the turn ---- */
 
@@ -97,7 +76,7 @@ announce_ready(struct daemon *daemon)
 		groups++;
 	daemon->ready = true;
 	dprintf(STDERR_FILENO, "ready: %u groups, %.1f s\n", groups, (double)(now_monotonic_ms() - daemon->started_ms) / 1000);
-	notify("READY=1");
+	supervisor_notify("READY=1");
 }
 
 /* A peer that refuses us for good: nothing is lost by stopping, and nothing gets better by going on. */
@@ -125,6 +104,20 @@ turn(void *context)
 	int64_t due = core_next_due(daemon->core);
 	loop_timer_set(&daemon->timer, due < 0 || due > LONGEST_WAIT_MS ? LONGEST_WAIT_MS : due);
 	return more;
+}
+
+/*
+ * The supervisor hears from us as long as the loop turns; a full disk is no reason to be restarted, for we go on by ourselves.
+ * Before both peers take us, it must not lose patience with them.
+ */
+static void
+say_alive(void *context)
+{
+	struct daemon *daemon = context;
+
+	supervisor_notify(daemon->ready ? "WATCHDOG=1" :
+			"WATCHDOG=1\nEXTEND_TIMEOUT_USEC=180000000\nSTATUS=waiting for the homeserver and the XMPP server");
+	loop_timer_set(&daemon->alive, supervisor_watchdog_ms());
 }
 
 static void
@@ -246,47 +239,26 @@ watch_clock(struct daemon *daemon)
 
 /* ---- metrics ---- */
 
-static int64_t
-count(struct store *store, enum statement statement)
+static struct gauges_parts
+gauges_of(const struct daemon *daemon)
 {
-	struct query query = store_query(store, statement);
-	int64_t n = query_step(&query) ? query_get_int(&query, 0) : 0;
-
-	query_done(&query);
-	return n;
-}
-
-static void
-add_gauge(struct str *out, const char *name, const char *labels, int64_t value)
-{
-	str_addf(out, "sourdine_%s%s %" PRId64 "\n", name, labels, value);
+	return (struct gauges_parts){ daemon->core, daemon->matrix, daemon->jabber, &daemon->ready };
 }
 
 static void
 write_metrics(void *context, struct str *out)
 {
-	struct daemon *daemon = context;
-	struct outbox_counts counts;
+	struct gauges_parts parts = gauges_of(context);
 
-	outbox_count(daemon->core->outbox, &counts);
-	add_gauge(out, "build_info", "{version=\"" PACKAGE_VERSION "\"}", 1);
-	add_gauge(out, "test_clock", "", now_is_test_clock());
-	add_gauge(out, "rooms_joined", "{side=\"matrix\"}", matrix_joined(daemon->matrix));
-	add_gauge(out, "rooms_joined", "{side=\"xmpp\"}", jabber_joined(daemon->jabber));
-	add_gauge(out, "held_messages", "", counts.held);
-	add_gauge(out, "outbox_messages", "{state=\"waiting\"}", counts.waiting);
-	add_gauge(out, "outbox_messages", "{state=\"in_flight\"}", counts.flying);
-	add_gauge(out, "outbox_messages", "{state=\"in_doubt\"}", counts.tried);
-	add_gauge(out, "quarantined_messages", "", count(daemon->store, QUARANTINE_COUNT));
-	add_gauge(out, "db_size_bytes", "", store_size(daemon->store));
+	gauges_write(&parts, out);
 }
 
 static bool
-is_ready(void *context)
+write_health(void *context, struct str *out)
 {
-	const struct daemon *daemon = context;
+	struct gauges_parts parts = gauges_of(context);
 
-	return daemon->ready;
+	return gauges_health(&parts, out);
 }
 
 /* ---- opening ---- */
@@ -390,8 +362,10 @@ open_core(struct daemon *daemon)
 	daemon->xmpp_bot = xasprintf("bot@%s", config->xmpp.component);
 	struct core_settings settings = {
 		.language = config->language, .matrix_bot = daemon->bot, .nick = config->xmpp.nick, .xmpp_bot = daemon->xmpp_bot,
-		.charters = config->charters,
+		.charters = config->charters, .crashed = supervisor_watch_crashes(config->state),
 	};
+	if (settings.crashed)
+		log_warning(LOG_MAIN, "the process before this one crashed: what was on its way is looked at with suspicion");
 	daemon->core = core_open(daemon->store, daemon->seal, &settings);
 	for (size_t i = 0; i < config->group_count; i++) {
 		const struct config_group *group = &config->groups[i];
@@ -462,7 +436,7 @@ open_clock(struct daemon *daemon)
 static int
 open_metrics(struct daemon *daemon)
 {
-	struct metrics_source source = { is_ready, write_metrics, daemon };
+	struct metrics_source source = { write_health, write_metrics, daemon };
 	const char *host = daemon->config->metrics.hostname;
 	uint16_t port = daemon->config->metrics.port;
 
@@ -490,6 +464,8 @@ start(struct daemon *daemon)
 		return cli_fail(CLI_CONFIG, "cannot start: %s", strerror(-r));
 	loop_on_turn(daemon->loop, turn, daemon);
 	loop_timer_set(&daemon->timer, 0);
+	if (supervisor_watchdog_ms())
+		say_alive(daemon);
 	return 0;
 }
 
@@ -503,6 +479,7 @@ open_all(struct daemon *daemon)
 		status = cli_fail(CLI_PROBLEM, "the event loop cannot be made: %s", strerror(errno));
 	if (!status) {
 		loop_timer_init(&daemon->timer, daemon->loop, timer_fired, daemon);
+		loop_timer_init(&daemon->alive, daemon->loop, say_alive, daemon);
 		status = open_state(daemon, &created);
 	}
 	if (!status)
@@ -545,8 +522,10 @@ close_all(struct daemon *daemon)
 	close_watch(daemon->signal_source, daemon->signal_fd);
 	close_watch(daemon->clock_source, daemon->clock_fd);
 	close_watch(daemon->step_source, daemon->step_fd);
-	if (daemon->loop)
+	if (daemon->loop) {
 		loop_timer_stop(&daemon->timer);
+		loop_timer_stop(&daemon->alive);
+	}
 	loop_close(daemon->loop);
 	free(daemon->bot);
 	free(daemon->xmpp_bot);
@@ -563,7 +542,7 @@ cli_run(const struct config *config, const char *test_clock)
 	daemon.status = open_all(&daemon);
 	if (!daemon.status && loop_run(daemon.loop) < 0)
 		daemon.status = CLI_PROBLEM;
-	notify("STOPPING=1");
+	supervisor_notify("STOPPING=1");
 	close_all(&daemon);
 	return daemon.status;
 }

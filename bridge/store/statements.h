@@ -72,6 +72,7 @@
 	X(OUTBOX_REVOICE, "UPDATE outbox SET person = NULL, stem = NULL, author = NULL, payload = ? WHERE id = ? AND state = 0") \
 	X(OUTBOX_COUNTS, "SELECT coalesce(sum(state = 0 AND held <> 1), 0), coalesce(sum(state = 1), 0)," \
 		" coalesce(sum(state = 0 AND held = 1), 0) FROM outbox WHERE state IN (0, 1)") \
+	X(OUTBOX_OLDEST_HELD, "SELECT min(i.received_ms) FROM outbox o JOIN inbox i ON i.seq = o.inbox_seq WHERE o.state = 0 AND o.held = 1") \
 	X(OUTBOX_FLYING_COUNT, "SELECT count(*) FROM outbox WHERE state = 2") \
 	X(OUTBOX_HELD_OF, "SELECT o.inbox_seq, min(o.due_ms) FROM outbox o JOIN decision d ON d.inbox_seq = o.inbox_seq" \
 		" WHERE o.grp = ? AND d.person = ? AND o.state = 0 AND o.held = 1 AND o.kind = 0 GROUP BY o.inbox_seq ORDER BY o.inbox_seq") \

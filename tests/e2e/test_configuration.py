@@ -4,11 +4,14 @@
 import json
 import re
 import stat
+import urllib.error
 import urllib.request
 
 import pytest
 from checks import ask_matrix
+from clients import until
 from conftest import charter_of
+from prometheus_client.parser import text_string_to_metric_families
 from world import DOMAIN
 
 UNREACHABLE, CONFIGURATION = 69, 78
@@ -253,9 +256,50 @@ def test_the_test_clock_says_that_it_is_on(team):
     assert "clock" in bridge.said().lower()
 
 
+def ask(world, path):
+    """Status and text of the listener for machines."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{world.metrics}/{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
 @with_hours
 def test_metrics_and_health(team):
-    bridge = team.bridge
-    for path in ("live", "ready"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{bridge.world.metrics}/{path}", timeout=10) as answer:
-            assert answer.status == 200
+    world = team.bridge.world
+    assert ask(world, "live")[0] == 200
+    status, said = ask(world, "ready")
+    assert status == 200 and json.loads(said) == {"ready": True, "database": True, "matrix": True, "xmpp": True}
+    team.alice.send(team.room, "counted")
+    team.bob.wait(team.muc, lambda said: said.body == "counted")
+    until(lambda: team.bridge.metric('sourdine_delivered_total{direction="to_xmpp"}') >= 1, 10, "the count")
+    families = {f.name: f for f in text_string_to_metric_families(ask(world, "metrics")[1])}  # Prometheus' own parser
+    value = {(s.name, *sorted(s.labels.items())): s.value for f in families.values() for s in f.samples}
+    assert value[("sourdine_events_total", ("verdict", "deliver"))] >= 1
+    assert value[("sourdine_up", ("side", "matrix"))] == value[("sourdine_up", ("side", "xmpp"))] == 1
+    assert value[("sourdine_ledger_difference",)] == 0
+    assert value[("sourdine_db_commits_total",)] > 0
+    assert families["sourdine_matrix_transaction_duration_seconds"].type == "histogram"
+    for name, family in families.items():
+        assert name.startswith(("sourdine_", "process_")) and family.type != "unknown" and family.documentation, name
+        for sample in family.samples:
+            assert not any(word in "".join(sample.labels.values()) for word in ("@", "!", "counted", "marketing")), sample
+
+
+def test_ready_names_the_part_that_is_away(world, folder):
+    bridge = folder
+    change(bridge, f"port: {world.component}", f"port: {world.spare}")
+    bridge.launch()
+    until(lambda: bridge.alive() and reachable(world), 20, "the listener")
+    until(lambda: json.loads(ask(world, "ready")[1])["matrix"], 20, "the homeserver")
+    status, said = ask(world, "ready")
+    assert status == 503 and json.loads(said) == {"ready": False, "database": True, "matrix": True, "xmpp": False}
+    assert ask(world, "live")[0] == 200
+
+
+def reachable(world):
+    try:
+        return ask(world, "live")[0] == 200
+    except OSError:
+        return False
