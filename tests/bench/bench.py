@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "faults"), str(HERE.parent / "e2e")]
 
 from load import settled  # noqa: E402
-from rows import Options, raw_rates, warm  # noqa: E402
+from row import Options, raw_rates, warm  # noqa: E402
 from stage import Pair, Stage  # noqa: E402
 from world import COMPONENT, SECRET, own, unprivileged  # noqa: E402
 
