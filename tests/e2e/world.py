@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Synapse, a Prosody and a Sourdine of their own: started on free ports, driven, and stopped again.
+"""A Synapse, a Prosody (or an ejabberd) and a Sourdine of their own: started on free ports, driven, and stopped again.
 
 `World` owns both servers and one temporary folder; it makes the registration with the real
 `sourdine registration`, because Synapse wants it at its start. `Bridge` is one daemon with a state
@@ -31,6 +31,8 @@ DOMAIN, COMPONENT = "hs.test", "sourdine.localhost"
 BOT, BOT_JID, BOT_NICK = f"@sourdine:{DOMAIN}", f"bot@{COMPONENT}", "Sourdine"
 PASSWORD, SECRET = "pw", "s3cret"
 NOBODY = 65534
+XMPP_SERVER = os.environ.get("SOURDINE_XMPP") or "prosody"
+assert XMPP_SERVER in ("prosody", "ejabberd"), f"SOURDINE_XMPP={XMPP_SERVER}: prosody or ejabberd"
 MATRIX_ACCOUNTS = ("admin", "alice", "dave")
 XMPP_ACCOUNTS = ("admin", "bob", "carol")
 SANITIZERS = {
@@ -193,27 +195,38 @@ class World:
             self.folder / "synapse.log",
             self._synapse_ready.exists,
         )
-        self.prosody = Server(
-            "Prosody",
-            ["sh", scripts / "run-prosody.sh", self.folder / "prosody"],
-            {
-                "C2S_PORT": str(self.c2s),
-                "COMPONENT_PORT": str(self.component),
-                "HTTP_PORT": str(self.upload),
-                "STANZA_LIMIT": "4194304",
-                "ACCOUNTS": " ".join(XMPP_ACCOUNTS),
-            },
-            self.folder / "prosody.log",
-            lambda: answers(self.component) and answers(self.c2s),
+        settings = {
+            "C2S_PORT": str(self.c2s),
+            "COMPONENT_PORT": str(self.component),
+            "HTTP_PORT": str(self.upload),
+            "STANZA_LIMIT": "4194304",
+            "ACCOUNTS": " ".join(XMPP_ACCOUNTS),
+        }
+        self.xmpp_server = Server(
+            XMPP_SERVER,
+            ["sh", scripts / f"run-{XMPP_SERVER}.sh", self.folder / XMPP_SERVER],
+            settings,
+            self.folder / f"{XMPP_SERVER}.log",
+            self._xmpp_ready,
         )
+
+    def _xmpp_ready(self):
+        """ejabberd's ports are open before its accounts are made; its mark may be that of an earlier run."""
+        made = XMPP_SERVER == "prosody" or (self.folder / XMPP_SERVER / "ready").exists()
+        return made and answers(self.component) and answers(self.c2s)
+
+    @property
+    def prosody(self):
+        """The XMPP server, whichever it is."""
+        return self.xmpp_server
 
     def open(self):
         """Make the registration, start both servers, log everybody in."""
         try:
             self.registration_said = self.make_registration()
-            self.prosody.launch()
+            self.xmpp_server.launch()
             self.synapse.launch()
-            self.prosody.wait()
+            self.xmpp_server.wait()
             self.synapse.wait()
             self.loop = Loop()
         except BaseException:
@@ -238,7 +251,7 @@ class World:
         if self.loop:
             self.loop.stop()
         self.synapse.stop()
-        self.prosody.stop()
+        self.xmpp_server.stop()
         if self.keep:
             print(f"kept: {self.folder}")
         else:

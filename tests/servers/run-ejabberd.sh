@@ -9,12 +9,14 @@
 # Ready when DIR/ready exists (about two seconds): the ports are open and the accounts made.
 # There is no epmd and no ejabberdctl: Debian's ejabberdctl insists on the user "ejabberd".
 #
-# Hosts     localhost (accounts admin, alice, bob, carol), rooms.localhost (MUC with archive),
+# Hosts     localhost (its accounts: see below), rooms.localhost (MUC with archive),
 #           upload.localhost (XEP-0363), sourdine.localhost (XEP-0114 component).
 # Settings  from the environment, each with a default:
 #   C2S_PORT 26222   COMPONENT_PORT 26347   HTTP_PORT 26280
 #   COMPONENT sourdine.localhost   SECRET s3cret   PASSWORD pw
+#   ACCOUNTS "admin alice bob carol"
 #   LOG_LEVEL info
+#   STANZA_LIMIT 262144    the largest stanza from a client
 #   EJABBERD_LIBS          the folder that holds ejabberd-VERSION, if it is not Debian's
 # Several can run at once, each with a DIR and three ports of its own.
 # More accounts while it runs:
@@ -48,12 +50,17 @@ sed -e "s|@DIR@|$dir|g" \
 	-e "s|@COMPONENT@|${COMPONENT:-sourdine.localhost}|g" \
 	-e "s|@SECRET@|${SECRET:-s3cret}|g" \
 	-e "s|@LOG_LEVEL@|${LOG_LEVEL:-info}|g" \
+	-e "s|@STANZA_LIMIT@|${STANZA_LIMIT:-262144}|g" \
 	"$here/ejabberd.yml.in" >"$config"
 
 # Runs once ejabberd is up: makes the accounts (those of an earlier run are kept), waits until
 # the three ports answer, then leaves the mark of readiness.
+accounts=
+for user in ${ACCOUNTS:-admin alice bob carol}; do
+	accounts="$accounts${accounts:+, }\"$user\""
+done
 after="[ejabberd_auth:try_register(list_to_binary(U), <<\"localhost\">>, <<\"${PASSWORD:-pw}\">>)
-	|| U <- [\"admin\", \"alice\", \"bob\", \"carol\"]],
+	|| U <- [$accounts]],
 	Open = fun Again(P) -> case gen_tcp:connect({127,0,0,1}, P, []) of
 		{ok, S} -> gen_tcp:close(S);
 		_ -> timer:sleep(20), Again(P) end end,
@@ -64,4 +71,4 @@ cd "$dir/db"
 exec env -i PATH=/usr/bin:/bin HOME="$dir" ERL_LIBS="$libs" ERL_MAX_PORTS=4096 \
 	ERL_CRASH_DUMP="$dir/log/crash.dump" \
 	EJABBERD_CONFIG_PATH="$config" EJABBERD_LOG_PATH="$dir/log/ejabberd.log" \
-	erl +K true +P 50000 -noinput -mnesia dir "\"$dir/db\"" -s ejabberd -eval "$after"
+	erl +sbwt none +sbwtdcpu none +sbwtdio none +K true +P 50000 -noinput -mnesia dir "\"$dir/db\"" -s ejabberd -eval "$after"
