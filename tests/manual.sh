@@ -21,7 +21,7 @@ report() {
 	fi
 }
 
-echo 1..5
+echo 1..6
 "$sourdine" --help >"$work/help"
 commands=$(sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p' "$work/help")
 options=$(sed -n 's/^ .* --\([a-z-]*\) .*/\1/p' "$work/help")
@@ -60,3 +60,16 @@ else
 	number=$((number + 1))
 	echo "ok $number # SKIP no mandoc"
 fi
+
+# Of the table CANNOT in tests/e2e/conftest.py: a word "server:_test" for each.
+skipped=$(sed -n '/^CANNOT = {/,/^}/{s/^    "\([a-z]*\)": {.*/server \1/p;s/^        "\(test_[a-z_]*\)":.*/\1/p;}' "$top/tests/e2e/conftest.py" |
+	while read -r first second; do
+		if [ "$first" = server ]; then server=$second; else echo "$server:_$first"; fi
+	done)
+{
+	for row in $skipped; do
+		grep -qx ".It $(echo "$row" | sed 's/_/ /')" "$manual/sourdine.8" || echo "sourdine.8 lacks the skipped test $row"
+	done
+	[ -n "$skipped" ] || echo 'no table of skipped tests was found'
+} >"$work/complaints"
+report 'the manual lists the tests that a server cannot pass'

@@ -50,7 +50,8 @@ static const struct known {
 	{ STEP_PING, "M_UNRECOGNIZED", NULL, "the homeserver is too old to be pinged", "Synapse 1.84 or newer can; this does no harm" },
 	{ STEP_XMPP, "knows no component", NULL, NULL, "add the Component block that \"sourdine registration\" prints, and restart the "
 		"server; xmpp.port must be its port for components (5347), not the one for clients" },
-	{ STEP_XMPP, "refuses our secret", NULL, NULL, "make component_secret there and the secret here the same line" },
+	{ STEP_XMPP, "refuses our secret", NULL, NULL, "make component_secret there and the secret here the same line; "
+		"ejabberd answers so too when the component is missing from its ejabberd_service" },
 	{ STEP_XMPP, "conflict", NULL, "another component is connected under this name", "end the other one" },
 	{ STEP_XMPP, "refused", NULL, "nobody listens there",
 		"is the server running? Prosody opens the port only when a Component is configured, after a restart" },

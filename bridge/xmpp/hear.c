@@ -128,7 +128,7 @@ accept(struct jabber *jabber, const struct envelope *envelope, const struct spea
 
 /* ---- who ---- */
 
-/* The real bare JID behind an archived message, as far as the server is known to clean what it stores; malloc'd or NULL. */
+/* The real bare JID behind an archived message; malloc'd or NULL. */
 static char *
 archived_jid(struct room *room, xmpp_stanza_t *message, const char *occupant_id)
 {
@@ -137,7 +137,7 @@ archived_jid(struct room *room, xmpp_stanza_t *message, const char *occupant_id)
 	if (occupant)
 		return xstrdup(occupant->jid);
 	const char *jid = stanza_get(stanza_find(stanza_find(message, "x", NS_MUC_USER), "item", NULL), "jid");
-	return room->has_occupant_ids && jid[0] ? jid_bare(jid) : NULL;
+	return room->cleans_archive && jid[0] ? jid_bare(jid) : NULL;
 }
 
 static const char *

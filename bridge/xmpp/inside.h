@@ -110,6 +110,7 @@ struct room {
 	enum room_phase phase;
 	bool described;   /* disco#info was answered since the stream is up */
 	bool has_archive, has_ids, has_occupant_ids, open_names;
+	bool cleans_archive; /* real JIDs in its archive are the service's own words */
 	bool seen_history; /* the listener asked for history instead of the archive */
 	struct member *listener; /* owns */
 	struct list members;     /* owns: member::link */

@@ -143,19 +143,22 @@ muc_close(struct jabber *jabber)
 static void
 read_features(struct room *room, xmpp_stanza_t *iq)
 {
-	static const char *const names[] = { NS_MAM, NS_SID, NS_OCCUPANT_ID, "muc_nonanonymous" };
-	bool *flags[] = { &room->has_archive, &room->has_ids, &room->has_occupant_ids, &room->open_names };
+	/* urn:xmpp:mam:tmp: ejabberd, which knows no occupant-ids but, as XEP-0313 wants, no forged JIDs in its archive either. */
+	static const char *const names[] = { NS_MAM, NS_SID, NS_OCCUPANT_ID, "muc_nonanonymous", "urn:xmpp:mam:tmp" };
+	bool *flags[] = { &room->has_archive, &room->has_ids, &room->has_occupant_ids, &room->open_names, &room->cleans_archive };
+	size_t count = sizeof(flags) / sizeof(*flags);
 	xmpp_stanza_t *query = stanza_find(iq, "query", NS_DISCO_INFO);
 
 	if (!query)
 		return;
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < count; i++)
 		*flags[i] = false;
 	for (xmpp_stanza_t *child = xmpp_stanza_get_children(query); child; child = xmpp_stanza_get_next(child))
-		for (size_t i = 0; i < 4; i++)
+		for (size_t i = 0; i < count; i++)
 			if (stanza_is(child, "feature", NULL) && strcmp(stanza_get(child, "var"), names[i]) == 0)
 				*flags[i] = true;
 	room->described = true;
+	room->cleans_archive = room->cleans_archive || room->has_occupant_ids;
 	log_debug(LOG_XMPP, "room described room=%s archive=%d ids=%d occupant_ids=%d open_names=%d", room->jid, room->has_archive,
 			room->has_ids, room->has_occupant_ids, room->open_names);
 }
@@ -363,6 +366,13 @@ on_pulsed(void *context, enum answer answer, xmpp_stanza_t *iq)
 	} else {
 		member_step(member, event);
 	}
+}
+
+void
+muc_suspect(struct room *room)
+{
+	if (room->phase == ROOM_READY)
+		member_ping(room->listener, on_pulsed, room->listener);
 }
 
 /* Once a minute: the listener when the room is silent, and the ghosts in turn (xmpp.md 6.7, delivery 6). */

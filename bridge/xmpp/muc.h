@@ -18,6 +18,8 @@ struct room *muc_find_address(struct jabber *jabber, const char *address);
 void muc_enter(struct room *room);
 /* Later: after delay_ms. What was sent and not reflected is in doubt. */
 void muc_leave_off(struct room *room, int64_t delay_ms);
+/* Something hints that the room threw us out without a word: asks whether the listener is still in. */
+void muc_suspect(struct room *room);
 /* The stream is up. */
 void muc_enter_all(struct jabber *jabber);
 /* The stream is gone. */

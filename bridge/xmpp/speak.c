@@ -591,6 +591,7 @@ fail_in_room(struct room *room, struct speech *speech, xmpp_stanza_t *message)
 	case REJOIN:
 		outbox_again(outbox, id, 100);
 		member_step(member, GHOST_NOT_IN);
+		muc_suspect(room);
 		break;
 	case REFUSE_MODERATED:
 		if (strcmp(condition, "forbidden") == 0)
@@ -663,5 +664,6 @@ speak_watch(void *context)
 	log_warning(LOG_XMPP, "no reflection room=%s row=%" PRId64 " ghost=%s: asking the archive", room->jid, oldest->id,
 			oldest->member->jid);
 	member_ping(oldest->member, on_suspect, room);
+	muc_suspect(room);
 	loop_timer_set(&room->watch, REFLECTION_MS);
 }

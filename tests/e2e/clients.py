@@ -357,6 +357,16 @@ class Matrix:
         )
 
 
+def as_ejabberd(values):
+    """A room's configuration in ejabberd's own words, which are mostly the standard's."""
+    values = dict(values)
+    if "muc#roomconfig_enablearchiving" in values:
+        values["mam"] = values.pop("muc#roomconfig_enablearchiving")
+    if values.get("muc#roomconfig_moderatedroom"):
+        values["members_by_default"] = False  # else everybody has a voice in a moderated room
+    return values
+
+
 SID = "{urn:xmpp:sid:0}stanza-id"
 DELAY = "{urn:xmpp:delay}delay"
 REPLY = "{urn:xmpp:reply:0}reply"
@@ -424,6 +434,8 @@ class Xmpp:
             form = await self._muc.get_room_config(slixmpp.JID(room))
             known = form.get_fields()
             values = {f"muc#roomconfig_{name}": value for name, value in fields.items()}
+            if "members_by_default" in known:
+                values = as_ejabberd(values)
             assert not set(values) - set(known), f"the server has no {set(values) - set(known)}"
             form.set_values(values)
             form["type"] = "submit"

@@ -38,18 +38,18 @@ def test_commands_given_while_away_are_not_obeyed(team):
     assert not [m for m in team.alice.timeline(team.room) if m.who == BOT and "09:00" in m.body]
 
 
-def test_prosody_restarts(team):
+def test_the_xmpp_server_restarts(team):
     crosses(team)
-    team.bridge.world.prosody.stop()
+    team.bridge.world.xmpp_server.stop()
     for i in range(5):
-        team.alice.send(team.room, f"no prosody {i}")
-    team.bridge.world.prosody.start()
+        team.alice.send(team.room, f"no server there {i}")
+    team.bridge.world.xmpp_server.start()
     for person in (team.bob, team.carol):
         person.connect()
         person.rejoin()
     until(lambda: team.group.bot_in(), 60, "the bot joining again")
-    until(lambda: any("no prosody 4" in m.body for m in team.bob.archive(team.muc)), 60, "the messages")
-    in_order([m for m in team.bob.archive(team.muc) if "no prosody" in m.body], [f"no prosody {i}" for i in range(5)])
+    until(lambda: any("no server there 4" in m.body for m in team.bob.archive(team.muc)), 60, "the messages")
+    in_order([m for m in team.bob.archive(team.muc) if "no server there" in m.body], [f"no server there {i}" for i in range(5)])
     crosses(team)
 
 
