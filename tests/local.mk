@@ -160,4 +160,14 @@ EXTRA_DIST += tests/run tests/requirements.txt \
 EXTRA_DIST += tests/faults/run tests/faults/faults.py tests/faults/fakehs.py tests/faults/ledger.py tests/faults/load.py \
 	tests/faults/poison.py tests/faults/proxy.py tests/faults/row.py tests/faults/rows.py tests/faults/rows_fake.py \
 	tests/faults/rows_kill.py tests/faults/rows_load.py tests/faults/rows_server.py tests/faults/rows_time.py \
-	tests/faults/rows_wire.py tests/faults/stage.py tests/faults/test_ledger.py tests/bench/run tests/bench/bench.py tests/bench/raw.c
+	tests/faults/rows_wire.py tests/faults/stage.py tests/faults/test_ledger.py
+
+EXTRA_DIST += tests/bench/run tests/bench/bench.py tests/bench/fake.py
+# What a figure is compared with, and two servers that cost next to nothing; none of them has a line of ours.
+check_PROGRAMS += tests/bench/raw tests/bench/fake_homeserver tests/bench/fake_component
+tests_bench_raw_SOURCES = tests/bench/raw.c
+tests_bench_raw_LDADD = $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(EXPAT_LIBS)
+tests_bench_fake_homeserver_SOURCES = tests/bench/fake_homeserver.c tests/bench/wire.c tests/bench/wire.h
+tests_bench_fake_homeserver_LDADD =
+tests_bench_fake_component_SOURCES = tests/bench/fake_component.c tests/bench/wire.c tests/bench/wire.h
+tests_bench_fake_component_LDADD =

@@ -252,8 +252,10 @@ ready_ghost(struct room *room, struct member *member, unsigned window)
 	switch (member->state) {
 	case GHOST_JOINED:
 	case GHOST_MUTED:
-		if (room->awaited == member)
+		if (room->awaited == member) {
 			room->awaited = NULL;
+			loop_timer_stop(&room->overflow);
+		}
 		return window;
 	case GHOST_REFUSED:
 		return refuses_rows(member->reason) ? window : await(room, member, 0);

@@ -246,7 +246,8 @@ shake_hands(int fd, const char *domain, const char *secret)
 			return false;
 	if (!start)
 		return false;
-	snprintf(id, sizeof(id), "%.*s", (int)(strchr(start, start[-1]) - start), start);
+	size_t length = strcspn(start, "'\"");
+	snprintf(id, sizeof(id), "%.*s", length < 100 ? (int)length : 100, start);
 	snprintf(text, sizeof(text), "%s%s", id, secret);
 	EVP_Digest(text, strlen(text), digest, &size, EVP_sha1(), NULL);
 	forget();
