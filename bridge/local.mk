@@ -80,6 +80,7 @@ matrix_sources = \
 	bridge/matrix/link.c bridge/matrix/link.h \
 	bridge/matrix/matrix.c bridge/matrix/matrix.h \
 	bridge/matrix/power.c bridge/matrix/power.h \
+	bridge/matrix/readback.c bridge/matrix/readback.h \
 	bridge/matrix/room.c bridge/matrix/room.h \
 	bridge/matrix/walk.c bridge/matrix/walk.h
 

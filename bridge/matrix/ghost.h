@@ -37,8 +37,8 @@ const char *ghost_device(const struct ghost *ghost);
  * do without.
  */
 enum ghost_readiness ghost_prepare(struct ghost *ghost, const char *room, const char *name);
-/* Why GHOST_REFUSED. Lent. */
-const char *ghost_refusal(struct ghost *ghost, const char *room);
+/* Why GHOST_REFUSED: the homeserver's words, lent, and what they mean. */
+const char *ghost_refusal(struct ghost *ghost, const char *room, enum refusal *why);
 
 /* It is no longer in the room, or perhaps never was: joins again when it is next needed. */
 void ghost_left(struct ghost *ghost, const char *room);

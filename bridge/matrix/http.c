@@ -129,7 +129,7 @@ collect_answer(struct http_request *request, CURLcode code, struct http_answer *
 		answer->failure = request->failure[0] ? request->failure : curl_easy_strerror(code);
 	} else if (curl_easy_header(request->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
 		long seconds = strtol(header->value, NULL, 10);
-		answer->retry_after_ms = seconds > 0 && seconds < 86400 ? seconds * 1000 : 0;
+		answer->retry_after_ms = (seconds < 0 ? 0 : seconds < 86400 ? seconds : 86400) * 1000;
 	}
 }
 

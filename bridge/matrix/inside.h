@@ -30,6 +30,7 @@ struct matrix {
 	char *failure;
 	int64_t started_ms;      /* real time */
 	int64_t arrived_ms;      /* monotonic */
+	unsigned long arrivals;
 	int64_t arriving_ms;     /* monotonic: when the homeserver first answered again */
 	int64_t settle_ms;       /* patience after the arrival, see settling_ms() in room.c */
 	struct http_request *request; /* of the arrival: probe, ping, rooms */

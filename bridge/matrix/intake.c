@@ -185,6 +185,21 @@ read_message(struct matrix *matrix, const char *room, const struct event *event,
 	name_author(matrix, room, event->sender, arena, &out->author);
 }
 
+/* Who wrote it can often be seen all the same, by the scanner that asks for less than the parser. */
+static void
+read_poison(const char *raw, size_t size, struct arena *arena, struct incoming *out)
+{
+	size_t mark = size > 0 && raw[0] != '{';
+	char sender[PEOPLE_ADDRESS_MAX];
+
+	out->kind = INCOMING_POISON;
+	if (!matrix_take_id(json_find_text(raw + mark, size - mark, "sender"), sender, sizeof(sender)) || sender[0] != '@')
+		return;
+	char *clean = str_clean(sender, strlen(sender));
+	out->author.person = out->author.stem = out->author.name = out->reply_address = arena_copy(arena, clean);
+	free(clean);
+}
+
 void
 intake_read(struct matrix *matrix, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out)
 {
@@ -209,7 +224,7 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 		room_replaced(matrix, room, event.name);
 		break;
 	case EVENT_POISON:
-		out->kind = INCOMING_POISON;
+		read_poison(raw, size, arena, out);
 		out->reason = event.reason;
 		break;
 	case EVENT_MALFORMED:

@@ -1,41 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A lane has at most one request in flight, so its order is that of the rows. The transaction id is the row's name and every
- * request carries the device, which makes the homeserver remember the pair for a day, beyond its own restarts: a row whose
- * outcome is unknown is simply sent again (delivery.md F1, F2), once the archive was read for what became of it. What an answer means is the table at `reactions`.
+ * A lane has at most one request in flight, so its order is that of the rows. A few more wait behind it, their intent committed, so that
+ * the next request leaves with the answer to the one before, and no commit stands between them. The transaction id is the row's name and
+ * every request carries the device, which makes the homeserver remember the pair for a day, beyond its own restarts: a row whose
+ * outcome is unknown is simply sent again (delivery.md F1, F2); an older one is looked for first (readback.c). What an answer means
+ * is the table at `reactions`.
  */
 #include "matrix/lane.h"
 
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
+#include "base/now.h"
 #include "base/seal.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
+#include "matrix/readback.h"
 #include "matrix/room.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define AHEAD 16 /* rows in the port, of which one is in flight */
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 300000
-#define REJOIN_MS 1000
 #define UNKNOWN_TOKEN_MS 60000
 #define DIRECT_REFUSED_MS 60000 /* a person whose direct room cannot be made is not asked again before */
+#define PATIENCE_MS (10 * 60 * 1000) /* with a row that the homeserver fails on, while it does other things well */
+#define MEMORY_MS (20 * 3600 * 1000) /* so long the homeserver surely knows our names (Synapse: 24 h) */
+#define READ_BEFORE_MS (5 * 60 * 1000) /* its clock may be behind ours by that */
+
+/* A row to be sent. */
+struct post {
+	struct list link; /* lane::posts */
+	int64_t id;
+	struct ghost *ghost; /* who sends it */
+	char *path, *content;
+};
+
+/* Who was read back in a lane that has rows in doubt. */
+struct reader {
+	struct list link; /* lane::readers */
+	const struct ghost *ghost;
+};
 
 struct lane {
 	struct list link;   /* matrix::lanes */
 	struct matrix *matrix;
 	char *address;      /* a room id, or "@person:server" */
-	struct http_request *request;
-	int64_t row;        /* in flight, 0: none */
-	struct ghost *ghost; /* who sends it */
+	struct http_request *request; /* of the first post, or of a direct room being made */
+	struct list posts;  /* owns: post::link */
+	unsigned count;     /* of posts */
+	int64_t begun_ms;   /* monotonic: of the request */
 	unsigned failures;  /* in a row, for the back-off */
+	int64_t failing;    /* the row that fails; 0: none */
+	int64_t failing_ms; /* monotonic: since when */
+	char failure[320];  /* its last answer */
 	int64_t forbidden;  /* the row that was answered 403 once */
+	unsigned long arrival; /* matrix::arrivals when doubts were last looked for */
+	bool doubtful;      /* it has rows that must be read back first */
+	bool forgotten;     /* a device was made anew: that holds for every row in doubt, however young */
+	struct list readers; /* owns: reader::link */
+	struct readback *readback;
 	bool making;        /* its direct room is being made */
 	bool unreachable;   /* its direct room cannot be made: the row is refused */
 	char why[256];      /* of `unreachable` */
 	struct loop_timer timer; /* ends `unreachable` or a pause in making */
 };
+
+static void begin(struct lane *lane);
 
 static void
 on_timer(void *context)
@@ -57,9 +91,39 @@ lane_get(struct matrix *matrix, const char *address)
 	lane = xcalloc(1, sizeof(*lane));
 	lane->matrix = matrix;
 	lane->address = xstrdup(address);
+	list_init(&lane->posts);
+	list_init(&lane->readers);
 	loop_timer_init(&lane->timer, matrix->parts.loop, on_timer, lane);
 	list_append(&matrix->lanes, &lane->link);
 	return lane;
+}
+
+static void
+drop_post(struct lane *lane, struct post *post)
+{
+	list_remove(&post->link);
+	lane->count--;
+	mem_free_secret(post->content, strlen(post->content));
+	free(post->path);
+	free(post);
+}
+
+static void
+forget_readers(struct lane *lane)
+{
+	struct reader *reader;
+
+	LIST_FOR_EACH(reader, &lane->readers, struct reader, link) {
+		list_remove(&reader->link);
+		free(reader);
+	}
+}
+
+static void
+drop_posts(struct lane *lane)
+{
+	while (!list_empty(&lane->posts))
+		drop_post(lane, LIST_ENTRY(lane->posts.next, struct post, link));
 }
 
 void
@@ -69,6 +133,9 @@ lane_free_all(struct matrix *matrix)
 
 	LIST_FOR_EACH(lane, &matrix->lanes, struct lane, link) {
 		http_cancel(lane->request);
+		readback_cancel(lane->readback);
+		forget_readers(lane);
+		drop_posts(lane);
 		loop_timer_stop(&lane->timer);
 		list_remove(&lane->link);
 		free(lane->address);
@@ -76,21 +143,58 @@ lane_free_all(struct matrix *matrix)
 	}
 }
 
-/* ---- direct rooms ---- */
+/* Everything that waits goes back to the outbox, which hands it out again in order, after delay_ms. */
+static void
+give_back(struct lane *lane, int64_t delay_ms)
+{
+	struct post *post;
 
-/* The room of a lane; false while there is none. */
-static bool
+	LIST_FOR_EACH(post, &lane->posts, struct post, link) {
+		outbox_again(lane->matrix->parts.outbox, post->id, delay_ms);
+		drop_post(lane, post);
+	}
+}
+
+/* ---- rooms ---- */
+
+/* The room of a lane; NULL while there is none, or the bot is not in it. */
+static struct room *
 find_room(const struct lane *lane, char *id, size_t size)
 {
 	struct matrix *matrix = lane->matrix;
 
-	if (lane->address[0] != '@') {
+	if (lane->address[0] != '@')
 		snprintf(id, size, "%s", lane->address);
-	} else if (!people_direct(matrix->parts.people, lane->address, id, size)) {
-		return false;
-	}
-	const struct room *room = room_find(matrix, id);
-	return room && room_is_inside(room);
+	else if (!people_direct(matrix->parts.people, lane->address, id, size))
+		return NULL;
+	struct room *room = room_find(matrix, id);
+	if (room && lane->address[0] != '@')
+		room_hurry(room);
+	return room && room_is_inside(room) ? room : NULL;
+}
+
+/* Why nothing will ever be said in this lane as things are; false: it may be. */
+static bool
+is_hopeless(const struct lane *lane, enum refusal *why, const char **detail)
+{
+	const struct matrix *matrix = lane->matrix;
+	const struct room *room = room_find(lane->matrix, lane->address);
+	struct group *group;
+
+	*detail = lane->why;
+	*why = REFUSAL_NOT_MEMBER;
+	if (lane->unreachable)
+		return true;
+	*detail = "the bot may not enter the room";
+	if (lane->address[0] == '@' || room)
+		return room && room_is_kept_out(room, why);
+	/* The alias of its group leads elsewhere now; unless one is not followed yet. */
+	*detail = "the room belongs to no group any more";
+	*why = REFUSAL_ROOM_GONE;
+	LIST_FOR_EACH(group, &matrix->parts.groups->all, struct group, link)
+		if (group->matrix_wanted && !*group->room[NETWORK_MATRIX])
+			return false;
+	return groups_of_room(matrix->parts.groups, lane->address) == NULL;
 }
 
 static void
@@ -134,6 +238,79 @@ make_direct(struct lane *lane)
 	lane->request = matrix_ask(lane->matrix, "POST", path, str_get(&text), on_direct_made, lane);
 }
 
+/* ---- doubts ---- */
+
+struct doubts {
+	int64_t before_ms, oldest_ms; /* real time */
+};
+
+static void
+note_doubt(void *context, int64_t id, const char *name, int64_t first_try_ms)
+{
+	struct doubts *doubts = context;
+
+	(void)id;
+	(void)name;
+	if (first_try_ms < doubts->before_ms && (!doubts->oldest_ms || first_try_ms < doubts->oldest_ms))
+		doubts->oldest_ms = first_try_ms;
+}
+
+/* When the oldest row was first tried that the homeserver may have taken and forgotten; 0: there is none. */
+static int64_t
+oldest_doubt(struct lane *lane)
+{
+	int64_t memory_ms = lane->matrix->settings.memory_ms ? lane->matrix->settings.memory_ms : MEMORY_MS;
+	struct doubts doubts = { .before_ms = lane->forgotten ? INT64_MAX : now_real_ms() - memory_ms };
+
+	outbox_each_doubt(lane->matrix->parts.outbox, lane->address, note_doubt, &doubts);
+	return doubts.oldest_ms;
+}
+
+static void
+on_read_back(void *context, bool certain)
+{
+	struct lane *lane = context;
+
+	lane->readback = NULL;
+	if (!certain) {
+		metric_add(METRIC_DUPLICATES_POSSIBLE, 1);
+		log_warning(LOG_MATRIX, "the archive does not tell whether a row arrived, it is sent again lane=%s", lane->address);
+	}
+	outbox_wake(lane->matrix->parts.outbox);
+}
+
+/* True: the next row, of this ghost, may go. Otherwise outbox_wake() follows. */
+static bool
+is_read_back(struct lane *lane, const char *room, const struct ghost *ghost)
+{
+	struct matrix *matrix = lane->matrix;
+	struct reader *reader;
+
+	if (lane->arrival != matrix->arrivals) {
+		lane->arrival = matrix->arrivals;
+		lane->doubtful = true;
+		forget_readers(lane);
+	}
+	if (!lane->doubtful)
+		return true;
+	int64_t oldest_ms = lane->readback ? 1 : oldest_doubt(lane);
+	lane->doubtful = oldest_ms != 0;
+	if (!lane->doubtful) {
+		lane->forgotten = false;
+		return true;
+	}
+	LIST_FOR_EACH(reader, &lane->readers, struct reader, link)
+		if (reader->ghost == ghost)
+			return !lane->readback;
+	if (lane->readback)
+		return false;
+	reader = xcalloc(1, sizeof(*reader));
+	reader->ghost = ghost;
+	list_append(&lane->readers, &reader->link);
+	lane->readback = readback_begin(matrix, room, lane->address, ghost_mxid(ghost), oldest_ms - READ_BEFORE_MS, on_read_back, lane);
+	return false;
+}
+
 /* ---- ready ---- */
 
 unsigned
@@ -141,11 +318,13 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 {
 	struct lane *lane = lane_get(matrix, address);
 	char id[PEOPLE_ADDRESS_MAX];
+	enum refusal why;
+	const char *detail;
 
-	if (matrix->state != MATRIX_HERE || lane->request || lane->row)
+	if (matrix->state != MATRIX_HERE || lane->count == AHEAD)
 		return 0;
 	if (!find_room(lane, id, sizeof(id))) {
-		if (lane->unreachable)
+		if (is_hopeless(lane, &why, &detail))
 			return 1; /* to be refused with its reason */
 		if (address[0] == '@' && !lane->making)
 			make_direct(lane);
@@ -153,87 +332,123 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 	}
 	struct ghost *ghost = ghost_get(matrix, author);
 	bool bot = !author->person;
-	return ghost_prepare(ghost, bot ? NULL : id, bot ? NULL : author->name) != GHOST_BUSY;
+	enum ghost_readiness readiness = ghost_prepare(ghost, bot ? NULL : id, bot ? NULL : author->name);
+	if (readiness == GHOST_BUSY || (readiness == GHOST_READY && !is_read_back(lane, id, ghost)))
+		return 0;
+	return AHEAD - lane->count;
 }
 
 /* ---- answers ---- */
 
-/* One row of delivery.md 8. */
+/* One row of delivery.md 8. Each reaction ends the first post, or gives everything back. */
 struct reaction {
 	long status;         /* 0: any */
 	const char *errcode; /* NULL: any */
-	void (*react)(struct lane *lane, int64_t row, const struct judged *judged);
+	void (*react)(struct lane *lane, const struct judged *judged);
 };
 
-static void
-refuse_with(struct lane *lane, int64_t row, enum refusal why, const struct judged *judged)
+static struct post *
+first(const struct lane *lane)
 {
-	AUTO_FREE char *detail = xasprintf("%s: %s", judged->errcode, judged->error);
+	return LIST_ENTRY(lane->posts.next, struct post, link);
+}
+
+static void
+refuse(struct lane *lane, enum refusal why, const char *detail)
+{
+	int64_t row = first(lane)->id;
 
 	lane->failures = 0;
+	lane->failing = 0;
 	lane->forbidden = 0;
+	drop_post(lane, first(lane));
 	outbox_refused(lane->matrix->parts.outbox, row, why, detail);
 }
 
 static void
-react_unknown_token(struct lane *lane, int64_t row, const struct judged *judged)
+refuse_with(struct lane *lane, enum refusal why, const struct judged *judged)
 {
-	(void)judged;
-	outbox_again(lane->matrix->parts.outbox, row, UNKNOWN_TOKEN_MS);
+	AUTO_FREE char *detail = xasprintf("%s: %s", judged->errcode, judged->error);
+
+	refuse(lane, why, detail);
 }
 
-/* The name keeps its meaning: the homeserver files it under the id of the device, which is made again under the same id. */
 static void
-react_unknown_device(struct lane *lane, int64_t row, const struct judged *judged)
+settle(struct lane *lane, const char *event_id)
+{
+	int64_t row = first(lane)->id;
+
+	lane->failures = 0;
+	lane->failing = 0;
+	lane->forbidden = 0;
+	drop_post(lane, first(lane));
+	outbox_settled(lane->matrix->parts.outbox, row, event_id);
+}
+
+static void
+react_unknown_token(struct lane *lane, const struct judged *judged)
 {
 	(void)judged;
-	log_warning(LOG_MATRIX, "a device is gone, it is made again user=%s", ghost_mxid(lane->ghost));
-	ghost_lost_device(lane->ghost);
-	outbox_again(lane->matrix->parts.outbox, row, 0);
+	give_back(lane, UNKNOWN_TOKEN_MS);
+}
+
+/* It files names under the device, so its memory of ours is gone with it: what may have arrived is looked for before it is sent again. */
+static void
+react_unknown_device(struct lane *lane, const struct judged *judged)
+{
+	struct ghost *ghost = first(lane)->ghost;
+
+	(void)judged;
+	log_warning(LOG_MATRIX, "a device is gone, it is made again user=%s", ghost_mxid(ghost));
+	ghost_lost_device(ghost);
+	lane->doubtful = lane->forgotten = true;
+	forget_readers(lane);
+	give_back(lane, 0);
 }
 
 /* Enters the room again, once; if that does not help it is a matter of power. */
 static void
-react_forbidden(struct lane *lane, int64_t row, const struct judged *judged)
+react_forbidden(struct lane *lane, const struct judged *judged)
 {
+	const struct post *post = first(lane);
 	char id[PEOPLE_ADDRESS_MAX];
 
-	if (lane->forbidden == row || !find_room(lane, id, sizeof(id))) {
-		refuse_with(lane, row, REFUSAL_MODERATED, judged);
+	if (lane->forbidden == post->id || !find_room(lane, id, sizeof(id))) {
+		refuse_with(lane, REFUSAL_MODERATED, judged);
 		return;
 	}
-	lane->forbidden = row;
-	if (strcmp(ghost_mxid(lane->ghost), lane->matrix->bot) == 0)
+	lane->forbidden = post->id;
+	if (strcmp(ghost_mxid(post->ghost), lane->matrix->bot) == 0)
 		room_rejoin(lane->matrix, id);
 	else
-		ghost_left(lane->ghost, id);
-	outbox_again(lane->matrix->parts.outbox, row, 0);
+		ghost_left(post->ghost, id);
+	give_back(lane, 0);
 }
 
 static void
-react_too_big(struct lane *lane, int64_t row, const struct judged *judged)
+react_too_big(struct lane *lane, const struct judged *judged)
 {
-	refuse_with(lane, row, REFUSAL_TOO_BIG, judged);
+	refuse_with(lane, REFUSAL_TOO_BIG, judged);
 }
 
 static void
-react_gone(struct lane *lane, int64_t row, const struct judged *judged)
+react_gone(struct lane *lane, const struct judged *judged)
 {
-	refuse_with(lane, row, REFUSAL_ROOM_GONE, judged);
+	refuse_with(lane, REFUSAL_ROOM_GONE, judged);
 }
 
 /* The mark is there already: that is what was wanted. */
 static void
-react_marked(struct lane *lane, int64_t row, const struct judged *judged)
+react_marked(struct lane *lane, const struct judged *judged)
 {
 	(void)judged;
-	outbox_settled(lane->matrix->parts.outbox, row, "");
+	settle(lane, "");
 }
 
 static void
-react_no(struct lane *lane, int64_t row, const struct judged *judged)
+react_no(struct lane *lane, const struct judged *judged)
 {
-	refuse_with(lane, row, REFUSAL_OTHER, judged);
+	refuse_with(lane, REFUSAL_OTHER, judged);
 }
 
 static const struct reaction reactions[] = {
@@ -249,14 +464,14 @@ static const struct reaction reactions[] = {
 };
 
 static void
-react(struct lane *lane, int64_t row, const struct judged *judged)
+react(struct lane *lane, const struct judged *judged)
 {
 	size_t i = 0;
 
 	while ((reactions[i].status && reactions[i].status != judged->status) ||
 			(reactions[i].errcode && strcmp(reactions[i].errcode, judged->errcode) != 0))
 		i++;
-	reactions[i].react(lane, row, judged);
+	reactions[i].react(lane, judged);
 }
 
 /* 1, 2, 4 ... 300 s, with up to a quarter more, so that lanes do not come in step. */
@@ -273,42 +488,103 @@ backoff(struct lane *lane)
 	return delay_ms + delay_ms * jitter / (4 * 65536);
 }
 
+/* The homeserver can write, so it is this row that it cannot take. */
+static void
+on_trial(void *context, const struct http_answer *answer)
+{
+	struct lane *lane = context;
+	struct judged judged;
+
+	lane->request = NULL;
+	matrix_judge(lane->matrix, answer, &judged);
+	if (judged.is == JUDGED_FINE)
+		refuse(lane, REFUSAL_OTHER, lane->failure);
+	else
+		give_back(lane, backoff(lane));
+	judged_fini(&judged);
+	begin(lane);
+}
+
+/* Something harmless that it has to write: whoever fails on that as well is ill, and is waited for. */
+static void
+make_trial(struct lane *lane)
+{
+	const struct ghost *ghost = first(lane)->ghost;
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/devices/%s?user_id=%s", ghost_device(ghost), ghost_mxid(ghost));
+
+	lane->request = matrix_ask(lane->matrix, "PUT", path, "{\"display_name\":\"Sourdine\"}", on_trial, lane);
+}
+
+/* Nothing came, or a failure: the outcome is unknown, so the same name again; but not for ever. */
+static void
+try_again(struct lane *lane, const struct judged *judged)
+{
+	int64_t row = first(lane)->id, now_ms = now_monotonic_ms();
+	int64_t patience_ms = lane->matrix->settings.row_patience_ms ? lane->matrix->settings.row_patience_ms : PATIENCE_MS;
+
+	/* A homeserver that is gone is waited for by the port's state; its return sends at once. */
+	if (lane->matrix->state != MATRIX_HERE) {
+		give_back(lane, 0);
+	} else if (judged->delay_ms) {
+		give_back(lane, judged->delay_ms);
+	} else if (lane->failing != row) {
+		lane->failing = row;
+		lane->failing_ms = now_ms;
+		give_back(lane, backoff(lane));
+	} else if (now_ms - lane->failing_ms < patience_ms) {
+		give_back(lane, backoff(lane));
+	} else {
+		snprintf(lane->failure, sizeof(lane->failure), "the homeserver failed on it again and again: %ld %s %s", judged->status,
+			judged->errcode, judged->error);
+		make_trial(lane);
+	}
+}
+
 static void
 on_sent(void *context, const struct http_answer *answer)
 {
 	struct lane *lane = context;
-	struct outbox *outbox = lane->matrix->parts.outbox;
 	struct judged judged;
-	int64_t row = lane->row;
 
+	FAULT_POINT("after_put_answer");
 	lane->request = NULL;
-	lane->row = 0;
+	metric_observe(DURATION_PUT, now_monotonic_ms() - lane->begun_ms);
 	matrix_judge(lane->matrix, answer, &judged);
 	const char *id = json_text(judged.json, "event_id");
-	if (judged.is == JUDGED_FINE && id) {
-		lane->failures = 0;
-		lane->forbidden = 0;
-		outbox_settled(outbox, row, id);
-	} else if (judged.is == JUDGED_FINE || judged.is == JUDGED_AGAIN) {
-		/* A homeserver that is gone is waited for by the port's state; its return sends at once. */
-		int64_t delay_ms = lane->matrix->state != MATRIX_HERE ? 0 : judged.delay_ms ? judged.delay_ms : backoff(lane);
-		outbox_again(outbox, row, delay_ms);
-	} else {
-		react(lane, row, &judged);
-	}
+	if (judged.is == JUDGED_FINE && id)
+		settle(lane, id);
+	else if (judged.is == JUDGED_FINE || judged.is == JUDGED_AGAIN)
+		try_again(lane, &judged);
+	else
+		react(lane, &judged);
 	judged_fini(&judged);
+	begin(lane);
 }
 
 /* ---- sending ---- */
+
+/* The first post, unless a request is under way. */
+static void
+begin(struct lane *lane)
+{
+	if (lane->request || list_empty(&lane->posts))
+		return;
+	const struct post *post = first(lane);
+	FAULT_POINT("before_put");
+	lane->begun_ms = now_monotonic_ms();
+	lane->request = matrix_ask(lane->matrix, "PUT", post->path, post->content, on_sent, lane);
+}
 
 /* True: the row was answered without asking the homeserver. */
 static bool
 refuse_early(struct lane *lane, const struct sending *row, struct ghost *ghost, char *id, size_t size)
 {
 	struct outbox *outbox = lane->matrix->parts.outbox;
+	enum refusal why;
+	const char *detail;
 
-	if (lane->unreachable) {
-		outbox_refused(outbox, row->id, REFUSAL_NOT_MEMBER, lane->why);
+	if (lane->matrix->state == MATRIX_HERE && !find_room(lane, id, size) && is_hopeless(lane, &why, &detail)) {
+		outbox_refused(outbox, row->id, why, detail);
 		return true;
 	}
 	if (lane->matrix->state != MATRIX_HERE || !find_room(lane, id, size)) {
@@ -316,7 +592,8 @@ refuse_early(struct lane *lane, const struct sending *row, struct ghost *ghost, 
 		return true;
 	}
 	if (row->author.person && ghost_prepare(ghost, id, NULL) == GHOST_REFUSED) {
-		outbox_refused(outbox, row->id, REFUSAL_NOT_MEMBER, ghost_refusal(ghost, id));
+		detail = ghost_refusal(ghost, id, &why);
+		outbox_refused(outbox, row->id, why, detail);
 		return true;
 	}
 	return false;
@@ -335,11 +612,16 @@ lane_send(struct matrix *matrix, const struct sending *row)
 	if (!event_unpack(row->payload ? row->payload : "", row->payload ? row->size : 0, &parts)) {
 		outbox_refused(matrix->parts.outbox, row->id, REFUSAL_OTHER, "the stored message cannot be read");
 	} else {
-		AUTO_FREE char *path = matrix_path("/_matrix/client/v3/rooms/%s/send/%s/%s?user_id=%s&device_id=%s", id, parts.type, row->name,
+		struct post *post = xcalloc(1, sizeof(*post));
+		post->id = row->id;
+		post->ghost = ghost;
+		post->path = matrix_path("/_matrix/client/v3/rooms/%s/send/%s/%s?user_id=%s&device_id=%s", id, parts.type, row->name,
 			ghost_mxid(ghost), ghost_device(ghost));
-		lane->row = row->id;
-		lane->ghost = ghost;
-		lane->request = matrix_ask(matrix, "PUT", path, parts.content, on_sent, lane);
+		post->content = parts.content;
+		parts.content = NULL;
+		list_append(&lane->posts, &post->link);
+		lane->count++;
+		begin(lane);
 	}
 	event_parts_fini(&parts);
 }

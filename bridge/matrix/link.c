@@ -150,6 +150,7 @@ on_joined_rooms(void *context, const struct http_answer *answer)
 	if (judged.is == JUDGED_FINE && judged.json && matrix->state == MATRIX_ARRIVING) {
 		matrix->state = MATRIX_HERE;
 		matrix->arrived_ms = now_monotonic_ms();
+		matrix->arrivals++;
 		matrix->settle_ms = settle_for(matrix->arrived_ms - matrix->arriving_ms);
 		log_info(LOG_MATRIX, "connected to the homeserver address=%s", matrix->settings.address);
 		free(matrix->since);

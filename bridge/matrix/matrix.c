@@ -235,7 +235,6 @@ port_reset(struct port *port)
 	lane_free_all(matrix);
 	room_free_all(matrix);
 	ghost_free_all(matrix);
-	outbox_lost(matrix->parts.outbox, NETWORK_MATRIX, false);
 	link_restart(matrix);
 }
 

@@ -27,6 +27,8 @@ struct matrix_settings {
 	const char *component;   /* our XMPP component, for recognising our own in names; may be NULL */
 	int (*is_operator)(void *context, const char *person); /* permissions: admin */
 	void *context;
+	int64_t memory_ms;       /* how long the homeserver surely remembers our names; 0: 20 hours */
+	int64_t row_patience_ms; /* with a row on which it fails again and again; 0: ten minutes */
 };
 
 struct matrix_parts {
