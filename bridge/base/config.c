@@ -6,6 +6,8 @@
  */
 #include "base/config.h"
 
+#include "base/log.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -98,6 +100,20 @@ judge_language(const char *value)
 }
 
 static const char *
+judge_level(const char *value)
+{
+	enum log_level level;
+
+	return log_level_named(value, &level) ? NULL : "must be error, warning, notice, info or debug";
+}
+
+static const char *
+judge_format(const char *value)
+{
+	return str_equal(value, "text") || str_equal(value, "json") ? NULL : "must be text or json";
+}
+
+static const char *
 judge_room(const char *value)
 {
 	bool alias = *value == '#' && strlen(value) > 3 && strchr(value + 2, ':');
@@ -136,6 +152,8 @@ static const struct row rows[] = {
 	{ "state", KIND_PATH, true, AT(state), NULL, NULL },
 	{ "charters", KIND_PATH, false, AT(charters), "charters", NULL },
 	{ "language", KIND_TEXT, false, AT(language), "en", judge_language },
+	{ "logging.level", KIND_TEXT, false, AT(logging.level), "info", judge_level },
+	{ "logging.format", KIND_TEXT, false, AT(logging.format), "text", judge_format },
 	{ "master_key_file", KIND_PATH, false, AT(master_key_file), NULL, NULL },
 	{ "permissions", KIND_PEOPLE, false, 0, NULL, NULL },
 	{ "metrics.hostname", KIND_TEXT, false, AT(metrics.hostname), "127.0.0.1", judge_address },

@@ -64,6 +64,10 @@ struct config {
 	char *state;           /* directory */
 	char *charters;        /* directory */
 	char *language;        /* "en" or "fr" */
+	struct {
+		char *level;   /* "error" to "debug" */
+		char *format;  /* "text" or "json" */
+	} logging;
 	char *master_key_file; /* path */
 	bool master_key_given; /* named by the admin (or a credential): never to be written */
 	struct {

@@ -3,12 +3,13 @@
 #include "base/log.h"
 
 #include "base/now.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1024
@@ -24,17 +25,48 @@ static const char *const area_names[LOG_AREAS] = {
 	[LOG_XMPP] = "xmpp",
 };
 
+static const char *const level_names[] = {
+	[LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice", [LOG_INFO] = "info", [LOG_DEBUG] = "debug",
+};
+
+/* Keys whose values name a person. A room's address is not hidden: the admin needs it. */
+static const char *const person_keys[] = { " who=", " person=", " user=", " ghost=", " jid=", " from=", " to=" };
+
 static struct {
 	enum log_level level;
-	int journal;
+	enum log_format format;
+	bool journal;
 	void (*hook)(enum log_level level, const char *line);
 } log_state = { .level = LOG_INFO };
 
+/* systemd.exec(5): "device:inode" of the stream that stdout or stderr is connected to. */
+static bool
+is_journal(const char *stream)
+{
+	struct stat info;
+	unsigned long long device, inode;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &info) == 0 &&
+			info.st_dev == device && info.st_ino == inode;
+}
+
 void
-log_open(enum log_level level, int journal)
+log_open(enum log_level level, enum log_format format, const char *journal_stream)
 {
 	log_state.level = level;
-	log_state.journal = journal;
+	log_state.format = format;
+	log_state.journal = is_journal(journal_stream);
+}
+
+bool
+log_level_named(const char *name, enum log_level *out)
+{
+	for (int level = LOG_ERROR; level <= LOG_DEBUG; level++)
+		if (strcmp(level_names[level], name) == 0) {
+			*out = (enum log_level)level;
+			return true;
+		}
+	return false;
 }
 
 void
@@ -63,21 +95,69 @@ escape(char *out, size_t size, const char *text)
 	out[n] = '\0';
 }
 
-static void
-write_line(enum log_level level, const char *line)
+/* "@alice:example.org" to "@al...:example.org", "bob@example.org/phone" to "bo...@example.org". In place: it only gets shorter. */
+static char *
+shorten_value(char *value)
 {
-	char stamped[LINE_MAX_BYTES + 64];
-	int n;
+	size_t n = strcspn(value, " "), keep = value[0] == '@' ? 3 : 2;
+	const char *server = memchr(value + 1, value[0] == '@' ? ':' : '@', n > 1 ? n - 1 : 0);
 
-	if (log_state.journal) {
-		n = snprintf(stamped, sizeof(stamped), "<%d>%s\n", (int)level, line);
-	} else {
-		char when[32];
-		now_format_utc(now_real_ms(), when, sizeof(when));
-		n = snprintf(stamped, sizeof(stamped), "%s %s\n", when, line);
-	}
-	ssize_t ignored = write(STDERR_FILENO, stamped, (size_t)n);
+	if (!server || (size_t)(server - value) <= keep + 3)
+		return value + n;
+	size_t domain = strcspn(server, " /"), rest = strlen(value + n) + 1;
+	memcpy(value + keep, "...", 3);
+	memmove(value + keep + 3, server, domain);
+	memmove(value + keep + 3 + domain, value + n, rest);
+	return value + keep + 3 + domain;
+}
+
+static void
+shorten_people(char *line)
+{
+	for (size_t i = 0; i < sizeof(person_keys) / sizeof(person_keys[0]); i++)
+		for (char *at = strstr(line, person_keys[i]); at; at = strstr(at, person_keys[i]))
+			at = shorten_value(at + strlen(person_keys[i]));
+}
+
+static void
+put(const char *line, int n)
+{
+	ssize_t ignored = n > 0 ? write(STDERR_FILENO, line, (size_t)n) : 0;
+
 	(void)ignored;
+}
+
+static void
+write_text(enum log_level level, const char *line)
+{
+	char stamped[LINE_MAX_BYTES + 64], when[32];
+	const char *word = level > LOG_WARNING ? "" : level == LOG_ERROR ? "error: " : "warning: ";
+
+	now_format_utc(now_real_ms(), when, sizeof(when));
+	if (log_state.journal)
+		put(stamped, snprintf(stamped, sizeof(stamped), "<%d>%s%s\n", (int)level, word, line));
+	else
+		put(stamped, snprintf(stamped, sizeof(stamped), "%s %s%s\n", when, word, line));
+}
+
+/* The line has no control characters any more; what is no UTF-8 becomes U+FFFD. */
+static void
+write_json(enum log_level level, enum log_area area, const char *message)
+{
+	AUTO_FREE char *clean = str_clean(message, strlen(message));
+	struct str out AUTO_STR;
+	char when[32];
+
+	str_init(&out, 8 * LINE_MAX_BYTES);
+	now_format_utc(now_real_ms(), when, sizeof(when));
+	str_addf(&out, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"", when, level_names[level], area_names[area]);
+	for (const char *p = clean; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			str_add_char(&out, '\\');
+		str_add_char(&out, *p);
+	}
+	str_add(&out, "\"}\n");
+	put(str_get(&out), (int)out.n);
 }
 
 void
@@ -91,13 +171,16 @@ log_line(enum log_level level, enum log_area area, const char *format, ...)
 	va_start(args, format);
 	AUTO_FREE char *text = xvasprintf(format, args);
 	va_end(args);
-	int n = snprintf(line, sizeof(line), "%s%s: ", level <= LOG_WARNING ? (level == LOG_ERROR ? "error: " : "warning: ") : "",
-			area_names[area]);
+	if (log_state.level < LOG_DEBUG)
+		shorten_people(text);
+	int n = snprintf(line, sizeof(line), "%s: ", area_names[area]);
 	escape(line + n, sizeof(line) - (size_t)n, text);
 	if (log_state.hook)
 		log_state.hook(level, line);
+	else if (log_state.format == LOG_JSON)
+		write_json(level, area, line + n);
 	else
-		write_line(level, line);
+		write_text(level, line);
 	errno = saved;
 }
 

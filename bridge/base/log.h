@@ -10,11 +10,21 @@
 
 #include "base/mem.h"
 
+#include <stdbool.h>
+
 enum log_level { LOG_ERROR = 3, LOG_WARNING = 4, LOG_NOTICE = 5, LOG_INFO = 6, LOG_DEBUG = 7 }; /* syslog's numbers */
 enum log_area { LOG_MAIN, LOG_STORE, LOG_RELAY, LOG_OUTBOX, LOG_RULES, LOG_COMMAND, LOG_MATRIX, LOG_XMPP, LOG_AREAS };
 
-/* Lines above `level` are dropped (default LOG_INFO). With `journal`, lines carry systemd's "<N>" and no time. */
-void log_open(enum log_level level, int journal);
+enum log_format { LOG_TEXT, LOG_JSON };
+
+/*
+ * Lines above `level` are dropped (default LOG_INFO). LOG_JSON writes an object a line: time, level, area, message. When stderr is
+ * the journal ($JOURNAL_STREAM names it, systemd.exec(5)), text lines carry its "<N>" and no time. Below LOG_DEBUG people's addresses are
+ * shortened: who= of a line says "@al...:example.org".
+ */
+void log_open(enum log_level level, enum log_format format, const char *journal_stream);
+/* "error" to "debug"; false: no such level. */
+bool log_level_named(const char *name, enum log_level *out);
 
 /* Tests: every line goes to `hook` instead of stderr; NULL ends that. */
 void log_register(void (*hook)(enum log_level level, const char *line));

@@ -5,6 +5,8 @@
  */
 #include "cli/cli.h"
 
+#include "base/config.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "config.h"
 
@@ -100,6 +102,9 @@ run_daemon(const struct cli_options *options)
 
 	if (config_load(&config, options->config, why, sizeof(why)))
 		return cli_fail(CLI_CONFIG, "%s", why);
+	enum log_level level = LOG_INFO;
+	if (log_level_named(config->logging.level, &level))
+		log_open(level, str_equal(config->logging.format, "json") ? LOG_JSON : LOG_TEXT, config_environment(CONFIG_ENV_JOURNAL));
 	int status = cli_run(config, options->test_clock);
 	config_free(config);
 	return status;

@@ -637,8 +637,8 @@ outbox_refused(struct outbox *outbox, int64_t id, enum refusal why, const char *
 	if (row.found) {
 		end_row(outbox, id, OUTBOX_REFUSED, NULL, refusal_names[why]);
 		metric_add(row.network == NETWORK_XMPP ? METRIC_REFUSED_XMPP : METRIC_REFUSED_MATRIX, 1);
-		log_warning(LOG_OUTBOX, "refused lane=%s row=%" PRId64 " why=%s detail=\"%s\"", row.lane, id, refusal_names[why],
-				detail ? detail : "");
+		log_warning(LOG_OUTBOX, "refused %s=%s row=%" PRId64 " why=%s detail=\"%s\"", row.kind == OUTGOING_PRIVATE ? "who" : "lane", row.lane,
+				id, refusal_names[why], detail ? detail : "");
 		if (row.kind == OUTGOING_MESSAGE && row.inbox_seq)
 			notices_refused(outbox->core, row.inbox_seq, row.group, why);
 		if (row.held)

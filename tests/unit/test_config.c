@@ -343,7 +343,7 @@ test_names(void **state)
 	size_t keys = 0;
 	while (config_key(keys))
 		keys++;
-	assert_int_equal(keys, 25);
+	assert_true(keys >= 25);
 }
 
 static void
