@@ -43,34 +43,6 @@ EXTRA_DIST += tests/cases/README.md $(rules_cases)
 tests_cases_run_cases_SOURCES = tests/cases/run_cases.c $(rules_fixture)
 tests_cases_run_cases_LDADD = librules.a $(UTF8PROC_LIBS)
 
-# Any bytes as a charter, any bytes as a time zone.
-check_PROGRAMS += tests/fuzz/fuzz_charter tests/fuzz/fuzz_zone
-TESTS += tests/fuzz/fuzz_charter tests/fuzz/fuzz_zone
-tests_fuzz_fuzz_charter_SOURCES = tests/fuzz/fuzz_charter.c tests/fuzz/replay.h
-tests_fuzz_fuzz_charter_LDADD = librules.a $(UTF8PROC_LIBS)
-tests_fuzz_fuzz_zone_SOURCES = tests/fuzz/fuzz_zone.c tests/fuzz/replay.h
-tests_fuzz_fuzz_zone_LDADD = librules.a
-EXTRA_DIST += \
-	tests/fuzz/corpus/charter/brackets \
-	tests/fuzz/corpus/charter/bytes \
-	tests/fuzz/corpus/charter/conditions \
-	tests/fuzz/corpus/charter/example \
-	tests/fuzz/corpus/charter/french \
-	tests/fuzz/corpus/charter/later \
-	tests/fuzz/corpus/charter/nights \
-	tests/fuzz/corpus/charter/one-line \
-	tests/fuzz/corpus/charter/open-string \
-	tests/fuzz/corpus/zone/all-summer \
-	tests/fuzz/corpus/zone/cut \
-	tests/fuzz/corpus/zone/dense \
-	tests/fuzz/corpus/zone/julian \
-	tests/fuzz/corpus/zone/negative \
-	tests/fuzz/corpus/zone/no-footer \
-	tests/fuzz/corpus/zone/overlapping-summer \
-	tests/fuzz/corpus/zone/paris \
-	tests/fuzz/corpus/zone/utc \
-	tests/fuzz/corpus/zone/v1
-
 # The Matrix port, without a server.
 unit_tests += tests/unit/test_json tests/unit/test_event tests/unit/test_appservice tests/unit/test_matrix_ghost
 tests_unit_test_json_SOURCES = tests/unit/test_json.c
@@ -80,33 +52,6 @@ tests_unit_test_matrix_ghost_SOURCES = tests/unit/test_matrix_ghost.c
 unit_tests += tests/unit/test_matrix
 tests_unit_test_matrix_SOURCES = tests/unit/test_matrix.c tests/unit/fake_homeserver.c tests/unit/fake_homeserver.h \
 	tests/unit/fake_port.c tests/unit/fake_port.h
-check_PROGRAMS += tests/fuzz/fuzz_transaction tests/fuzz/fuzz_event
-TESTS += tests/fuzz/fuzz_transaction tests/fuzz/fuzz_event
-tests_fuzz_fuzz_transaction_SOURCES = tests/fuzz/fuzz_transaction.c tests/fuzz/replay.h
-tests_fuzz_fuzz_event_SOURCES = tests/fuzz/fuzz_event.c tests/fuzz/replay.h
-EXTRA_DIST += \
-	tests/fuzz/corpus/event/archive \
-	tests/fuzz/corpus/event/big \
-	tests/fuzz/corpus/event/controls \
-	tests/fuzz/corpus/event/dup \
-	tests/fuzz/corpus/event/edit \
-	tests/fuzz/corpus/event/empty \
-	tests/fuzz/corpus/event/mark \
-	tests/fuzz/corpus/event/member \
-	tests/fuzz/corpus/event/nulkey \
-	tests/fuzz/corpus/event/numbers \
-	tests/fuzz/corpus/event/power \
-	tests/fuzz/corpus/event/reply \
-	tests/fuzz/corpus/event/sticker \
-	tests/fuzz/corpus/event/text \
-	tests/fuzz/corpus/event/thread \
-	tests/fuzz/corpus/event/wrong \
-	tests/fuzz/corpus/transaction/deep \
-	tests/fuzz/corpus/transaction/hostile \
-	tests/fuzz/corpus/transaction/messages \
-	tests/fuzz/corpus/transaction/odd \
-	tests/fuzz/corpus/transaction/short \
-	tests/fuzz/corpus/transaction/two
 
 # The XMPP port, without a server.
 unit_tests += tests/unit/test_ghost tests/unit/test_jabber tests/unit/test_jid tests/unit/test_nick tests/unit/test_sent \
@@ -129,14 +74,6 @@ tests_unit_test_now_SOURCES = tests/unit/test_now.c
 tests_unit_test_seal_SOURCES = tests/unit/test_seal.c
 tests_unit_test_str_SOURCES = tests/unit/test_str.c
 tests_unit_test_text_SOURCES = tests/unit/test_text.c
-
-# Fuzz targets; without libFuzzer they replay their corpus.
-fuzz_tests = tests/fuzz/fuzz_stream
-tests_fuzz_fuzz_stream_SOURCES = tests/fuzz/fuzz_stream.c
-EXTRA_DIST += tests/fuzz/stream/broken tests/fuzz/stream/deep tests/fuzz/stream/doctype tests/fuzz/stream/error tests/fuzz/stream/many \
-	tests/fuzz/stream/namespaces tests/fuzz/stream/other tests/fuzz/stream/row tests/fuzz/stream/talk tests/fuzz/stream/wide
-check_PROGRAMS += $(fuzz_tests)
-TESTS += $(fuzz_tests)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzz target: the XMPP stream reader, whole and in pieces, and the way back: what was read is written, and what was
- * written must read the same. Without libFuzzer main() replays the files that it is given.
+ * written must read the same.
  */
 #include "base/str.h"
+#include "replay.h"
 #include "xmpp/stream.h"
 
 #include <assert.h>
-#include <glob.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct run {
 	xmpp_ctx_t *ctx;
@@ -112,37 +108,4 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef FUZZING
-static int
-replay(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	static uint8_t data[1 << 20];
-
-	if (!file)
-		return 1;
-	size_t n = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	return LLVMFuzzerTestOneInput(data, n);
-}
-
-/* TAP; the files named, else the corpus beside this source. */
-int
-main(int argc, char **argv)
-{
-	glob_t corpus = { 0 };
-	const char *top = getenv("top_srcdir");
-	char pattern[4096];
-
-	snprintf(pattern, sizeof(pattern), "%s/tests/fuzz/stream/*", top ? top : ".");
-	if (argc < 2 && glob(pattern, 0, NULL, &corpus) == 0) {
-		argc = (int)corpus.gl_pathc + 1;
-		argv = corpus.gl_pathv - 1;
-	}
-	printf("1..%d\n", argc - 1);
-	for (int i = 1; i < argc; i++)
-		printf("%s %d - %s\n", replay(argv[i]) == 0 ? "ok" : "not ok", i, argv[i]);
-	globfree(&corpus);
-	return argc > 1 ? 0 : 1;
-}
-#endif
+REPLAY_MAIN("stream")

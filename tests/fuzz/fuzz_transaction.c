@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The scanner of transactions against jansson: whatever jansson understands as an object with an array of events, the scanner
- * must find the same members with the same ids; whatever else, it must survive, and stay within the bytes.
+ * must find the same members with the same ids; whatever else, it must survive, and stay within the bytes. And an object
+ * that is read alone is written as it is.
  */
 #include "base/json.h"
 
@@ -56,6 +57,36 @@ see(void *context, const struct json_event *event)
 	check_text(event->sender, json_text(member, "sender"));
 }
 
+/* One object alone: what is read is written, and reads the same. */
+static void
+check_object(const char *text, size_t size)
+{
+	const char *why = NULL;
+	struct str once, twice;
+	json_t *object = json_read(text, size, &why), *answer = json_read_answer(text, size);
+
+	require(object || why);
+	require(!object || answer);
+	if (object) {
+		str_init(&once, (size_t)16 << 20);
+		str_init(&twice, (size_t)16 << 20);
+		json_add(&once, object);
+		json_t *again = json_read_answer(str_get(&once), once.n);
+		require(again);
+		json_add(&twice, again);
+		require(str_equal(str_get(&once), str_get(&twice)));
+		json_decref(again);
+		str_fini(&once);
+		str_fini(&twice);
+		int64_t number;
+		(void)json_child(object, "events");
+		(void)json_whole(object, "end", &number);
+		(void)json_is_on(object, "end");
+	}
+	json_decref(object);
+	json_decref(answer);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -73,6 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(good || seen.count == 0);
 	check_span(&seen, json_find_text(text, size, "end"));
 	json_decref(whole);
+	check_object(text, size);
 	return 0;
 }
 

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# One target a parser that meets bytes from outside. Without --enable-fuzzing each replays its corpus in `make check`;
+# tests/fuzz/run builds them with libFuzzer and lets them run.
+fuzz_tests =
+
+fuzz_tests += tests/fuzz/fuzz_charter
+tests_fuzz_fuzz_charter_SOURCES = tests/fuzz/fuzz_charter.c tests/fuzz/replay.h
+tests_fuzz_fuzz_charter_LDADD = librules.a $(UTF8PROC_LIBS)
+tests_fuzz_fuzz_charter_LDFLAGS = $(fuzz_ldflags)
+
+fuzz_tests += tests/fuzz/fuzz_event
+tests_fuzz_fuzz_event_SOURCES = tests/fuzz/fuzz_event.c tests/fuzz/replay.h
+tests_fuzz_fuzz_event_LDFLAGS = $(fuzz_ldflags)
+
+fuzz_tests += tests/fuzz/fuzz_stream
+tests_fuzz_fuzz_stream_SOURCES = tests/fuzz/fuzz_stream.c tests/fuzz/replay.h
+tests_fuzz_fuzz_stream_LDFLAGS = $(fuzz_ldflags)
+
+fuzz_tests += tests/fuzz/fuzz_transaction
+tests_fuzz_fuzz_transaction_SOURCES = tests/fuzz/fuzz_transaction.c tests/fuzz/replay.h
+tests_fuzz_fuzz_transaction_LDFLAGS = $(fuzz_ldflags)
+
+fuzz_tests += tests/fuzz/fuzz_zone
+tests_fuzz_fuzz_zone_SOURCES = tests/fuzz/fuzz_zone.c tests/fuzz/replay.h
+tests_fuzz_fuzz_zone_LDADD = librules.a
+tests_fuzz_fuzz_zone_LDFLAGS = $(fuzz_ldflags)
+
+fuzz_ldflags = $(AM_LDFLAGS)
+if FUZZING
+fuzz_ldflags += -fsanitize=fuzzer
+endif
+
+# A single program is made without these otherwise.
+made-sources: $(BUILT_SOURCES)
+.PHONY: made-sources
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+EXTRA_DIST += tests/fuzz/run tests/fuzz/corpus tests/fuzz/words
