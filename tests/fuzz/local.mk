@@ -3,6 +3,22 @@
 # tests/fuzz/run builds them with libFuzzer and lets them run.
 fuzz_tests =
 
+fuzz_tests += tests/fuzz/fuzz_config
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c tests/fuzz/replay.h tests/fuzz/memory_file.h
+tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
+
+fuzz_tests += tests/fuzz/fuzz_names
+tests_fuzz_fuzz_names_SOURCES = tests/fuzz/fuzz_names.c tests/fuzz/replay.h tests/fuzz/memory_file.h
+tests_fuzz_fuzz_names_LDFLAGS = $(fuzz_ldflags)
+
+fuzz_tests += tests/fuzz/fuzz_registration
+tests_fuzz_fuzz_registration_SOURCES = tests/fuzz/fuzz_registration.c tests/fuzz/replay.h tests/fuzz/memory_file.h
+tests_fuzz_fuzz_registration_LDFLAGS = $(fuzz_ldflags)
+
+fuzz_tests += tests/fuzz/fuzz_text
+tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz_text.c tests/fuzz/replay.h
+tests_fuzz_fuzz_text_LDFLAGS = $(fuzz_ldflags)
+
 fuzz_tests += tests/fuzz/fuzz_charter
 tests_fuzz_fuzz_charter_SOURCES = tests/fuzz/fuzz_charter.c tests/fuzz/replay.h
 tests_fuzz_fuzz_charter_LDADD = librules.a $(UTF8PROC_LIBS)
