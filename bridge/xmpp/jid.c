@@ -73,7 +73,8 @@ jid_prepare(const char *typed, char *out, size_t size)
 	if (at && at - typed > JID_PART_MAX)
 		return false;
 	snprintf(domain, sizeof(domain), "%s", host);
-	if (strchr(domain, '@') || strpbrk(domain, " \"&'<>:") || !prepare(domain, sizeof(domain), stringprep_nameprep))
+	/* Normalising makes some of these out of others: a wide slash, a space that does not break. */
+	if (!prepare(domain, sizeof(domain), stringprep_nameprep) || strpbrk(domain, "@/ \"&'<>:"))
 		return false;
 	if (at) {
 		memcpy(local, typed, (size_t)(at - typed));

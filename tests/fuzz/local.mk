@@ -3,6 +3,25 @@
 # tests/fuzz/run builds them with libFuzzer and lets them run.
 fuzz_tests =
 
+# The core over a database that forgets, with clocks and chance of our own.
+fuzz_bridge = tests/fuzz/bridge.c tests/fuzz/bridge.h tests/fuzz/replay.h tests/unit/fake_port.c tests/unit/fake_port.h
+fuzz_bridge_wraps = -Wl,--wrap=sqlite3_exec -Wl,--wrap=now_rules_ms -Wl,--wrap=now_real_ms -Wl,--wrap=now_monotonic_ms \
+	-Wl,--wrap=seal_random_text
+
+# The XMPP port, its stream replaced.
+fuzz_muc = $(fuzz_bridge) tests/fuzz/muc.c tests/fuzz/muc.h
+fuzz_muc_wraps = -Wl,--wrap=stream_open -Wl,--wrap=stream_start -Wl,--wrap=stream_close -Wl,--wrap=stream_is_up \
+	-Wl,--wrap=stream_send -Wl,--wrap=stream_flush -Wl,--wrap=stream_backlog -Wl,--wrap=stream_handed \
+	-Wl,--wrap=stream_refusal -Wl,--wrap=stream_trouble -Wl,--wrap=inbox_accept
+
+fuzz_tests += tests/fuzz/fuzz_stanza
+tests_fuzz_fuzz_stanza_SOURCES = tests/fuzz/fuzz_stanza.c $(fuzz_muc)
+tests_fuzz_fuzz_stanza_LDFLAGS = $(fuzz_ldflags) $(fuzz_bridge_wraps) $(fuzz_muc_wraps)
+
+fuzz_tests += tests/fuzz/fuzz_command
+tests_fuzz_fuzz_command_SOURCES = tests/fuzz/fuzz_command.c $(fuzz_bridge)
+tests_fuzz_fuzz_command_LDFLAGS = $(fuzz_ldflags) $(fuzz_bridge_wraps)
+
 fuzz_tests += tests/fuzz/fuzz_config
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c tests/fuzz/replay.h tests/fuzz/memory_file.h
 tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
