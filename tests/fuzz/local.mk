@@ -18,6 +18,19 @@ fuzz_tests += tests/fuzz/fuzz_stanza
 tests_fuzz_fuzz_stanza_SOURCES = tests/fuzz/fuzz_stanza.c $(fuzz_muc)
 tests_fuzz_fuzz_stanza_LDFLAGS = $(fuzz_ldflags) $(fuzz_bridge_wraps) $(fuzz_muc_wraps)
 
+# The Matrix port, HTTP replaced on both sides.
+fuzz_homeserver = tests/fuzz/homeserver.c tests/fuzz/homeserver.h
+fuzz_homeserver_wraps = -Wl,--wrap=http_open -Wl,--wrap=http_close -Wl,--wrap=http_send -Wl,--wrap=http_cancel \
+	-Wl,--wrap=appservice_open -Wl,--wrap=appservice_close
+
+fuzz_tests += tests/fuzz/fuzz_http
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c $(fuzz_bridge) $(fuzz_homeserver)
+tests_fuzz_fuzz_http_LDFLAGS = $(fuzz_ldflags) $(fuzz_bridge_wraps) $(fuzz_homeserver_wraps)
+
+fuzz_tests += tests/fuzz/fuzz_archive
+tests_fuzz_fuzz_archive_SOURCES = tests/fuzz/fuzz_archive.c $(fuzz_muc) $(fuzz_homeserver)
+tests_fuzz_fuzz_archive_LDFLAGS = $(fuzz_ldflags) $(fuzz_bridge_wraps) $(fuzz_muc_wraps) $(fuzz_homeserver_wraps)
+
 fuzz_tests += tests/fuzz/fuzz_command
 tests_fuzz_fuzz_command_SOURCES = tests/fuzz/fuzz_command.c $(fuzz_bridge)
 tests_fuzz_fuzz_command_LDFLAGS = $(fuzz_ldflags) $(fuzz_bridge_wraps)

@@ -371,6 +371,17 @@ muc_is_waiting(const struct muc *asked)
 	return asked->waiting;
 }
 
+bool
+muc_is_shut(const struct muc *asked)
+{
+	struct room *room;
+
+	LIST_FOR_EACH(room, &((struct jabber *)(void *)asked->port)->rooms, struct room, link)
+		if (room->phase == ROOM_SHUT || room->phase == ROOM_OUT)
+			return true;
+	return false;
+}
+
 unsigned
 muc_accepted(const struct muc *asked)
 {

@@ -30,6 +30,8 @@ void muc_feed(struct muc *muc, const char *text, size_t n);
 /* Answers what the port has sent, `turns` times, each `ms` later. */
 void muc_serve(struct muc *muc, int turns, int64_t ms);
 
+/* Whether the room does not let us in, or has sent us away. */
+bool muc_is_shut(const struct muc *muc);
 /* How many messages the port accepted into the inbox. */
 unsigned muc_accepted(const struct muc *muc);
 
