@@ -39,7 +39,7 @@ read_muc(struct bridge *bridge, const uint8_t *data, size_t size)
 	}
 	muc_keep_waiting(muc, NULL);
 	muc_serve(muc, 12, 8000);
-	muc_feed(muc, after, strlen(after));
+	muc_hear(muc, after);
 	muc_serve(muc, 2, 100);
 	REQUIRE(muc_is_shut(muc) || inbox_knows(bridge->core->inbox, BRIDGE_MUC, "after all this"));
 	muc_end(muc);

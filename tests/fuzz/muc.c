@@ -360,6 +360,13 @@ muc_feed(struct muc *fed, const char *text, size_t n)
 }
 
 void
+muc_hear(struct muc *fed, const char *text)
+{
+	(void)fed;
+	hear(text);
+}
+
+void
 muc_keep_waiting(struct muc *told, const char *ns)
 {
 	told->silent = ns;

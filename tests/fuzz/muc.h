@@ -27,6 +27,8 @@ bool muc_is_waiting(const struct muc *muc);
  * archive's reading. When nothing more can be read the connection is lost and made again.
  */
 void muc_feed(struct muc *muc, const char *text, size_t n);
+/* One whole stanza, whatever was fed before. */
+void muc_hear(struct muc *muc, const char *text);
 /* Answers what the port has sent, `turns` times, each `ms` later. */
 void muc_serve(struct muc *muc, int turns, int64_t ms);
 
