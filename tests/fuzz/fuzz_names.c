@@ -21,7 +21,7 @@
 static void
 check_jid(const char *text)
 {
-	char local[JID_SIZE], back[JID_SIZE], address[JID_SIZE], prepared[JID_SIZE];
+	char local[JID_SIZE], back[JID_SIZE], address[2 * JID_SIZE], prepared[JID_SIZE];
 
 	if (jid_escape(text, local, sizeof(local))) {
 		assert(strlen(local) <= JID_PART_MAX);

@@ -353,7 +353,7 @@ muc_feed(struct muc *fed, const char *text, size_t n)
 	REQUIRE(*reader_fault(fed->reader));
 	fed->up = false;
 	str_clear(&fed->out);
-	fed->events->down(fed->context);
+	fed->events->down(fed->context, true);
 	connect_again();
 	fed->up = true;
 	fed->events->up(fed->context);
