@@ -8,7 +8,13 @@ exampledir = $(docdir)/examples
 dist_example_DATA = packaging/example.charter packaging/example.config.yaml
 EXTRA_DIST += packaging/sourdine.service.in packaging/po/POTFILES packaging/po/fr.po
 systemdsystemunit_DATA = packaging/sourdine.service
-CLEANFILES += packaging/sourdine.service
+sysusersdir = $(prefix)/lib/sysusers.d
+sysusers_DATA = packaging/sourdine.conf
+CLEANFILES += packaging/sourdine.service packaging/sourdine.conf
+EXTRA_DIST += packaging/sourdine.sysusers
+
+packaging/sourdine.conf: packaging/sourdine.sysusers
+	$(AM_V_GEN)$(MKDIR_P) packaging && cp $(srcdir)/packaging/sourdine.sysusers $@
 
 packaging/sourdine.service: packaging/sourdine.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) packaging && sed 's|[@]bindir[@]|$(bindir)|g' $(srcdir)/packaging/sourdine.service.in >$@.tmp && mv $@.tmp $@

@@ -81,7 +81,7 @@ TESTS += $(unit_tests)
 endif
 
 # The shape of the house, the words, the command line, the manual.
-script_tests = tests/layering.sh tests/layering-sees.sh tests/po.sh tests/cli.sh tests/manual.sh
+script_tests = tests/layering.sh tests/layering-sees.sh tests/po.sh tests/cli.sh tests/install.sh tests/manual.sh
 TESTS += $(script_tests)
 EXTRA_DIST += $(script_tests) tests/analyse
 TEST_EXTENSIONS = .sh
