@@ -20,12 +20,15 @@
 
 #define FILE_MAX (1u << 20)
 #define SECRET_MAX 4096
+#define COUNT_MAX 10000
 
 enum kind {
 	KIND_TEXT,
 	KIND_PATH, /* made relative to the file's directory */
 	KIND_URL,  /* loses the slashes at its end */
 	KIND_PORT,
+	KIND_COUNT, /* a number from 0 to COUNT_MAX */
+	KIND_SPAN,  /* "14d", "36h": kept in hours */
 	KIND_FLAG,
 	KIND_PEOPLE, /* permissions: */
 	KIND_GROUPS,
@@ -131,6 +134,23 @@ judge_jid(const char *value)
 		"must be a bare JID such as team@rooms.example.org";
 }
 
+/* Hours of "36h" or "14d"; 0 when it is neither. */
+static unsigned
+hours_of(const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+	unsigned long number = digits && digits < 6 ? strtoul(value, NULL, 10) : 0;
+
+	return str_equal(value + digits, "d") ? (unsigned)number * 24 : str_equal(value + digits, "h") ? (unsigned)number : 0;
+}
+
+/* Within a day a message can still be corrected by whoever wrote it. */
+static const char *
+judge_idle(const char *value)
+{
+	return hours_of(value) >= 24 ? NULL : "must be a time of at least a day, such as 14d or 36h";
+}
+
 #define AT(member) offsetof(struct config, member)
 #define IN_GROUP(member) offsetof(struct config_group, member)
 
@@ -166,7 +186,8 @@ static const struct row rows[] = {
 	{ "groups.*.trust", KIND_LATER, false, 0, NULL, NULL },
 	{ "encryption", KIND_LATER, false, 0, NULL, NULL },
 	{ "media", KIND_LATER, false, 0, NULL, NULL },
-	{ "limits", KIND_LATER, false, 0, NULL, NULL },
+	{ "limits.ghosts", KIND_COUNT, false, AT(limits.ghosts), "200", NULL },
+	{ "limits.idle", KIND_SPAN, false, AT(limits.idle_hours), "14d", judge_idle },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -320,6 +341,18 @@ read_port(struct reader *reader, const yaml_node_t *node, const char *key, uint1
 	return 0;
 }
 
+static int
+read_count(struct reader *reader, const yaml_node_t *node, const char *key, unsigned *out)
+{
+	const char *text = scalar_of(node);
+	size_t length = strlen(text);
+
+	*out = length < 6 ? (unsigned)strtoul(text, NULL, 10) : COUNT_MAX + 1;
+	if (strspn(text, "0123456789") != length || *out > COUNT_MAX)
+		return complain_at(reader, node, "\"%s\" must be a number from 0 to %d", key, COUNT_MAX);
+	return 0;
+}
+
 static char *
 make_path(const char *directory, const char *path)
 {
@@ -357,6 +390,8 @@ read_scalar(struct reader *reader, const struct row *row, const char *key, const
 		return complain_at(reader, node, "\"%s\" holds control characters", key);
 	if (row->kind == KIND_PORT)
 		return read_port(reader, node, key, (uint16_t *)(void *)((char *)base + row->offset));
+	if (row->kind == KIND_COUNT)
+		return read_count(reader, node, key, (unsigned *)(void *)((char *)base + row->offset));
 	if (row->kind == KIND_FLAG) {
 		if (!str_equal(text, "true") && !str_equal(text, "false"))
 			return complain_at(reader, node, "\"%s\" must be true or false", key);
@@ -366,6 +401,10 @@ read_scalar(struct reader *reader, const struct row *row, const char *key, const
 	const char *fault = row->judge ? row->judge(text) : NULL;
 	if (fault)
 		return complain_at(reader, node, "\"%s\" %s", key, fault);
+	if (row->kind == KIND_SPAN) {
+		*(unsigned *)(void *)((char *)base + row->offset) = hours_of(text);
+		return 0;
+	}
 	*text_at(base, row->offset) = make_text(reader, row, text);
 	return 0;
 }
@@ -684,9 +723,23 @@ read_document(struct reader *reader, const char *text, size_t size, int (*walk)(
 	return r;
 }
 
+/* Before the walk, because 0 is a good number. */
+static void
+set_numbers(struct config *config)
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		unsigned *number = (unsigned *)(void *)((char *)config + rows[i].offset);
+		if (rows[i].kind == KIND_COUNT)
+			*number = (unsigned)strtoul(rows[i].fallback, NULL, 10);
+		else if (rows[i].kind == KIND_SPAN)
+			*number = hours_of(rows[i].fallback);
+	}
+}
+
 static int
 walk_config(struct reader *reader, const yaml_node_t *root)
 {
+	set_numbers(reader->config);
 	int r = read_section(reader, root, "", reader->config);
 
 	if (!r)

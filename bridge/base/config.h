@@ -74,6 +74,10 @@ struct config {
 		char *hostname;
 		uint16_t port;     /* 0: off */
 	} metrics;
+	struct {
+		unsigned ghosts;     /* in one MUC; above it the bot speaks for people */
+		unsigned idle_hours; /* after which a silent ghost leaves */
+	} limits;
 	struct config_permission *permissions; /* owns */
 	size_t permission_count;
 	struct config_group *groups; /* owns; in the order of the file */

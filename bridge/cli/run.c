@@ -406,6 +406,7 @@ open_jabber(struct daemon *daemon)
 	struct jabber_settings settings = {
 		.host = config->xmpp.host, .port = config->xmpp.port, .component = config->xmpp.component, .secret = config->xmpp.secret,
 		.nick = config->xmpp.nick, .state = config->state, .matrix_domain = config->homeserver.domain, .is_operator = is_operator,
+		.ghosts = config->limits.ghosts, .idle_ms = (int64_t)config->limits.idle_hours * 3600000,
 		.context = config_context(config),
 	};
 	struct jabber_parts parts = {

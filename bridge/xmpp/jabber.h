@@ -22,6 +22,8 @@ struct jabber_settings {
 	const char *secret;
 	const char *nick;      /* of the bot, in rooms */
 	const char *state;     /* directory for the record of what was handed to the kernel (sent.h); NULL: none is kept */
+	unsigned ghosts;       /* in one room; beyond, the bot speaks for them */
+	int64_t idle_ms;       /* after which a silent ghost leaves */
 	const char *matrix_domain; /* the homeserver's, for recognising our own; may be NULL */
 	int (*is_operator)(void *context, const char *person);
 	void *context;

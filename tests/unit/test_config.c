@@ -85,6 +85,8 @@ test_minimal(void **state)
 	assert_false(config->master_key_given);
 	assert_string_equal(config->language, "en");
 	assert_int_equal(config->metrics.port, 0);
+	assert_int_equal(config->limits.ghosts, 200);
+	assert_int_equal(config->limits.idle_hours, 14 * 24);
 	assert_int_equal(config->group_count, 0);
 	assert_false(config_is_admin(config, "@admin:example.org"));
 	config_free(config);
@@ -99,7 +101,7 @@ test_everything(void **state)
 		"xmpp: {host: xmpp.example.org, port: 1, component: c.example.org, secret_file: s, nick: Été}\n"
 		"state: /var/lib/x\ncharters: /c\nlanguage: fr\nmaster_key_file: k\n"
 		"permissions:\n  '@a:example.org': admin\n  xmpp:b@example.org: admin\n"
-		"metrics: {port: 9997}\n"
+		"metrics: {port: 9997}\nlimits: {ghosts: 0, idle: 36h}\n"
 		"groups:\n  équipe-1:\n    matrix: '!abc'\n    xmpp: a@b\n    create: true\n  two: {xmpp: c@d}\n  three: {matrix: '#t:h', create: false}\n");
 
 	assert_string_equal(config->homeserver.domain, "example.org:8448");
@@ -111,6 +113,8 @@ test_everything(void **state)
 	assert_true(config->master_key_given);
 	assert_string_equal(config->metrics.hostname, "127.0.0.1");
 	assert_int_equal(config->metrics.port, 9997);
+	assert_int_equal(config->limits.ghosts, 0);
+	assert_int_equal(config->limits.idle_hours, 36);
 	assert_true(config_is_admin(config, "@a:example.org"));
 	assert_true(config_is_admin(config, "xmpp:b@example.org"));
 	assert_false(config_is_admin(config, "b@example.org"));
@@ -181,6 +185,11 @@ static const struct {
 	{ "groups:\n  a: {xmpp: a@b}\n  c: {xmpp: a@b}\n", ":3:3: groups \"a\" and \"c\" have the same room" },
 	{ "permissions: {admin: admin}\n", ":1:15: \"admin\" is nobody: write \"@name:example.org\" or \"xmpp:name@example.org\"" },
 	{ "permissions: {'@a:b': user}\n", ":1:23: the only permission is admin" },
+	{ "limits: {ghosts: many}\n", ":1:18: \"ghosts\" must be a number from 0 to 10000" },
+	{ "limits: {ghosts: 10001}\n", ":1:18: \"ghosts\" must be a number from 0 to 10000" },
+	{ "limits: {idle: 23h}\n", ":1:16: \"idle\" must be a time of at least a day, such as 14d or 36h" },
+	{ "limits: {idle: 14}\n", ":1:16: \"idle\" must be a time of at least a day, such as 14d or 36h" },
+	{ "limits: {idle: d}\n", ":1:16: \"idle\" must be a time of at least a day, such as 14d or 36h" },
 	/* the whole */
 	{ "", ":1:1: it is empty" },
 	{ "# nothing\n", ":1:1: it is empty" },
