@@ -95,6 +95,7 @@ xmpp_sources = \
 	bridge/xmpp/member.c bridge/xmpp/member.h \
 	bridge/xmpp/muc.c bridge/xmpp/muc.h \
 	bridge/xmpp/nick.c bridge/xmpp/nick.h \
+	bridge/xmpp/pace.c bridge/xmpp/pace.h \
 	bridge/xmpp/probe.c \
 	bridge/xmpp/reader.c bridge/xmpp/reader.h \
 	bridge/xmpp/roster.c bridge/xmpp/roster.h \

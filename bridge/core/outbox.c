@@ -722,6 +722,18 @@ outbox_each_doubt(struct outbox *outbox, const char *lane,
 	query_done(&query);
 }
 
+bool
+outbox_waits(struct outbox *outbox, const char *lane, const char *person)
+{
+	struct query query = store_query(outbox->core->store, OUTBOX_WAITS);
+
+	query_text(&query, lane);
+	query_text(&query, person);
+	bool waits = query_step(&query);
+	query_done(&query);
+	return waits;
+}
+
 static void
 note_doubt(void *context, int64_t id, const char *name, int64_t first_try_ms)
 {

@@ -50,6 +50,9 @@ void outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms);
  */
 void outbox_lost(struct outbox *outbox, enum network network, bool blamed);
 
+/* Whether a message of this person waits for its lane, is held, or is on its way: his ghost must stay where it is. */
+bool outbox_waits(struct outbox *outbox, const char *lane, const char *person);
+
 /* The rows of a lane in doubt, oldest first: for asking the archive. */
 bool outbox_has_doubts(struct outbox *outbox, const char *lane);
 void outbox_each_doubt(struct outbox *outbox, const char *lane,

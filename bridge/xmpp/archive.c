@@ -375,7 +375,7 @@ take_result(struct room *room, const char *id, xmpp_stanza_t *message, int64_t a
 		archive_note(room, id, at_ms);
 		hear_archived(room, id, message, at_ms);
 	} else {
-		speak_found(room, stanza_get(message, "id"), id);
+		speak_found(room, speak_name(message), id);
 	}
 }
 

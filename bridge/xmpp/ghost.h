@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum ghost_state {
 	GHOST_UNKNOWN, /* was joined before the stream was lost, or by an earlier process */
@@ -16,7 +17,7 @@ enum ghost_state {
 	GHOST_JOINED,
 	GHOST_MUTED,   /* joined without a voice */
 	GHOST_BACKOFF, /* left by a timer */
-	GHOST_REFUSED, /* left by an admin, or a change in the room */
+	GHOST_REFUSED, /* left by a change in the room, or after a long time */
 	GHOST_STATES,
 };
 
@@ -33,6 +34,7 @@ enum ghost_event {
 	GHOST_CONFLICT,  /* the nick is taken */
 	GHOST_NO_NICK,   /* taken once too often */
 	GHOST_MEMBERS,   /* registration-required */
+	GHOST_STRANGER,  /* the same, and the bot can make it a member */
 	GHOST_FORBIDDEN, /* at a join */
 	GHOST_FULL,      /* service-unavailable, resource-constraint */
 	GHOST_PASSWORD,  /* not-authorized */
@@ -44,6 +46,7 @@ enum ghost_event {
 	GHOST_EXCLUDED,  /* 321, 322 */
 	GHOST_REMOVED,   /* 332, 333, or no code */
 	GHOST_DESTROYED, /* the room is */
+	GHOST_IDLE,      /* it may give its place up */
 	GHOST_LOST,      /* the stream is */
 	GHOST_EVENTS,
 };
@@ -54,6 +57,8 @@ enum ghost_action {
 	GHOST_JOIN,        /* send the presence */
 	GHOST_JOIN_OTHER,  /* with the next variant of the nick */
 	GHOST_JOIN_SIMPLE, /* with a simpler nick */
+	GHOST_LET_IN,      /* have the bot make it a member */
+	GHOST_LEAVE,       /* send the presence that says so */
 	GHOST_SPEAK,       /* what waits can be said */
 	GHOST_WAIT,        /* start the back-off's timer */
 	GHOST_REFUSE,      /* what waits goes another way, or is refused */
@@ -79,6 +84,9 @@ struct ghost_step {
 
 /* What follows. An event that means nothing in a state leaves it as it is, with GHOST_NOTHING. */
 struct ghost_step ghost_step(enum ghost_state state, enum ghost_event event);
+
+/* After how long a ghost refused for this reason may try again, when it has something to say. */
+int64_t ghost_pause_ms(enum ghost_reason reason);
 
 /* The event that the error condition of a join stands for. */
 enum ghost_event ghost_join_error(const char *condition);

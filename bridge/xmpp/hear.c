@@ -246,7 +246,7 @@ is_echo(struct room *room, const char *nick, xmpp_stanza_t *message, const char 
 {
 	struct occupant *occupant = roster_find(room, nick);
 	struct member *member = member_by_nick(room, nick);
-	const char *name = stanza_get(message, "id");
+	const char *name = speak_name(message);
 	bool inside = member && (member->state == GHOST_JOINED || member->state == GHOST_MUTED);
 
 	if (inside)
@@ -319,7 +319,7 @@ hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t
 
 	if (!jid_same_bare(from, room->jid) || !nick[0] || strcmp(stanza_get(message, "type"), "groupchat") != 0)
 		return;
-	if (speak_found(room, stanza_get(message, "id"), id))
+	if (speak_found(room, speak_name(message), id))
 		return;
 	const char *occupant_id = trusted_occupant_id(room, message);
 	AUTO_FREE char *jid = archived_jid(room, message, occupant_id);

@@ -23,7 +23,7 @@ struct room;
 /* One occupant of ours in one room: a ghost, or the listener. */
 struct member {
 	struct list link;    /* room::members; the listener is in no list */
-	struct list queue;   /* jabber::queue, while its join waits for others */
+	struct list queue;   /* service::joins, while its join waits for others */
 	struct room *room;
 	char *person, *stem; /* owns; NULL for the listener */
 	char *name;          /* owns: as the nick was made of it; NULL when it was not made by this process */
@@ -34,9 +34,12 @@ struct member {
 	unsigned conflicts;  /* of this join */
 	unsigned failures;   /* joins since the last success */
 	unsigned long epoch; /* room::epoch when its join was sent */
-	bool joining;        /* counted in jabber::joining */
+	bool joining;        /* counted in service::joining */
 	bool simple;         /* its nick was simplified once */
+	bool let_in;         /* the bot has made it a member of the room once, since it was last inside */
+	char *said;          /* owns: the room's own words for why it was refused or sent away, or NULL */
 	int64_t alive_ms;    /* last sign that it is in */
+	int64_t spoke_ms;    /* monotonic: last message; since the process began for those that were there before */
 	struct loop_timer timer;
 };
 
@@ -102,8 +105,14 @@ struct gap {
 	int64_t waiting_ms;  /* monotonic: read, but other rooms' addresses are not known since then; 0: not waiting */
 };
 
+struct service; /* pace.c: the MUC service of a room */
+
 struct room {
-	struct list link; /* jabber::rooms */
+	struct list link;  /* jabber::rooms */
+	struct list queue; /* service::rooms, while it waits to be entered */
+	struct room *next_by_jid, *next_by_address; /* of their buckets */
+	struct service *service;
+	bool entering;    /* counted in service::entering */
 	struct jabber *jabber;
 	char *address;    /* owns: as the core calls it */
 	char *jid;        /* owns: as the server calls it */
@@ -111,6 +120,7 @@ struct room {
 	bool described;   /* disco#info was answered since the stream is up */
 	bool has_archive, has_ids, has_occupant_ids, open_names;
 	bool cleans_archive; /* real JIDs in its archive are the service's own words */
+	bool destroyed;   /* by its owner: it is not made again */
 	bool seen_history; /* the listener asked for history instead of the archive */
 	struct member *listener; /* owns */
 	struct list members;     /* owns: member::link */
@@ -123,6 +133,7 @@ struct room {
 	struct gap gap;
 	struct member *awaited; /* the lane's next row is his */
 	int64_t awaited_ms;     /* since, monotonic */
+	struct member *hopeless; /* he was waited for long enough: a tried row of his is refused */
 	int64_t heard_ms;       /* last stanza from the room, monotonic */
 	unsigned failures;      /* entries since the last success */
 	struct loop_timer retry;    /* ROOM_OUT: enter again */
@@ -133,6 +144,7 @@ struct room {
 };
 
 #define CALLERS_MAX 64
+#define ROOM_BUCKETS 256
 
 struct jabber {
 	struct port port; /* first */
@@ -142,11 +154,11 @@ struct jabber {
 	struct stream *stream; /* owns */
 	struct requests requests;
 	struct list rooms;     /* owns: room::link */
+	struct room *by_jid[ROOM_BUCKETS], *by_address[ROOM_BUCKETS]; /* the same */
+	struct list services;  /* owns: service::link */
 	char *bot;             /* owns: "bot@COMPONENT" */
 	char *listener;        /* owns: "bot@COMPONENT/sourdine" */
 	char *nick;            /* owns: prepared */
-	struct list queue;     /* member::queue: joins that wait */
-	unsigned joining;      /* joins under way */
 	unsigned speech_count; /* of all rooms */
 	struct sent *sent;     /* owns; or NULL */
 	struct list privates;  /* owns: speech::link */

@@ -237,7 +237,7 @@ jabber_open(struct port **out, const struct jabber_settings *settings, const str
 
 	*jabber = (struct jabber){ .port = { &ops }, .settings = *settings, .parts = *parts, .ctx = stanza_context() };
 	list_init(&jabber->rooms);
-	list_init(&jabber->queue);
+	list_init(&jabber->services);
 	list_init(&jabber->privates);
 	requests_init(&jabber->requests, parts->loop);
 	jabber->bot = xasprintf("bot@%s", settings->component);

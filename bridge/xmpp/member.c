@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Members move by ghost.c's table only (member_step); each has one timer, whose meaning follows from its state. After a
- * loss they are UNKNOWN and ask before they join, because joins cost the square of their number; for the same reason only so
- * many join at once.
+ * loss they are UNKNOWN and ask before they join, because joins cost the square of their number; for the same reason a room
+ * has only so many places, and pace.c says when a join may begin.
  */
 #include "xmpp/member.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/now.h"
 #include "base/seal.h"
@@ -14,6 +15,7 @@
 #include "xmpp/jid.h"
 #include "xmpp/muc.h"
 #include "xmpp/nick.h"
+#include "xmpp/pace.h"
 #include "xmpp/roster.h"
 
 #include <stdio.h>
@@ -22,12 +24,14 @@
 
 #define PING_MS 10000
 #define JOIN_MS 30000
-#define JOINS_AT_ONCE 16
+#define LET_IN_MS 10000
+#define MUTED_MS (10 * 60000) /* after which one that was refused a message tries another, should no presence give it a voice */
+#define PLACE_KEPT_MS (24 * 3600000LL) /* that a place is kept after a message (decisions 1.5) */
 #define CONFLICTS_MAX 5
 #define SINCE_MARGIN_MS (5 * 60000)
 
 static void on_member_timer(void *context);
-static void start_next_joins(struct jabber *jabber);
+static void remember(struct member *member);
 
 struct member *
 member_by_nick(struct room *room, const char *nick)
@@ -80,6 +84,7 @@ new_member(struct room *room, const struct author *author, char *jid)
 	member->stem = xstrdup(author->stem);
 	member->jid = jid;
 	member->state = GHOST_PARTED;
+	member->spoke_ms = now_monotonic_ms();
 	loop_timer_init(&member->timer, room->jabber->parts.loop, on_member_timer, member);
 	if (author->person) {
 		list_append(&room->members, &member->link);
@@ -93,13 +98,16 @@ free_member(struct member *member)
 {
 	requests_forget(&member->room->jabber->requests, member);
 	loop_timer_stop(&member->timer);
+	pace_end_join(member);
+	if (member->person)
+		member->room->member_count--;
 	list_remove(&member->link);
-	list_remove(&member->queue);
 	free(member->person);
 	free(member->stem);
 	free(member->name);
 	free(member->jid);
 	free(member->nick);
+	free(member->said);
 	free(member);
 }
 
@@ -110,6 +118,8 @@ member_set_nick(struct member *member, const char *nick)
 
 	free(member->nick);
 	member->nick = copy;
+	if (member_is_inside(member))
+		remember(member);
 }
 
 static bool
@@ -154,20 +164,110 @@ name_member(struct member *member, const char *name)
 	member_set_nick(member, nick);
 }
 
-struct member *
-member_for(struct room *room, const struct author *author)
+/* ---- places ---- */
+
+static bool
+has_place(const struct member *member)
+{
+	return member->state != GHOST_PARTED && member->state != GHOST_REFUSED;
+}
+
+static bool
+is_free_to_go(struct member *member, int64_t silent_ms)
+{
+	struct room *room = member->room;
+	struct speech *speech;
+
+	if (now_monotonic_ms() - member->spoke_ms < silent_ms || room->awaited == member || room->hopeless == member ||
+			member->state == GHOST_JOINING || member->state == GHOST_ASKING || member->state == GHOST_BACKOFF)
+		return false;
+	LIST_FOR_EACH(speech, &room->speeches, struct speech, link)
+		if (speech->member == member)
+			return false;
+	return !outbox_waits(room->jabber->parts.outbox, room->address, member->person);
+}
+
+/* Whoever is free to go and has been silent for longest; one that has something to say is left alone for an hour. */
+static struct member *
+most_silent(struct room *room, int64_t silent_ms, bool placed)
+{
+	struct member *member, *found = NULL;
+	int64_t now_ms = now_monotonic_ms();
+
+	LIST_FOR_EACH(member, &room->members, struct member, link) {
+		if (now_ms - member->spoke_ms < silent_ms || (found && found->spoke_ms <= member->spoke_ms) ||
+				(placed ? !has_place(member) : member->state == GHOST_REFUSED))
+			continue;
+		if (is_free_to_go(member, silent_ms))
+			found = member;
+		else
+			member->spoke_ms = now_ms - silent_ms + 3600000;
+	}
+	return found;
+}
+
+static void
+retire(struct member *member)
+{
+	log_info(LOG_XMPP, "ghost leaves room=%s jid=%s: silent for long", member->room->jid, member->jid);
+	member_step(member, GHOST_IDLE);
+	free_member(member);
+}
+
+void
+member_retire(struct room *room)
+{
+	struct member *member = most_silent(room, room->jabber->settings.idle_ms, false);
+
+	if (member)
+		retire(member);
+}
+
+/* Whether another ghost may come in, perhaps in the place of one that has been silent for a day. */
+static bool
+make_place(struct room *room)
+{
+	unsigned limit = room->jabber->settings.ghosts, taken = 0;
+	struct member *member;
+
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		taken += has_place(member);
+	if (taken >= limit && (member = most_silent(room, PLACE_KEPT_MS, true))) {
+		retire(member);
+		taken--;
+	}
+	return taken < limit || outbox_has_doubts(room->jabber->parts.outbox, room->address);
+}
+
+static struct member *
+find_member(struct room *room, const char *person)
 {
 	struct member *member;
 
-	if (!author->person)
-		return room->listener;
 	LIST_FOR_EACH(member, &room->members, struct member, link)
-		if (strcmp(member->person, author->person) == 0)
+		if (strcmp(member->person, person) == 0)
 			return member;
-	if (!author->stem || room->member_count >= MEMBER_GHOSTS_MAX)
-		return NULL;
-	char *jid = jid_ghost(author->stem, room->jabber->settings.component);
+	return NULL;
+}
+
+static struct member *
+make_member(struct room *room, const struct author *author)
+{
+	char *jid = author->stem ? jid_ghost(author->stem, room->jabber->settings.component) : NULL;
+
 	return jid ? new_member(room, author, jid) : NULL;
+}
+
+struct member *
+member_for(struct room *room, const struct author *author)
+{
+	struct member *member = author->person ? find_member(room, author->person) : room->listener;
+
+	if (member && member->state != GHOST_PARTED)
+		return member;
+	if (!make_place(room))
+		return NULL;
+	return member ? member : make_member(room, author);
 }
 
 void
@@ -180,6 +280,9 @@ member_rename(struct member *member, const char *name)
 		return;
 	if (!member_is_inside(member)) {
 		name_member(member, name);
+		/* Another name may be had. */
+		if (member->state == GHOST_REFUSED && member->reason == GHOST_FOR_NICK)
+			member_step(member, GHOST_RETRY);
 		return;
 	}
 	free(member->name);
@@ -198,9 +301,9 @@ recall(void *context, const char *person, const char *nick)
 {
 	struct room *room = context;
 	struct author author = { .person = person, .stem = person[0] == '@' ? person + 1 : person };
-	struct member *member = person[0] ? member_for(room, &author) : NULL;
+	struct member *member = person[0] && nick[0] && !find_member(room, person) ? make_member(room, &author) : NULL;
 
-	if (!member || member->state != GHOST_PARTED || !nick[0])
+	if (!member)
 		return;
 	member_set_nick(member, nick);
 	member->state = GHOST_UNKNOWN;
@@ -271,43 +374,22 @@ send_join(struct member *member)
 	loop_timer_set(&member->timer, JOIN_MS);
 }
 
-/* A join has ended, well or not: the next in the queue may begin. */
-static void
-end_join(struct member *member)
+void
+member_begin_join(struct member *member)
 {
-	list_remove(&member->queue);
-	if (!member->joining)
-		return;
-	member->joining = false;
-	member->room->jabber->joining--;
-	start_next_joins(member->room->jabber);
+	if (member->state == GHOST_JOINING)
+		send_join(member);
+	else
+		pace_end_join(member);
 }
 
 static void
 start_join(struct member *member)
 {
-	struct jabber *jabber = member->room->jabber;
-
-	if (!member->joining && jabber->joining >= JOINS_AT_ONCE && !member_is_listener(member)) {
-		list_remove(&member->queue);
-		list_append(&jabber->queue, &member->queue);
-		return;
-	}
-	if (!member->joining)
-		jabber->joining++;
-	member->joining = true;
-	send_join(member);
-}
-
-static void
-start_next_joins(struct jabber *jabber)
-{
-	while (!list_empty(&jabber->queue) && jabber->joining < JOINS_AT_ONCE) {
-		struct member *member = LIST_ENTRY(jabber->queue.next, struct member, queue);
-		list_remove(&member->queue);
-		if (member->state == GHOST_JOINING)
-			start_join(member);
-	}
+	if (member_is_listener(member))
+		send_join(member);
+	else
+		pace_join(member);
 }
 
 static void
@@ -332,6 +414,58 @@ join_with(struct member *member, enum ghost_action action)
 		member->simple = true;
 	}
 	start_join(member);
+}
+
+/* ---- members-only rooms ---- */
+
+static void
+on_let_in(void *context, enum answer answer, xmpp_stanza_t *iq)
+{
+	struct member *member = context;
+
+	if (member->state != GHOST_JOINING)
+		return;
+	if (answer == ANSWER_RESULT) {
+		start_join(member);
+		return;
+	}
+	if (answer == ANSWER_ERROR)
+		log_warning(LOG_XMPP, "cannot make a ghost a member room=%s jid=%s condition=%s", member->room->jid, member->jid,
+				stanza_error(iq, NULL));
+	member_step(member, GHOST_MEMBERS);
+}
+
+/* XEP-0045 §9.3. Each address of its own: Prosody reads a whole domain only as a ban. */
+static void
+let_in(struct member *member)
+{
+	struct room *room = member->room;
+	xmpp_stanza_t *iq = stanza_make(room->jabber->ctx, "iq", "set", NULL, room->jabber->listener, room->jid);
+	xmpp_stanza_t *item = stanza_add(stanza_add(iq, "query", NS_MUC_ADMIN), "item", NS_MUC_ADMIN);
+	AUTO_FREE char *bare = jid_bare(member->jid);
+
+	stanza_set(item, "affiliation", "member");
+	stanza_set(item, "jid", bare);
+	member->let_in = true;
+	jabber_ask(room->jabber, iq, LET_IN_MS, on_let_in, member);
+}
+
+static bool
+can_let_in(const struct member *member)
+{
+	struct room *room = member->room;
+	struct occupant *bot = room->listener->nick ? roster_find(room, room->listener->nick) : NULL;
+
+	return !member_is_listener(member) && !member->let_in && member_is_inside(room->listener) && bot && bot->moderator;
+}
+
+static void
+send_leave(struct member *member)
+{
+	struct room *room = member->room;
+	AUTO_FREE char *to = xasprintf("%s/%s", room->jid, member->nick);
+
+	jabber_send(room->jabber, stanza_make(room->jabber->ctx, "presence", "unavailable", NULL, member->jid, to));
 }
 
 /* 1 s doubled up to 60 s, with as much again of jitter, so that ghosts do not come back in step. */
@@ -368,8 +502,18 @@ act(struct member *member, enum ghost_action action)
 			loop_timer_set(&member->timer, member_pause_ms(member));
 		outbox_wake(room->jabber->parts.outbox);
 		break;
-	case GHOST_SPEAK:
+	case GHOST_LET_IN:
+		let_in(member);
+		break;
+	case GHOST_LEAVE:
+		send_leave(member);
+		break;
 	case GHOST_REFUSE:
+		if (member->state == GHOST_REFUSED && !member_is_listener(member))
+			loop_timer_set(&member->timer, ghost_pause_ms(member->reason));
+		outbox_wake(room->jabber->parts.outbox);
+		break;
+	case GHOST_SPEAK:
 		outbox_wake(room->jabber->parts.outbox);
 		break;
 	}
@@ -386,36 +530,72 @@ remember(struct member *member)
 				member->nick ? member->nick : "", perhaps_in);
 }
 
+/* What the event comes to for this member. */
+static enum ghost_event
+weigh(struct member *member, enum ghost_event event)
+{
+	if (event == GHOST_CONFLICT && member->conflicts >= CONFLICTS_MAX)
+		return GHOST_NO_NICK;
+	if (event == GHOST_BAD_NICK && member->simple)
+		return GHOST_NO_NICK;
+	if ((event == GHOST_MEMBERS || event == GHOST_EXCLUDED) && can_let_in(member))
+		return GHOST_STRANGER;
+	return event;
+}
+
+static void
+note_inside(struct member *member)
+{
+	member->failures = 0;
+	member->let_in = false;
+	member->alive_ms = now_monotonic_ms();
+}
+
 void
-member_step(struct member *member, enum ghost_event event)
+member_step_because(struct member *member, enum ghost_event event, char *said)
 {
 	struct room *room = member->room;
 	enum ghost_state was = member->state;
 
-	if (event == GHOST_CONFLICT && member->conflicts >= CONFLICTS_MAX)
-		event = GHOST_NO_NICK;
-	if (event == GHOST_BAD_NICK && member->simple)
-		event = GHOST_NO_NICK;
-	struct ghost_step step = ghost_step(was, event);
-	if (step.next == was && step.action == GHOST_NOTHING)
+	struct ghost_step step = ghost_step(was, weigh(member, event));
+	if (step.next == was && step.action == GHOST_NOTHING) {
+		free(said);
 		return;
+	}
+	free(member->said);
+	member->said = said;
 	member->state = step.next;
 	member->reason = step.reason;
 	if (step.next != GHOST_JOINING) {
 		loop_timer_stop(&member->timer);
-		end_join(member);
+		pace_end_join(member);
 	}
-	if (member_is_inside(member)) {
-		member->failures = 0;
-		member->alive_ms = now_monotonic_ms();
-	}
+	if (member_is_inside(member))
+		note_inside(member);
 	if (was != step.next)
 		log_debug(LOG_XMPP, "ghost moved room=%s jid=%s from=%s to=%s %s", room->jid, member->jid, ghost_state_name(was),
 				ghost_state_name(step.next), ghost_reason_name(step.reason));
 	act(member, step.action);
+	if (event == GHOST_NO_VOICE)
+		loop_timer_set(&member->timer, MUTED_MS);
 	remember(member);
+	FAULT_POINT("xmpp_ghost_moved");
 	if (member_is_listener(member))
 		muc_listener_moved(room, was);
+}
+
+void
+member_step(struct member *member, enum ghost_event event)
+{
+	member_step_because(member, event, NULL);
+}
+
+const char *
+member_why(const struct member *member)
+{
+	if (member->said)
+		return member->said;
+	return member->state == GHOST_MUTED ? "no voice in the room" : ghost_reason_name(member->reason);
 }
 
 static void
@@ -445,7 +625,6 @@ member_place_listener(struct room *room, enum ghost_state state)
 	struct member *listener = room->listener;
 
 	loop_timer_stop(&listener->timer);
-	end_join(listener);
 	listener->state = state;
 	listener->alive_ms = now_monotonic_ms();
 }

@@ -13,9 +13,14 @@ void member_close_all(struct room *room);
 /* Our member of this nick, the listener included, or NULL. */
 struct member *member_by_nick(struct room *room, const char *nick);
 struct member *member_by_jid(struct room *room, const char *full_jid);
-/* The member for an author, made when missing; the listener for the bot. NULL at the room's cap, or when it can have no JID. */
+/*
+ * The member for an author, made when missing; the listener for the bot. NULL when the room has no place for another ghost
+ * and nobody gives his up, or when it can have no JID. A place is kept for who has spoken within a day or has something to say;
+ * above the limit only a row that was tried under a ghost's name gets it another one.
+ */
 struct member *member_for(struct room *room, const struct author *author);
-#define MEMBER_GHOSTS_MAX 200 /* xmpp.md 6.1; beyond, the bot speaks for them */
+/* The ghost that has been silent for longer than the configured time leaves; one at a call. */
+void member_retire(struct room *room);
 
 bool member_is_listener(const struct member *member);
 /* Joined, with or without a voice. */
@@ -23,11 +28,17 @@ bool member_is_inside(const struct member *member);
 
 /* His display name now: gives the nick for a join, or asks for another nick when he is in. */
 void member_rename(struct member *member, const char *name);
-/* The nick that the room says he has. */
+/* The nick that the room says he has; written down for the next process when he is inside. */
 void member_set_nick(struct member *member, const char *nick);
 
 /* Something happened to a member. */
 void member_step(struct member *member, enum ghost_event event);
+/* The same, with the room's own words for it (taken; NULL: none). */
+void member_step_because(struct member *member, enum ghost_event event, char *said);
+/* Why it is refused or muted: the room's words, else ours. Lent. */
+const char *member_why(const struct member *member);
+/* pace.c: its turn to join has come. */
+void member_begin_join(struct member *member);
 /* The listener starts anew: takes its own nick and joins. */
 void member_join_listener(struct room *room);
 /* It is in, although the room is still locked; or it is nowhere. No step follows. */

@@ -12,6 +12,7 @@
 #include "xmpp/archive.h"
 #include "xmpp/jid.h"
 #include "xmpp/member.h"
+#include "xmpp/pace.h"
 #include "xmpp/roster.h"
 #include "xmpp/speak.h"
 
@@ -24,29 +25,63 @@
 #define LISTENER_SILENCE_MS (5 * 60000)
 #define GHOST_SILENCE_MS (12 * 60000)
 #define SHUT_RETRY_MS (10 * 60000)
+#define SHUT_LONG_MS (60 * 60000) /* when somebody wanted us out, or the room to end */
 
 /* ---- finding ---- */
+
+static struct room **
+bucket_of(struct room **buckets, const char *text, size_t n)
+{
+	unsigned hash = 5381;
+
+	for (size_t i = 0; i < n; i++)
+		hash = hash * 33 ^ (unsigned char)text[i];
+	return &buckets[hash % ROOM_BUCKETS];
+}
 
 struct room *
 muc_find(struct jabber *jabber, const char *jid)
 {
-	struct room *room;
+	struct room *room = *bucket_of(jabber->by_jid, jid, jid_bare_length(jid));
 
-	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
-		if (jid_same_bare(room->jid, jid))
-			return room;
-	return NULL;
+	while (room && !jid_same_bare(room->jid, jid))
+		room = room->next_by_jid;
+	return room;
 }
 
 struct room *
 muc_find_address(struct jabber *jabber, const char *address)
 {
-	struct room *room;
+	struct room *room = *bucket_of(jabber->by_address, address, strlen(address));
 
-	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
-		if (strcmp(room->address, address) == 0)
-			return room;
-	return NULL;
+	while (room && strcmp(room->address, address) != 0)
+		room = room->next_by_address;
+	return room;
+}
+
+static void
+index_room(struct room *room)
+{
+	struct room **by_jid = bucket_of(room->jabber->by_jid, room->jid, strlen(room->jid));
+	struct room **by_address = bucket_of(room->jabber->by_address, room->address, strlen(room->address));
+
+	room->next_by_jid = *by_jid;
+	room->next_by_address = *by_address;
+	*by_jid = *by_address = room;
+}
+
+static void
+forget_room(struct room *room)
+{
+	struct room **by_jid = bucket_of(room->jabber->by_jid, room->jid, strlen(room->jid));
+	struct room **by_address = bucket_of(room->jabber->by_address, room->address, strlen(room->address));
+
+	while (*by_jid != room)
+		by_jid = &(*by_jid)->next_by_jid;
+	*by_jid = room->next_by_jid;
+	while (*by_address != room)
+		by_address = &(*by_address)->next_by_address;
+	*by_address = room->next_by_address;
 }
 
 /* ---- the room follows its listener ---- */
@@ -97,7 +132,10 @@ add_room(struct jabber *jabber, const char *address)
 	loop_timer_init(&room->overflow, jabber->parts.loop, speak_overflow, room);
 	loop_timer_init(&room->watch, jabber->parts.loop, speak_watch, room);
 	loop_timer_init(&room->pulse, jabber->parts.loop, on_pulse, room);
+	list_init(&room->queue);
 	list_append(&jabber->rooms, &room->link);
+	index_room(room);
+	pace_open(room);
 	member_open_all(room);
 }
 
@@ -117,6 +155,8 @@ static void
 free_room(struct room *room)
 {
 	requests_forget(&room->jabber->requests, room);
+	pace_end_entry(room);
+	forget_room(room);
 	member_close_all(room);
 	roster_clear(room);
 	archive_reset(room);
@@ -138,6 +178,7 @@ muc_close(struct jabber *jabber)
 
 	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
 		free_room(room);
+	pace_close(jabber);
 }
 
 static void
@@ -187,6 +228,14 @@ on_described(void *context, enum answer answer, xmpp_stanza_t *iq)
 	}
 	if (answer == ANSWER_RESULT)
 		read_features(room, iq);
+	/* A join would make it again. */
+	if (room->destroyed && answer == ANSWER_ERROR && strcmp(stanza_error(iq, NULL), "item-not-found") == 0) {
+		member_place_listener(room, GHOST_REFUSED);
+		room->listener->reason = GHOST_FOR_GONE;
+		shut(room);
+		return;
+	}
+	room->destroyed = false;
 	room->phase = ROOM_JOINING;
 	if (inside) {
 		room->described = true;
@@ -196,11 +245,22 @@ on_described(void *context, enum answer answer, xmpp_stanza_t *iq)
 	}
 }
 
+static bool
+was_kicked(const struct room *room)
+{
+	return room->listener->state == GHOST_REFUSED && room->listener->reason == GHOST_FOR_KICK;
+}
+
 void
 muc_enter(struct room *room)
 {
-	if (!stream_is_up(room->jabber->stream))
-		return;
+	if (stream_is_up(room->jabber->stream))
+		pace_enter(room);
+}
+
+void
+muc_begin(struct room *room)
+{
 	loop_timer_stop(&room->retry);
 	requests_forget(&room->jabber->requests, room);
 	inbox_close_gate(room->jabber->parts.inbox, room->address);
@@ -216,13 +276,19 @@ muc_enter(struct room *room)
 static void
 on_retry(void *context)
 {
-	muc_enter(context);
+	struct room *room = context;
+
+	/* Kept out long enough; with the stream down it is entered like any other when that is up. */
+	if (was_kicked(room))
+		member_place_listener(room, GHOST_PARTED);
+	muc_enter(room);
 }
 
 void
 muc_leave_off(struct room *room, int64_t delay_ms)
 {
 	requests_forget(&room->jabber->requests, room);
+	pace_end_entry(room);
 	inbox_close_gate(room->jabber->parts.inbox, room->address);
 	archive_reset(room);
 	speak_doubt(room);
@@ -230,24 +296,19 @@ muc_leave_off(struct room *room, int64_t delay_ms)
 	loop_timer_set(&room->retry, delay_ms);
 }
 
+/* The bot stays out; what is to be said meanwhile is refused, so that its authors hear of it (speak.c). */
 static void
 shut(struct room *room)
 {
 	enum ghost_reason reason = room->listener->reason;
+	bool long_time = reason == GHOST_FOR_KICK || reason == GHOST_FOR_BAN || reason == GHOST_FOR_GONE;
 
-	muc_leave_off(room, SHUT_RETRY_MS);
+	muc_leave_off(room, long_time ? SHUT_LONG_MS : SHUT_RETRY_MS);
 	room->phase = ROOM_SHUT;
-	/* Somebody with the right to do so sent us away: only a restart or an invitation brings us back. */
-	if (reason == GHOST_FOR_KICK)
-		loop_timer_stop(&room->retry);
-	log_error(LOG_XMPP, "shut out room=%s reason=\"%s\"", room->jid, ghost_reason_name(reason));
+	room->destroyed = room->destroyed || reason == GHOST_FOR_GONE;
+	log_error(LOG_XMPP, "shut out room=%s reason=\"%s\" next try in %d min", room->jid, member_why(room->listener),
+			(long_time ? SHUT_LONG_MS : SHUT_RETRY_MS) / 60000);
 	outbox_wake(room->jabber->parts.outbox);
-}
-
-static bool
-was_kicked(const struct room *room)
-{
-	return room->listener->state == GHOST_REFUSED && room->listener->reason == GHOST_FOR_KICK;
 }
 
 static void
@@ -255,8 +316,11 @@ lose(struct room *room)
 {
 	struct member *member;
 
-	loop_timer_stop(&room->retry);
+	/* Whoever was sent away by a moderator keeps away, whatever the stream does. */
+	if (!was_kicked(room))
+		loop_timer_stop(&room->retry);
 	loop_timer_stop(&room->pulse);
+	pace_end_entry(room);
 	inbox_close_gate(room->jabber->parts.inbox, room->address);
 	archive_reset(room);
 	speak_forget(room);
@@ -272,8 +336,6 @@ muc_lose(struct jabber *jabber)
 {
 	struct room *room;
 
-	while (!list_empty(&jabber->queue))
-		list_remove(jabber->queue.next);
 	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
 		lose(room);
 }
@@ -328,6 +390,7 @@ go_on(struct room *room)
 		describe(room, on_described);
 		return;
 	}
+	pace_end_entry(room);
 	room->phase = ROOM_CATCHING;
 	archive_catch_up(room);
 }
@@ -335,8 +398,13 @@ go_on(struct room *room)
 void
 muc_become_ready(struct room *room)
 {
+	struct member *member;
+
 	room->phase = ROOM_READY;
 	room->failures = 0;
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		if (member->reason == GHOST_FOR_GONE)
+			member_step(member, GHOST_RETRY);
 	log_info(LOG_XMPP, "room ready room=%s occupants=%zu", room->jid, room->occupants.count);
 	outbox_wake(room->jabber->parts.outbox);
 }
@@ -387,6 +455,7 @@ on_pulse(void *context)
 	loop_timer_set(&room->pulse, PULSE_MS);
 	if (room->phase != ROOM_READY)
 		return;
+	member_retire(room);
 	if (now_ms - room->heard_ms >= LISTENER_SILENCE_MS) {
 		room->heard_ms = now_ms;
 		member_ping(room->listener, on_pulsed, room->listener);
@@ -481,6 +550,16 @@ why_gone(xmpp_stanza_t *x)
 	return GHOST_REMOVED;
 }
 
+/* What whoever sent us away, or ended the room, says about it; malloc'd, or NULL. */
+static char *
+reason_of(xmpp_stanza_t *x, xmpp_stanza_t *item)
+{
+	xmpp_stanza_t *destroy = stanza_find(x, "destroy", NULL);
+	AUTO_FREE char *text = stanza_text(stanza_find(destroy ? destroy : item, "reason", NULL));
+
+	return text[0] ? xasprintf("%.200s", text) : NULL;
+}
+
 /* A presence that concerns one of ours itself. */
 static void
 hear_own(struct member *member, const char *nick, xmpp_stanza_t *presence, xmpp_stanza_t *x, xmpp_stanza_t *item)
@@ -492,7 +571,7 @@ hear_own(struct member *member, const char *nick, xmpp_stanza_t *presence, xmpp_
 		if (has_status(x, "303"))
 			member_set_nick(member, stanza_get(item, "nick"));
 		else
-			member_step(member, why_gone(x));
+			member_step_because(member, why_gone(x), reason_of(x, item));
 		return;
 	}
 	if (strcmp(nick, member->nick) != 0)
@@ -515,8 +594,11 @@ hear_error(struct jabber *jabber, struct room *room, xmpp_stanza_t *presence)
 	(void)jabber;
 	if (!member)
 		return;
-	log_info(LOG_XMPP, "join refused room=%s jid=%s condition=%s", room->jid, member->jid, condition);
-	member_step(member, ghost_join_error(condition));
+	AUTO_FREE char *text = stanza_error_text(presence);
+	char *said = xasprintf("%s%s%.200s", condition, text[0] ? ": " : "", text);
+	log_line(member_is_listener(member) ? LOG_WARNING : LOG_INFO, LOG_XMPP, "join refused room=%s jid=%s why=\"%s\"", room->jid,
+			member->jid, said);
+	member_step_because(member, ghost_join_error(condition), said);
 }
 
 void
@@ -559,10 +641,15 @@ muc_hear_service(struct room *room, xmpp_stanza_t *message)
 {
 	static const char *const codes[] = { "104", "172", "173", "174" };
 	xmpp_stanza_t *x = stanza_find(message, "x", NS_MUC_USER);
+	struct member *member;
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
 		if (has_status(x, codes[i])) {
 			describe(room, on_described_again);
+			/* The room's rules may have changed. */
+			LIST_FOR_EACH(member, &room->members, struct member, link)
+				if (member->reason == GHOST_FOR_MEMBERS || member->reason == GHOST_FOR_PASSWORD)
+					member_step(member, GHOST_RETRY);
 			return;
 		}
 	}

@@ -14,8 +14,10 @@ void muc_close(struct jabber *jabber);
 struct room *muc_find(struct jabber *jabber, const char *jid);
 struct room *muc_find_address(struct jabber *jabber, const char *address);
 
-/* Begins at the beginning: gate closed, disco#info, join, archive. */
+/* Begins at the beginning, when it is its turn (pace.c): gate closed, disco#info, join, archive. */
 void muc_enter(struct room *room);
+/* Its turn has come. */
+void muc_begin(struct room *room);
 /* Later: after delay_ms. What was sent and not reflected is in doubt. */
 void muc_leave_off(struct room *room, int64_t delay_ms);
 /* Something hints that the room threw us out without a word: asks whether the listener is still in. */

@@ -278,9 +278,15 @@ nick_variant(const char *nick, const char *stem, unsigned n, char out[NICK_SIZE]
 	char local[NICK_SIZE];
 
 	nick_simple(stem, local);
+	/* When three variants of his name are taken, it is his address that he is known by. */
+	if (n == 4) {
+		memcpy(out, local, strlen(local) + 1);
+		return;
+	}
 	/* A person called "m3" has the third variant's mark for a name. */
 	bool marked = local[0] == 'm' && local[1 + strspn(local + 1, "0123456789")] == '\0';
-	AUTO_FREE char *tried = n == 1 ? xasprintf("%s [m]", nick) : n == 2 && !marked ? xasprintf("%s [%s]", nick, local)
+	AUTO_FREE char *tried = n > 4 ? xasprintf("%s [m%u]", local, n) : n == 1 ? xasprintf("%s [m]", nick)
+		: n == 2 && !marked ? xasprintf("%s [%s]", nick, local)
 		: xasprintf("%s [m%u]", nick, n);
 	if (strlen(tried) < NICK_SIZE && nick_allowed(tried)) {
 		memcpy(out, tried, strlen(tried) + 1);

@@ -21,7 +21,7 @@ bool nick_allowed(const char *nick);
  */
 bool nick_prepare(const char *name, const char *stem, char out[NICK_SIZE]);
 
-/* The n-th variant (1, 2...) for when the nick is taken; always allowed, and different for each n. */
+/* The n-th variant (1, 2...) for when the nick is taken: of the nick, from the fourth on of the stem. Always allowed, and different for each n. */
 void nick_variant(const char *nick, const char *stem, unsigned n, char out[NICK_SIZE]);
 
 /* A simpler nick, ASCII letters and digits of the stem, for a server that is stricter than we know. */

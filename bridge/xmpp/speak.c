@@ -7,7 +7,9 @@
  */
 #include "xmpp/speak.h"
 
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "base/str.h"
 #include "xmpp/archive.h"
@@ -24,6 +26,7 @@
 #define STREAM_WINDOW 64
 #define PRIVATE_WINDOW 32
 #define PATIENCE_MS 5000     /* that a lane waits for a ghost (decisions 1.3) */
+#define HOPELESS_MS 120000   /* that it waits for one whose row was tried, and must go under its name */
 #define REFLECTION_MS 20000
 #define BARRIER_MS 20000
 #define ENVELOPE_MAX 8192    /* of a stanza: addresses, ids, stamp */
@@ -80,6 +83,21 @@ make_key(struct jabber *jabber, const char *address, const char *name, char out[
 	seal_alias(jabber->parts.seal, (const char *const[]){ "mark", address, name, NULL }, out);
 }
 
+/* seal_name() makes 32 characters of base32; others need not be looked up. */
+static bool
+could_be_ours(const char *name)
+{
+	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == 32 && !name[32];
+}
+
+const char *
+speak_name(xmpp_stanza_t *message)
+{
+	const char *id = stanza_get(message, "id"), *origin = stanza_get(stanza_find(message, "origin-id", NS_SID), "id");
+
+	return could_be_ours(id) || !could_be_ours(origin) ? id : origin;
+}
+
 bool
 speak_marked(struct room *room, xmpp_stanza_t *message)
 {
@@ -88,7 +106,7 @@ speak_marked(struct room *room, xmpp_stanza_t *message)
 
 	if (!key[0])
 		return false;
-	make_key(room->jabber, room->address, stanza_get(message, "id"), wanted);
+	make_key(room->jabber, room->address, speak_name(message), wanted);
 	return seal_same(key, wanted);
 }
 
@@ -200,7 +218,7 @@ speak_forget(struct room *room)
 		end_speech(room, LIST_ENTRY(room->speeches.next, struct speech, link));
 	loop_timer_stop(&room->watch);
 	loop_timer_stop(&room->overflow);
-	room->awaited = NULL;
+	room->awaited = room->hopeless = NULL;
 }
 
 void
@@ -230,6 +248,8 @@ speak_forget_privates(struct jabber *jabber, bool handed_stay)
 static unsigned
 await(struct room *room, struct member *member, int64_t delay_ms)
 {
+	if (room->awaited != member)
+		room->awaited_ms = now_monotonic_ms();
 	if (room->awaited != member || !loop_timer_armed(&room->overflow)) {
 		room->awaited = member;
 		loop_timer_set(&room->overflow, delay_ms);
@@ -237,11 +257,11 @@ await(struct room *room, struct member *member, int64_t delay_ms)
 	return 0;
 }
 
-/* Why a refused member's rows are refused with it; false: the bot may speak for it. */
+/* Whom the room does not want, or does not know, the bot does not speak for; for want of a nick or a password it does. */
 static bool
 refuses_rows(enum ghost_reason reason)
 {
-	return reason == GHOST_FOR_BAN || reason == GHOST_FOR_KICK;
+	return reason == GHOST_FOR_BAN || reason == GHOST_FOR_KICK || reason == GHOST_FOR_MEMBERS;
 }
 
 static unsigned
@@ -249,6 +269,8 @@ ready_ghost(struct room *room, struct member *member, unsigned window)
 {
 	if (member->state == GHOST_UNKNOWN || member->state == GHOST_PARTED)
 		member_step(member, GHOST_WANTED);
+	if (room->hopeless == member)
+		return 1;
 	switch (member->state) {
 	case GHOST_JOINED:
 	case GHOST_MUTED:
@@ -287,7 +309,7 @@ ready_room(struct room *room, const struct author *author)
 		window = stream_window;
 	/* Shut out for good: rows are taken to be refused, so that their authors hear of it. */
 	if (room->phase == ROOM_SHUT)
-		return room->listener->reason != GHOST_FOR_NICK;
+		return 1;
 	if (room->phase != ROOM_READY || !window)
 		return 0;
 	if (!author->person)
@@ -337,6 +359,10 @@ speak_overflow(void *context)
 	/* A row that was tried under the ghost's name goes under that name or not at all. */
 	if (outbox_has_doubts(outbox, room->address)) {
 		loop_timer_set(&room->overflow, 1000);
+		if (member && now_monotonic_ms() - room->awaited_ms >= HOPELESS_MS) {
+			room->hopeless = member;
+			outbox_wake(outbox);
+		}
 		return;
 	}
 	room->awaited = NULL;
@@ -357,38 +383,60 @@ is_from(const struct sending *row, const char *jid)
 }
 
 static enum refusal
-refusal_of(enum ghost_reason reason)
+refusal_of(const struct member *member)
 {
-	return reason == GHOST_FOR_NICK ? REFUSAL_NICK : reason == GHOST_FOR_GONE ? REFUSAL_ROOM_GONE : REFUSAL_NOT_MEMBER;
+	static const enum refusal refusals[GHOST_REASONS] = {
+		[GHOST_FINE] = REFUSAL_OTHER, [GHOST_FOR_NICK] = REFUSAL_NICK, [GHOST_FOR_MEMBERS] = REFUSAL_NOT_MEMBER,
+		[GHOST_FOR_PASSWORD] = REFUSAL_NOT_MEMBER, [GHOST_FOR_BAN] = REFUSAL_BANNED, [GHOST_FOR_KICK] = REFUSAL_MODERATED,
+		[GHOST_FOR_GONE] = REFUSAL_ROOM_GONE,
+	};
+
+	return member->state == GHOST_MUTED ? REFUSAL_MODERATED : refusals[member->reason];
+}
+
+/* Whether the member will never say this row; what it cannot say for now is handed out again. */
+static bool
+is_lost_on(struct room *room, const struct member *member, const struct sending *row)
+{
+	return member->state == GHOST_MUTED || (member->state == GHOST_REFUSED && refuses_rows(member->reason)) ||
+		(room->hopeless == member && member->state != GHOST_JOINED && row->tried);
+}
+
+static void
+say(struct room *room, struct member *member, const struct sending *row)
+{
+	new_speech(&room->speeches, row, member);
+	room->speech_count++;
+	room->jabber->speech_count++;
+	member->spoke_ms = now_monotonic_ms();
+	if (!loop_timer_armed(&room->watch))
+		loop_timer_set(&room->watch, REFLECTION_MS);
+	stream_send(room->jabber->stream, row->payload, row->size);
 }
 
 static void
 send_in_room(struct room *room, const struct sending *row)
 {
-	struct jabber *jabber = room->jabber;
-	struct outbox *outbox = jabber->parts.outbox;
-	struct member *member = member_for(room, &row->author);
+	struct outbox *outbox = room->jabber->parts.outbox;
+	struct member *member;
 
 	if (room->phase == ROOM_SHUT) {
-		outbox_refused(outbox, row->id, refusal_of(room->listener->reason), ghost_reason_name(room->listener->reason));
-	} else if (!member || room->phase != ROOM_READY) {
-		outbox_again(outbox, row->id, 1000);
-	} else if (member->state == GHOST_MUTED) {
-		outbox_refused(outbox, row->id, REFUSAL_MODERATED, "no voice in the room");
-	} else if (member->state == GHOST_REFUSED && refuses_rows(member->reason)) {
-		outbox_refused(outbox, row->id, refusal_of(member->reason), ghost_reason_name(member->reason));
-	} else if (member->state != GHOST_JOINED) {
-		outbox_again(outbox, row->id, 500);
-	} else if (!is_from(row, member->jid)) {
-		outbox_refused(outbox, row->id, REFUSAL_OTHER, "it was written under another component's name");
-	} else {
-		new_speech(&room->speeches, row, member);
-		room->speech_count++;
-		jabber->speech_count++;
-		if (!loop_timer_armed(&room->watch))
-			loop_timer_set(&room->watch, REFLECTION_MS);
-		stream_send(jabber->stream, row->payload, row->size);
+		outbox_refused(outbox, row->id, refusal_of(room->listener), member_why(room->listener));
+		return;
 	}
+	member = room->phase == ROOM_READY ? member_for(room, &row->author) : NULL;
+	if (!member)
+		outbox_again(outbox, row->id, 1000);
+	else if (is_lost_on(room, member, row))
+		outbox_refused(outbox, row->id, refusal_of(member), member_why(member));
+	else if (member->state != GHOST_JOINED)
+		outbox_again(outbox, row->id, 500);
+	else if (!is_from(row, member->jid))
+		outbox_refused(outbox, row->id, REFUSAL_OTHER, "it was written under another component's name");
+	else
+		say(room, member, row);
+	if (member && room->hopeless == member)
+		room->hopeless = NULL;
 }
 
 static void
@@ -524,23 +572,30 @@ speak_recover(struct jabber *jabber)
 
 /* ---- what comes back ---- */
 
+/* A room may give ids of its own to what it reflects (XEP-0045 §7.4); but it keeps the order of each occupant's messages. */
+static struct speech *
+oldest_of(struct room *room, const char *nick)
+{
+	struct speech *speech;
+
+	LIST_FOR_EACH(speech, &room->speeches, struct speech, link)
+		if (str_equal(speech->member->nick, nick))
+			return speech;
+	return NULL;
+}
+
 bool
 speak_reflected(struct room *room, const char *nick, const char *name, const char *stanza_id)
 {
-	struct speech *speech = find_speech(&room->speeches, name);
+	struct speech *speech = could_be_ours(name) ? find_speech(&room->speeches, name) : oldest_of(room, nick);
 
 	/* A name is nobody's guess, but once reflected everybody in the room has read it. */
 	if (!speech || !str_equal(speech->member->nick, nick))
 		return false;
+	metric_observe(DURATION_REFLECTION, now_monotonic_ms() - speech->sent_ms);
+	FAULT_POINT("xmpp_before_settle");
 	outbox_settled(room->jabber->parts.outbox, end_speech(room, speech), stanza_id);
 	return true;
-}
-
-/* seal_name() makes 32 characters of base32; others need not be looked up. */
-static bool
-could_be_ours(const char *name)
-{
-	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == 32 && !name[32];
 }
 
 bool

@@ -19,7 +19,10 @@ void speak_recover(struct jabber *jabber);
 /* Whether a message carries the key that only we can make for its id in this room: ours, whoever's nick it has. */
 bool speak_marked(struct room *room, xmpp_stanza_t *message);
 
-/* A message of ours came back from the room: true when it settled a row. `nick` said it. */
+/* The name under which we sent it, should it be ours: its id, else its origin-id, in rooms that give ids of their own. Lent. */
+const char *speak_name(xmpp_stanza_t *message);
+
+/* A message of ours came back from the room: true when it settled a row. `nick`, known to be ours, said it. */
 bool speak_reflected(struct room *room, const char *nick, const char *name, const char *stanza_id);
 /* The archive or the history shows a row. */
 bool speak_found(struct room *room, const char *name, const char *stanza_id);

@@ -45,10 +45,15 @@ static const struct {
 	{ GHOST_ASKING, GHOST_ALIVE, GHOST_JOINED, GHOST_SPEAK, GHOST_FINE },
 	{ GHOST_ASKING, GHOST_DEAD, GHOST_JOINING, GHOST_JOIN, GHOST_FINE },
 	{ GHOST_ASKING, GHOST_SILENT, GHOST_JOINING, GHOST_JOIN, GHOST_FINE },
-	/* Nothing but an admin's doing brings back whom an admin sent away. */
+	{ GHOST_JOINING, GHOST_STRANGER, GHOST_JOINING, GHOST_LET_IN, GHOST_FINE },
+	{ GHOST_JOINED, GHOST_STRANGER, GHOST_PARTED, GHOST_SPEAK, GHOST_FINE },
+	{ GHOST_MUTED, GHOST_RETRY, GHOST_JOINED, GHOST_SPEAK, GHOST_FINE },
+	{ GHOST_JOINED, GHOST_IDLE, GHOST_PARTED, GHOST_LEAVE, GHOST_FINE },
+	{ GHOST_JOINING, GHOST_IDLE, GHOST_JOINING, GHOST_NOTHING, GHOST_FINE },
+	/* Who was sent away stays away for a long time, whatever he has to say. */
 	{ GHOST_REFUSED, GHOST_WANTED, GHOST_REFUSED, GHOST_NOTHING, GHOST_FINE },
 	{ GHOST_REFUSED, GHOST_LOST, GHOST_REFUSED, GHOST_NOTHING, GHOST_FINE },
-	{ GHOST_REFUSED, GHOST_RETRY, GHOST_REFUSED, GHOST_NOTHING, GHOST_FINE },
+	{ GHOST_REFUSED, GHOST_RETRY, GHOST_PARTED, GHOST_SPEAK, GHOST_FINE },
 };
 
 static void
@@ -86,6 +91,14 @@ test_all(void **state)
 }
 
 static void
+test_pauses(void **state)
+{
+	(void)state;
+	for (int reason = GHOST_FINE + 1; reason < GHOST_REASONS; reason++)
+		assert_true(ghost_pause_ms((enum ghost_reason)reason) >= 600000);
+}
+
+static void
 test_errors(void **state)
 {
 	(void)state;
@@ -109,6 +122,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_pauses),
 		cmocka_unit_test(test_errors),
 	};
 

@@ -158,6 +158,8 @@ test_variants(void **state)
 	assert_string_equal(out[0], "Alice [m]");
 	nick_variant("علي", "ali:hs", 1, out[0]);
 	assert_string_equal(out[0], "ali [m1]");
+	nick_variant("The Boss", "alice:hs", 4, out[0]);
+	assert_string_equal(out[0], "alice");
 }
 
 static void
