@@ -75,6 +75,11 @@ tests_unit_test_seal_SOURCES = tests/unit/test_seal.c
 tests_unit_test_str_SOURCES = tests/unit/test_str.c
 tests_unit_test_text_SOURCES = tests/unit/test_text.c
 
+# Lives that end badly: a power cut, a damaged database.
+check_PROGRAMS += tests/faults/lives
+TESTS += tests/faults/lives
+tests_faults_lives_SOURCES = tests/faults/lives.c tests/faults/disk.c tests/faults/disk.h tests/unit/fake_port.c tests/unit/fake_port.h
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

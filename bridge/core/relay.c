@@ -352,13 +352,13 @@ process(struct relay *relay, const struct inbox_row *row)
 	arena_fini(&arena);
 }
 
-/* A row left by an earlier process may be what ended it: count the attempt durably first (delivery 7). */
+/* A row left by a process that crashed may be what ended it: count the attempt durably first (delivery 7). A kill blames nobody. */
 static bool
 may_try(struct relay *relay, const struct inbox_row *row)
 {
 	struct core *core = relay->core;
 
-	if (!row->recovered)
+	if (!row->recovered || !core->crashed)
 		return true;
 	if (row->attempts > ATTEMPTS_MAX) {
 		set_aside(core, row, "stopped the program three times");
