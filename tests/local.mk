@@ -103,7 +103,7 @@ EXTRA_DIST += tests/run tests/requirements.txt \
 
 # Faults, and figures beside a raw program; neither is part of `make check`.
 EXTRA_DIST += tests/faults/run tests/faults/faults.py tests/faults/fakehs.py tests/faults/ledger.py tests/faults/load.py \
-	tests/faults/poison.py tests/faults/proxy.py tests/faults/row.py tests/faults/rows.py tests/faults/rows_fake.py \
+	tests/faults/malloc.c tests/faults/poison.py tests/faults/proxy.py tests/faults/row.py tests/faults/rows.py tests/faults/rows_disk.py tests/faults/rows_fake.py \
 	tests/faults/rows_kill.py tests/faults/rows_load.py tests/faults/rows_server.py tests/faults/rows_time.py \
 	tests/faults/rows_wire.py tests/faults/stage.py tests/faults/test_ledger.py
 

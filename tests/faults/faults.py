@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 import rows as catalogue  # noqa: E402
 import test_ledger  # noqa: E402
 from row import Options, Result, raw_rates  # noqa: E402
-from stage import FakeStage, Pair, Stage  # noqa: E402
+from stage import BareStage, FakeStage, Pair, Stage  # noqa: E402
 
 BREAKS = {
     "ack-first": "answers the homeserver before anything is committed",
@@ -157,7 +157,8 @@ def run_rows(wanted, options, memory, names):
                 print(f"{before['line']} [before]", flush=True)
                 right.append(True)
                 continue
-            kind = FakeStage if catalogue.ROWS[name].fake else Stage
+            row = catalogue.ROWS[name]
+            kind = BareStage if row.alone else FakeStage if row.fake else Stage
             if stage and type(stage) is not kind:
                 stage.close()
                 stage = None

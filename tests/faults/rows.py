@@ -3,6 +3,7 @@
 
 from typing import Callable, NamedTuple
 
+import rows_disk
 import rows_fake
 import rows_kill
 import rows_load
@@ -17,6 +18,7 @@ class Row(NamedTuple):
     short: bool = False  # belongs to the short form
     breaks: tuple = ()  # the --break modes that must turn it red
     fake: bool = False  # against the fake homeserver
+    alone: bool = False  # a C program, without any server
 
 
 def steady(way, ghosts):
@@ -36,6 +38,7 @@ ROWS = {
     "held": Row(1, rows_time.held),
     "digests": Row(1, rows_time.digests),
     "points": Row(2, rows_kill.points, True),
+    "power-cuts": Row(3, rows_disk.power_cuts, alone=True),
     "frozen": Row(4, rows_kill.frozen),
     "prosody-loop": Row(5, rows_server.prosody_loop, True),
     "prosody-killed": Row(5, rows_server.prosody_away),
@@ -45,10 +48,16 @@ ROWS = {
     "twice": Row(24, rows_kill.twice),
     "stranger": Row(24, rows_kill.stranger),
     "ended": Row(26, rows_kill.ended),
-    "few-descriptors": Row(27, rows_kill.few_descriptors),
     "late-again": Row(7, rows_fake.late_again, fake=True),
     "thrice": Row(8, rows_fake.thrice, True, fake=True),
     "numbers-again": Row(9, rows_fake.numbers_again, fake=True),
+    "disk-full": Row(15, rows_disk.disk_full, True, fake=True),
+    "size-limit": Row(15, rows_disk.size_limit, True, fake=True),
+    "no-space": Row(15, rows_disk.no_space, True, fake=True),
+    "no-sync": Row(16, rows_disk.no_sync, fake=True),
+    "no-memory": Row(17, rows_disk.no_memory, alone=True),
+    "damage": Row(18, rows_disk.damage, alone=True),
+    "few-descriptors": Row(27, rows_disk.few_descriptors, fake=True),
     "poison": Row(20, rows_fake.poison, True, fake=True),
     "http-faults": Row(10, rows_wire.http_faults, True),
     "rate-limited": Row(11, rows_wire.rate_limited),

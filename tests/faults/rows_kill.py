@@ -4,7 +4,6 @@
 import os
 import re
 import signal
-import socket
 import sqlite3
 import time
 
@@ -246,32 +245,3 @@ def accepted(stage):
     """How many component streams Prosody has seen authenticated."""
     log = stage.folder / "prosody" / "prosody.log"
     return log.read_text(errors="replace").count("External component successfully authenticated") if log.exists() else 0
-
-
-def few_descriptors(stage, options):
-    """RLIMIT_NOFILE=32, and more connections to our listener than that."""
-    result = Result()
-    with Pair(stage, matrix=8, natives=8) as pair:
-        pair.bridge.prefix = ["prlimit", "--nofile=32"]
-        pair.start()
-        warm(pair, options)
-        loads = pair.say_matrix(rate=6), pair.say_xmpp(rate=4)
-        strangers = []
-        for _ in range(60):
-            sock = socket.socket()
-            sock.settimeout(0.2)
-            try:
-                sock.connect(("127.0.0.1", stage.appservice))
-                sock.send(b"GET / HTTP/1.1\r\n")
-            except OSError:
-                pass
-            strangers.append(sock)
-        time.sleep(4)
-        fds = pair.vitals()
-        result.require(fds is not None, "the daemon ended")
-        for sock in strangers:
-            sock.close()
-        for load in loads:
-            load.stop()
-        result.notes.append(f"{fds and fds[1]} descriptors of 32 with 60 strangers at the door")
-        return finish(result, pair, options)

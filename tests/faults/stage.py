@@ -91,6 +91,17 @@ class FakeStage(Stage):
         super().close()
 
 
+class BareStage(World):
+    """A folder and nothing else."""
+
+    def __init__(self, sourdine, keep=False):
+        super().__init__(sourdine, keep)
+        self.logs = []
+
+    def open(self):
+        return self
+
+
 class Pair:
     """A fresh room and a fresh MUC with a crowd in each, a reader in each, and one daemon that joins them."""
 
