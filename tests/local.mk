@@ -49,9 +49,12 @@ tests_unit_test_json_SOURCES = tests/unit/test_json.c
 tests_unit_test_event_SOURCES = tests/unit/test_event.c
 tests_unit_test_appservice_SOURCES = tests/unit/test_appservice.c
 tests_unit_test_matrix_ghost_SOURCES = tests/unit/test_matrix_ghost.c
-unit_tests += tests/unit/test_matrix
-tests_unit_test_matrix_SOURCES = tests/unit/test_matrix.c tests/unit/fake_homeserver.c tests/unit/fake_homeserver.h \
+unit_tests += tests/unit/test_matrix tests/unit/test_matrix_faults tests/unit/test_poison
+matrix_scene = tests/unit/matrix_scene.c tests/unit/matrix_scene.h tests/unit/fake_homeserver.c tests/unit/fake_homeserver.h \
 	tests/unit/fake_port.c tests/unit/fake_port.h
+tests_unit_test_matrix_SOURCES = tests/unit/test_matrix.c $(matrix_scene)
+tests_unit_test_matrix_faults_SOURCES = tests/unit/test_matrix_faults.c $(matrix_scene)
+tests_unit_test_poison_SOURCES = tests/unit/test_poison.c $(matrix_scene)
 
 # The XMPP port, without a server.
 unit_tests += tests/unit/test_ghost tests/unit/test_jabber tests/unit/test_jid tests/unit/test_nick tests/unit/test_sent \

@@ -11,6 +11,8 @@
 /* Room for ids, hashes, signatures and the fields around a body (delivery.md keeps 4 KiB below the homeserver's 64). */
 #define AROUND_BODY 4096
 
+#define MXID_MAX 255
+
 static const char *
 clean_copy(struct arena *arena, const char *text)
 {
@@ -178,7 +180,7 @@ event_read(const char *raw, size_t size, struct arena *arena, struct event *out)
 	const char *type = json_text(out->json, "type");
 	const char *sender = json_text(out->json, "sender");
 	const json_t *content = json_child(out->json, "content");
-	if (!type || !sender || sender[0] != '@' || !content) {
+	if (!type || !sender || sender[0] != '@' || strlen(sender) > MXID_MAX || !content) {
 		out->kind = EVENT_MALFORMED;
 		return;
 	}

@@ -33,6 +33,7 @@ struct http_request {
 	CURL *easy;
 	char *body;
 	struct str answer;
+	size_t header_bytes;
 	char failure[CURL_ERROR_SIZE];
 	void (*done)(void *context, const struct http_answer *answer);
 	void *context;
@@ -57,6 +58,17 @@ take_answer(char *p, size_t size, size_t count, void *context)
 
 	str_add_n(&request->answer, p, size * count);
 	return request->answer.full ? 0 : size * count;
+}
+
+/* curl keeps them for itself; here they are only counted. */
+static size_t
+count_header(char *p, size_t size, size_t count, void *context)
+{
+	struct http_request *request = context;
+
+	(void)p;
+	request->header_bytes += size * count;
+	return request->header_bytes > HTTP_HEADERS_MAX ? 0 : size * count;
 }
 
 static struct curl_slist *
@@ -85,6 +97,8 @@ prepare(struct http_request *request, const char *address, const struct curl_sli
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->failure);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, count_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define HTTP_ANSWER_MAX (32u * 1024 * 1024)
+#define HTTP_HEADERS_MAX (64u * 1024)
 #define HTTP_TIMEOUT_MS (120 * 1000)
 
 struct http;

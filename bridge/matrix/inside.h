@@ -52,8 +52,8 @@ struct matrix {
 
 enum judgement {
 	JUDGED_FINE,  /* 2xx */
-	JUDGED_AGAIN, /* nothing came, 429, 5xx: later, the same */
-	JUDGED_NO,    /* any other answer: it will stay so */
+	JUDGED_AGAIN, /* nothing came, 429, 5xx, or a refusal that is not the homeserver's own but a proxy's: later, the same */
+	JUDGED_NO,    /* it will stay so */
 };
 
 struct judged {

@@ -20,7 +20,7 @@
 #define STAY_SHORT_MS 5000
 #define PROBE_TIMEOUT_MS 10000
 #define PING_TIMEOUT_MS 20000
-#define PING_AGAIN_MS 5000
+#define PING_AGAIN_MS 1000
 #define PING_LOOK_MS 1000    /* as long as nothing can be taken */
 #define SYNC_TIMEOUT_MS 60000 /* twice what we ask the homeserver to wait */
 #define SETTLE_MS 500        /* patience after an arrival, at least */

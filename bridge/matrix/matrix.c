@@ -103,10 +103,10 @@ matrix_judge(struct matrix *matrix, const struct http_answer *answer, struct jud
 	snprintf(out->error, sizeof(out->error), "%s", error ? error : "");
 	if (answer->status >= 200 && answer->status < 300)
 		out->is = JUDGED_FINE;
-	else if (answer->status == 0 || answer->status == 429 || answer->status >= 500)
-		out->is = JUDGED_AGAIN;
-	else
+	else if (answer->status >= 400 && answer->status < 500 && answer->status != 429 && (*out->errcode || answer->status == 413))
 		out->is = JUDGED_NO;
+	else
+		out->is = JUDGED_AGAIN;
 	metric_add(out->is == JUDGED_AGAIN ? METRIC_MATRIX_REQUESTS_FAILED : METRIC_MATRIX_REQUESTS, 1);
 	metric_add(METRIC_MATRIX_RATELIMITED, answer->status == 429);
 	if (answer->status == 429)

@@ -26,6 +26,7 @@ struct connection {
 static void
 hang_up(struct connection *connection)
 {
+	connection->fake->open--;
 	loop_remove(connection->source);
 	close(connection->fd);
 	list_remove(&connection->link);
@@ -56,8 +57,6 @@ static const struct {
 	const char *method, *part, *body;
 } friendly[] = {
 	{ "GET", "/client/versions", "{\"versions\":[\"v1.11\"]}" },
-	{ "GET", "/directory/room/", "{\"room_id\":\"!m:hs\",\"servers\":[\"hs\"]}" },
-	{ "POST", "/join/", "{\"room_id\":\"!m:hs\"}" },
 	{ "GET", "/joined_members", "{\"joined\":{\"@alice:hs\":{\"display_name\":\"Alice\"},\"@sourdine:hs\":{\"display_name\":null}}}" },
 	{ "GET", "/state/m.room.power_levels", "{\"users\":{\"@mod:hs\":50},\"users_default\":0,\"state_default\":50}" },
 	{ "GET", "/state/m.room.create", "{\"sender\":\"@creator:hs\",\"content\":{\"room_version\":\"12\",\"additional_creators\":[\"@second:hs\"]}}" },
@@ -66,19 +65,23 @@ static const struct {
 
 /* NULL: no answer yet. */
 static const char *
-answer_of(struct fake_homeserver *fake, const struct fake_asked *asked, struct str *made, int *status)
+answer_of(struct fake_homeserver *fake, const struct fake_asked *asked, struct str *made, int *status, const char **headers)
 {
 	*status = 200;
+	*headers = "";
 	for (int i = 0; i < FAKE_RULES_MAX; i++) {
 		struct fake_rule *rule = &fake->rules[i];
 		if (rule->times && strcmp(rule->method, asked->method) == 0 && strstr(asked->path, rule->part)) {
-			rule->times--;
+			rule->times -= rule->times > 0;
 			*status = rule->status;
+			*headers = rule->headers ? rule->headers : "";
 			return rule->body;
 		}
 	}
 	if (strstr(asked->path, "/sync"))
 		return strstr(asked->path, "timeout=0") ? fake->invited : NULL;
+	if (strstr(asked->path, "/messages") && strstr(asked->path, "filter="))
+		return fake->archive_of_one ? fake->archive_of_one : "{\"chunk\":[]}";
 	if (strstr(asked->path, "/messages"))
 		return strstr(asked->path, "&from=") ? "{\"chunk\":[]}" : fake->archive; /* one page, unless told otherwise */
 	if (strstr(asked->path, "/joined_rooms"))
@@ -91,24 +94,45 @@ answer_of(struct fake_homeserver *fake, const struct fake_asked *asked, struct s
 		str_addf(made, "{\"event_id\":\"$%.*s\"}", (int)strcspn(name, "?"), name);
 		return str_get(made);
 	}
+	const char *alias = strstr(asked->path, "/directory/room/#"), *joining = strstr(asked->path, "/join/");
+	if (alias || joining) {
+		const char *local = alias ? alias + 17 : joining + 7;
+		str_addf(made, "{\"room_id\":\"!%.*s\",\"servers\":[\"hs\"]}", (int)strcspn(local, "?"), local);
+		return str_get(made);
+	}
 	for (size_t i = 0; i < sizeof(friendly) / sizeof(friendly[0]); i++)
 		if (strcmp(friendly[i].method, asked->method) == 0 && strstr(asked->path, friendly[i].part))
 			return friendly[i].body;
 	return "{}";
 }
 
+/* Some bytes of an answer are as large as the other side cares to read. */
+static void
+write_raw(struct connection *connection, const char *bytes)
+{
+	if (*bytes && send(connection->fd, bytes, strlen(bytes), MSG_NOSIGNAL) < 0)
+		abort();
+	shutdown(connection->fd, SHUT_RDWR);
+}
+
 static void
 answer(struct connection *connection, const struct fake_asked *asked)
 {
 	AUTO_STR struct str made, out;
+	const char *headers;
 	int status;
 
 	str_init(&made, 4096);
 	str_init(&out, 1 << 20);
-	const char *body = answer_of(connection->fake, asked, &made, &status);
+	const char *body = answer_of(connection->fake, asked, &made, &status, &headers);
 	if (!body)
 		return;
-	str_addf(&out, "HTTP/1.1 %d x\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+	if (status == FAKE_RAW) {
+		write_raw(connection, body);
+		return;
+	}
+	str_addf(&out, "HTTP/1.1 %d x\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s", status, headers, strlen(body),
+		body);
 	if (send(connection->fd, str_get(&out), out.n, MSG_NOSIGNAL) != (ssize_t)out.n)
 		abort();
 }
@@ -182,6 +206,8 @@ on_connect(void *context, uint32_t events)
 	connection->fd = fd;
 	str_init(&connection->in, 1 << 20);
 	list_append(&fake->connections, &connection->link);
+	if (++fake->open > fake->most_open)
+		fake->most_open = fake->open;
 	if (loop_add(fake->loop, fd, EPOLLIN, on_data, connection, &connection->source))
 		abort();
 }
@@ -228,13 +254,13 @@ fake_homeserver_fini(struct fake_homeserver *fake)
 		free(fake->asked[i].body);
 }
 
-void
+struct fake_rule *
 fake_homeserver_say(struct fake_homeserver *fake, const char *method, const char *part, int status, const char *body, int times)
 {
 	for (int i = 0; i < FAKE_RULES_MAX; i++)
 		if (!fake->rules[i].times) {
-			fake->rules[i] = (struct fake_rule){ method, part, status, body, times };
-			return;
+			fake->rules[i] = (struct fake_rule){ method, part, status, body, times, NULL };
+			return &fake->rules[i];
 		}
 	abort();
 }

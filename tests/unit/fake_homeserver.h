@@ -4,7 +4,7 @@
 
 /*
  * A homeserver in the test's own loop: it remembers what it was asked, answers as a friendly one would, and can be told to
- * answer otherwise, to die and to come back. One room "!m:hs" behind "#m:hs", one direct room "!d:hs".
+ * answer otherwise, to die and to come back. Each alias "#x:hs" leads to the room "!x:hs"; one direct room "!d:hs".
  */
 
 #include "base/list.h"
@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FAKE_ASKED_MAX 400
+#define FAKE_ASKED_MAX 8000
 #define FAKE_RULES_MAX 16
+#define FAKE_RAW (-1) /* as status: the body is all that is written, and then the connection is closed */
 
 struct fake_asked {
 	char method[8];
@@ -29,6 +30,7 @@ struct fake_rule {
 	int status;
 	const char *body;
 	int times;
+	const char *headers; /* more of them, each with its line end, or NULL */
 };
 
 struct fake_homeserver {
@@ -39,8 +41,10 @@ struct fake_homeserver {
 	struct list connections;
 	struct fake_asked asked[FAKE_ASKED_MAX];
 	int count;
+	int open, most_open; /* connections */
 	struct fake_rule rules[FAKE_RULES_MAX];
 	const char *archive;  /* answer to /messages */
+	const char *archive_of_one; /* answer to /messages for one sender only, or NULL */
 	const char *joined;   /* answer to /joined_rooms */
 	const char *members;  /* answer to /members */
 	const char *invited;  /* answer to the first /sync */
@@ -52,8 +56,8 @@ void fake_homeserver_start(struct fake_homeserver *fake, struct loop *loop);
 void fake_homeserver_die(struct fake_homeserver *fake);
 void fake_homeserver_fini(struct fake_homeserver *fake);
 
-/* The next `times` requests whose path contains `part` get this. */
-void fake_homeserver_say(struct fake_homeserver *fake, const char *method, const char *part, int status, const char *body, int times);
+/* The next `times` requests (-1: all) whose path contains `part` get this; `body` NULL: no answer at all. */
+struct fake_rule *fake_homeserver_say(struct fake_homeserver *fake, const char *method, const char *part, int status, const char *body, int times);
 /* How often something was asked, from request number `from` on. */
 int fake_homeserver_count(const struct fake_homeserver *fake, int from, const char *method, const char *part);
 /* The nth (0: first) such request, or NULL. */

@@ -1,245 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Matrix port between the real core and a fake homeserver: arriving, sending, every answer, gaps, direct rooms. */
-#include "matrix/matrix.h"
+/* The Matrix port between the real core and a fake homeserver: arriving, sending, gaps, direct rooms. What goes wrong: test_matrix_faults.c. */
+#include "matrix_scene.h"
 
-#include "base/log.h"
-#include "base/now.h"
 #include "core/arena.h"
-#include "core/core.h"
 #include "core/outbox_rows.h"
-#include "fake_homeserver.h"
-#include "fake_port.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#define ROOM "!m:hs"
-#define MUC "m@rooms.x"
-#define NOBODY "{\"next_batch\":\"s1\"}"
-
-struct scene {
-	char directory[64], address[64];
-	struct loop *loop;
-	struct store *store;
-	struct seal *seal;
-	struct core *core;
-	struct port *port;
-	struct matrix_settings settings;
-	struct fake_port xmpp;
-	struct fake_homeserver fake;
-	int next;
-};
-
-static void
-drop_log(enum log_level level, const char *line)
-{
-	(void)level;
-	assert_null(strstr(line, "as-token"));
-	assert_null(strstr(line, "hs-token"));
-	assert_null(strstr(line, "secret body"));
-}
-
-static bool
-turn(void *context)
-{
-	struct scene *scene = context;
-
-	return core_turn(scene->core);
-}
-
-static int
-is_operator(void *context, const char *person)
-{
-	(void)context;
-	return strcmp(person, "@admin:hs") == 0;
-}
-
-static void
-spin(struct scene *scene, int ms)
-{
-	int64_t end_ms = now_monotonic_ms() + ms;
-
-	do
-		assert_int_equal(loop_once(scene->loop, 5), 0);
-	while (now_monotonic_ms() < end_ms);
-}
-
-/* Turns until `what` holds, five seconds at most. */
-#define WAIT(scene, what) \
-	do { \
-		int64_t end_ms_ = now_monotonic_ms() + 5000; \
-		while (!(what) && now_monotonic_ms() < end_ms_) \
-			assert_int_equal(loop_once((scene)->loop, 5), 0); \
-		if (!(what)) \
-			fail_msg("never: %s", #what); \
-	} while (0)
-
-static uint16_t
-free_port(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET };
-	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	close(fd);
-	return ntohs(address.sin_port);
-}
-
-static void
-open_bridge(struct scene *scene)
-{
-	AUTO_FREE char *key = xasprintf("%s/master.key", scene->directory);
-	struct core_settings settings = { .language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x",
-		.charters = scene->directory };
-	char why[256];
-	bool created;
-
-	assert_int_equal(store_open(&scene->store, scene->directory, &created), 0);
-	assert_int_equal(seal_open(&scene->seal, key, created), 0);
-	scene->core = core_open(scene->store, scene->seal, &settings);
-	groups_add(&scene->core->groups, "m", "#m:hs", MUC, false);
-	struct matrix_parts parts = { scene->loop, scene->store, scene->seal, &scene->core->groups, scene->core->inbox,
-		scene->core->outbox, scene->core->people };
-	assert_int_equal(matrix_open(&scene->port, &scene->settings, &parts), 0);
-	fake_port_init(&scene->xmpp, NETWORK_XMPP);
-	scene->xmpp.core = scene->core;
-	scene->core->port[NETWORK_MATRIX] = scene->port;
-	scene->core->port[NETWORK_XMPP] = &scene->xmpp.port;
-	assert_int_equal(core_start(scene->core, why, sizeof(why)), 0);
-	inbox_open_gate(scene->core->inbox, MUC, NULL, 0, NULL, 0);
-	loop_on_turn(scene->loop, turn, scene);
-	assert_int_equal(scene->port->ops->start(scene->port), 0);
-}
-
-/* As SIGKILL: nothing is committed any more. */
-static void
-close_bridge(struct scene *scene)
-{
-	loop_on_turn(scene->loop, NULL, NULL);
-	matrix_close(scene->port);
-	core_close(scene->core);
-	store_close(scene->store);
-	seal_close(scene->seal);
-	fake_port_fini(&scene->xmpp);
-}
-
-static int
-set_up(void **state)
-{
-	struct scene *scene = xcalloc(1, sizeof(*scene));
-
-	log_register(drop_log);
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
-	if (!mkdtemp(scene->directory) || loop_open(&scene->loop))
-		return -1;
-	scene->fake.archive = "{\"chunk\":[{\"event_id\":\"$old\",\"origin_server_ts\":1,\"sender\":\"@alice:hs\",\"type\":\"m.room.message\","
-		"\"content\":{\"msgtype\":\"m.text\",\"body\":\"before our time\"}}],\"start\":\"t1\",\"end\":\"t0\"}";
-	scene->fake.joined = "{\"joined_rooms\":[]}";
-	scene->fake.members = "{\"chunk\":[]}";
-	scene->fake.invited = NOBODY;
-	fake_homeserver_start(&scene->fake, scene->loop);
-	snprintf(scene->address, sizeof(scene->address), "http://127.0.0.1:%u", (unsigned)scene->fake.port);
-	scene->settings = (struct matrix_settings){ .address = scene->address, .domain = "hs", .listen_host = "127.0.0.1",
-		.listen_port = free_port(), .id = "sourdine", .as_token = "as-token", .hs_token = "hs-token", .bot = "sourdine",
-		.ghosts = "_xmpp_", .is_operator = is_operator };
-	open_bridge(scene);
-	*state = scene;
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	struct scene *scene = *state;
-	static const char *const files[] = { "sourdine.db", "sourdine.db-wal", "sourdine.db-shm", "lock", "ballast", "master.key", "" };
-
-	close_bridge(scene);
-	fake_homeserver_fini(&scene->fake);
-	loop_close(scene->loop);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
-		remove(path);
-	}
-	free(scene);
-	return 0;
-}
-
-/* A message arrives from XMPP. */
-static void
-hear_xmpp(struct scene *scene, const char *raw)
-{
-	AUTO_FREE char *id = xasprintf("x%d", ++scene->next);
-
-	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_XMPP, MUC, id, raw, strlen(raw)), 0);
-}
-
-static int
-sends(const struct scene *scene)
-{
-	return fake_homeserver_count(&scene->fake, 0, "PUT", "/send/m.room.message/");
-}
-
-static bool
-outbox_is_empty(struct scene *scene)
-{
-	struct outbox_counts counts;
-
-	outbox_count(scene->core->outbox, &counts);
-	return counts.waiting + counts.tried + counts.flying == 0;
-}
-
-/* The homeserver pushes a transaction; its status. */
-static unsigned
-push(struct scene *scene, const char *events)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(scene->settings.listen_port) };
-	AUTO_FREE char *body = xasprintf("{\"events\":[%s]}", events);
-	AUTO_FREE char *request = xasprintf("PUT /_matrix/app/v1/transactions/%d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hs-token\r\n"
-		"Content-Length: %zu\r\n\r\n%s", ++scene->next, strlen(body), body);
-	char answer[512] = "";
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	ssize_t n = -1;
-	WAIT(scene, n > 0 || (n = recv(fd, answer, sizeof(answer) - 1, 0)) > 0);
-	close(fd);
-	return (unsigned)strtoul(answer + 9, NULL, 10);
-}
-
-static char *
-message(const char *id, const char *sender, const char *room, const char *body)
-{
-	return xasprintf("{\"type\":\"m.room.message\",\"event_id\":\"%s\",\"sender\":\"%s\",\"room_id\":\"%s\",\"origin_server_ts\":%" PRId64 ","
-		"\"content\":{\"msgtype\":\"m.text\",\"body\":\"%s\"}}", id, sender, room, now_real_ms(), body);
-}
-
-static unsigned
-push_message(struct scene *scene, const char *id, const char *sender, const char *room, const char *body)
-{
-	AUTO_FREE char *event = message(id, sender, room, body);
-
-	return push(scene, event);
-}
-
-#define JOINED(scene) WAIT(scene, matrix_joined((scene)->port) == 1)
 
 /* ---- arriving ---- */
 
@@ -268,7 +36,7 @@ test_arrives(void **state)
 	assert_non_null(strstr(fake_homeserver_find(fake, 0, "POST", "/register", 0)->body, "\"inhibit_login\":true"));
 	WAIT(scene, fake_homeserver_count(fake, 0, "GET", "timeout=30000") == 1);
 	/* What is older than the first entry does not cross. */
-	spin(scene, 50);
+	scene_spin(scene, 50);
 	assert_int_equal(scene->xmpp.count, 0);
 	assert_null(matrix_failure(scene->port));
 }
@@ -284,7 +52,7 @@ test_unknown_token(void **state)
 	assert_non_null(strstr(matrix_failure(scene->port), "as_token"));
 	assert_null(strstr(matrix_failure(scene->port), "as-token"));
 	int asked = scene->fake.count;
-	spin(scene, 1500);
+	scene_spin(scene, 1500);
 	assert_int_equal(scene->fake.count, asked);
 }
 
@@ -295,10 +63,10 @@ test_alias_and_join_wait(void **state)
 
 	fake_homeserver_say(&scene->fake, "POST", "/join/", 403, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"not invited\"}", 1);
 	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/join/") == 1);
-	spin(scene, 100);
+	scene_spin(scene, 100);
 	assert_int_equal(matrix_joined(scene->port), 0);
 	/* The invitation comes: no need to wait for the next try. */
-	assert_int_equal(push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
+	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
 		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
 	JOINED(scene);
 }
@@ -313,8 +81,8 @@ test_sends_as_a_ghost(void **state)
 
 	JOINED(scene);
 	int from = fake->count;
-	hear_xmpp(scene, "xbob@x\nBob\nsecret body");
-	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\nBob\nsecret body");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 	static const char *const order[][2] = { { "POST", "/register" }, { "PUT", "/devices/" }, { "PUT", "/displayname" }, { "POST", "/join/!m:hs" },
 		{ "PUT", "/rooms/!m:hs/send/m.room.message/" } };
 	const struct fake_asked *last = fake->asked;
@@ -332,11 +100,11 @@ test_sends_as_a_ghost(void **state)
 	assert_non_null(strstr(last->body, "\"org.sourdine.id\":"));
 	/* The second message costs one request, and a new name two. */
 	from = fake->count;
-	hear_xmpp(scene, "xbob@x\nBob\ntwo");
-	WAIT(scene, sends(scene) == 2 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\nBob\ntwo");
+	WAIT(scene, scene_sends(scene) == 2 && scene_is_quiet(scene));
 	assert_int_equal(fake->count, from + 1);
-	hear_xmpp(scene, "xbob@x\n  Bobby\x01 \nthree");
-	WAIT(scene, sends(scene) == 3 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\n  Bobby\x01 \nthree");
+	WAIT(scene, scene_sends(scene) == 3 && scene_is_quiet(scene));
 	assert_non_null(strstr(fake_homeserver_find(fake, from, "PUT", "/displayname", 0)->body, "\"Bobby\xEF\xBF\xBD\""));
 	assert_int_equal(fake->count, from + 3);
 }
@@ -349,9 +117,9 @@ test_keeps_order(void **state)
 	JOINED(scene);
 	for (int i = 0; i < 30; i++) {
 		AUTO_FREE char *raw = xasprintf("xp%d@x\nP%d\nline %d.", i % 5, i % 5, i);
-		hear_xmpp(scene, raw);
+		scene_hear(scene, raw);
 	}
-	WAIT(scene, sends(scene) == 30 && outbox_is_empty(scene));
+	WAIT(scene, scene_sends(scene) == 30 && scene_is_quiet(scene));
 	for (int i = 0; i < 30; i++) {
 		AUTO_FREE char *line = xasprintf("\"line %d.\"", i);
 		assert_non_null(strstr(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", i)->body, line));
@@ -375,16 +143,16 @@ test_again_under_the_same_name(void **state)
 	};
 
 	JOINED(scene);
-	hear_xmpp(scene, "xbob@x\nBob\nfirst");
-	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		int from = scene->fake.count;
 		fake_homeserver_say(&scene->fake, "PUT", "/send/", cases[i].status, cases[i].body, 1);
-		hear_xmpp(scene, "xbob@x\nBob\none");
-		hear_xmpp(scene, "xcarol@x\nCarol\ntwo");
+		scene_hear(scene, "xbob@x\nBob\none");
+		scene_hear(scene, "xcarol@x\nCarol\ntwo");
 		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == 1);
 		int64_t start_ms = now_monotonic_ms();
-		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == 3 && outbox_is_empty(scene));
+		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == 3 && scene_is_quiet(scene));
 		assert_in_range(now_monotonic_ms() - start_ms, cases[i].least_ms - 20, cases[i].most_ms);
 		assert_string_equal(fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 0)->path,
 			fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 1)->path);
@@ -409,16 +177,16 @@ test_refused(void **state)
 	};
 
 	JOINED(scene);
-	hear_xmpp(scene, "xbob@x\nBob\nfirst");
-	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		int from = scene->fake.count;
 		fake_homeserver_say(&scene->fake, "PUT", "/send/", cases[i].status, cases[i].body, cases[i].tries);
-		hear_xmpp(scene, "xbob@x\nBob\nrefused");
-		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == cases[i].tries && outbox_is_empty(scene));
+		scene_hear(scene, "xbob@x\nBob\nrefused");
+		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == cases[i].tries && scene_is_quiet(scene));
 		/* The lane goes on. */
-		hear_xmpp(scene, "xbob@x\nBob\nnext");
-		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == cases[i].tries + 1 && outbox_is_empty(scene));
+		scene_hear(scene, "xbob@x\nBob\nnext");
+		WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/send/") == cases[i].tries + 1 && scene_is_quiet(scene));
 	}
 	/* After a 403 it entered the room again before it tried again. */
 	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/join/!m:hs"), 2);
@@ -430,13 +198,13 @@ test_forbidden_until_joined(void **state)
 	struct scene *scene = *state;
 
 	JOINED(scene);
-	hear_xmpp(scene, "xbob@x\nBob\nfirst");
-	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 	int from = scene->fake.count;
 	fake_homeserver_say(&scene->fake, "PUT", "/send/", 403, "{\"errcode\":\"M_FORBIDDEN\"}", 1);
 	fake_homeserver_say(&scene->fake, "POST", "/join/", 403, "{\"errcode\":\"M_FORBIDDEN\"}", 1);
-	hear_xmpp(scene, "xbob@x\nBob\nsecond");
-	WAIT(scene, sends(scene) == 3 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\nBob\nsecond");
+	WAIT(scene, scene_sends(scene) == 3 && scene_is_quiet(scene));
 	/* Refused at the door, invited by the bot, in. */
 	const struct fake_asked *invite = fake_homeserver_find(&scene->fake, from, "POST", "/invite?user_id=@sourdine:hs", 0);
 	assert_non_null(invite);
@@ -452,9 +220,9 @@ test_ghost_kept_out(void **state)
 
 	JOINED(scene);
 	fake_homeserver_say(&scene->fake, "POST", "/join/!m:hs?user_id=@_xmpp_mallory", 403, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"banned\"}", -1);
-	hear_xmpp(scene, "xmallory@x\nMallory\nbad");
-	hear_xmpp(scene, "xbob@x\nBob\ngood");
-	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	scene_hear(scene, "xmallory@x\nMallory\nbad");
+	scene_hear(scene, "xbob@x\nBob\ngood");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 	assert_non_null(strstr(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 0)->body, "\"good\""));
 }
 
@@ -464,12 +232,12 @@ test_device_made_again(void **state)
 	struct scene *scene = *state;
 
 	JOINED(scene);
-	hear_xmpp(scene, "xbob@x\nBob\nfirst");
-	WAIT(scene, sends(scene) == 1 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 	int from = scene->fake.count;
 	fake_homeserver_say(&scene->fake, "PUT", "/send/", 400, "{\"errcode\":\"ORG.MATRIX.MSC4326.M_UNKNOWN_DEVICE\"}", 1);
-	hear_xmpp(scene, "xbob@x\nBob\nsecond");
-	WAIT(scene, sends(scene) == 3 && outbox_is_empty(scene));
+	scene_hear(scene, "xbob@x\nBob\nsecond");
+	WAIT(scene, scene_sends(scene) == 3 && scene_is_quiet(scene));
 	assert_int_equal(fake_homeserver_count(&scene->fake, from, "PUT", "/devices/"), 1);
 	assert_string_equal(fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 0)->path,
 		fake_homeserver_find(&scene->fake, from, "PUT", "/send/", 1)->path);
@@ -483,10 +251,10 @@ test_overflow(void **state)
 
 	JOINED(scene);
 	fake_homeserver_say(&scene->fake, "POST", "/register", 503, "{}", -1);
-	hear_xmpp(scene, "xbob@x\nBob\nhello");
+	scene_hear(scene, "xbob@x\nBob\nhello");
 	int64_t start_ms = now_monotonic_ms();
-	while (!sends(scene) && now_monotonic_ms() - start_ms < 8000)
-		spin(scene, 20);
+	while (!scene_sends(scene) && now_monotonic_ms() - start_ms < 8000)
+		scene_spin(scene, 20);
 	assert_in_range(now_monotonic_ms() - start_ms, 4500, 6500);
 	const struct fake_asked *asked = fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 0);
 	assert_non_null(strstr(asked->path, "?user_id=@sourdine:hs"));
@@ -501,20 +269,20 @@ test_transactions(void **state)
 	struct scene *scene = *state;
 
 	JOINED(scene);
-	assert_int_equal(push_message(scene, "$1", "@alice:hs", ROOM, "one"), 200);
+	assert_int_equal(scene_say(scene, "$1", "@alice:hs", ROOM, "one"), 200);
 	WAIT(scene, scene->xmpp.count == 1);
 	assert_string_equal(scene->xmpp.rows[0].payload, "Alice|one");
 	/* The same event in another transaction, our own, another room's, and poison among the rest. */
-	AUTO_FREE char *again = message("$1", "@alice:hs", ROOM, "one");
-	AUTO_FREE char *ghost = message("$2", "@_xmpp_bob=40x:hs", ROOM, "echo");
-	AUTO_FREE char *bot = message("$3", "@sourdine:hs", ROOM, "echo");
-	AUTO_FREE char *other = message("$4", "@alice:hs", "!other:hs", "elsewhere");
-	AUTO_FREE char *last = message("$6", "@dave:hs", ROOM, "two");
+	AUTO_FREE char *again = scene_message("$1", "@alice:hs", ROOM, "one");
+	AUTO_FREE char *ghost = scene_message("$2", "@_xmpp_bob=40x:hs", ROOM, "echo");
+	AUTO_FREE char *bot = scene_message("$3", "@sourdine:hs", ROOM, "echo");
+	AUTO_FREE char *other = scene_message("$4", "@alice:hs", "!other:hs", "elsewhere");
+	AUTO_FREE char *last = scene_message("$6", "@dave:hs", ROOM, "two");
 	AUTO_FREE char *all = xasprintf("%s,%s,%s,%s,{\"event_id\":\"$5\",\"room_id\":\"" ROOM "\",\"sender\":\"@alice:hs\",\"type\":\"m.room.message\","
 		"\"content\":{\"\\u0000\":1,\"n\":1e400}},7,%s", again, ghost, bot, other, last);
-	assert_int_equal(push(scene, all), 200);
+	assert_int_equal(scene_push(scene, all), 200);
 	WAIT(scene, scene->xmpp.count == 2);
-	spin(scene, 50);
+	scene_spin(scene, 50);
 	assert_int_equal(scene->xmpp.count, 2);
 	assert_string_equal(scene->xmpp.rows[1].payload, "dave|two");
 	struct query query = store_query(scene->store, QUARANTINE_COUNT);
@@ -530,19 +298,19 @@ test_gap(void **state)
 	struct scene *scene = *state;
 
 	JOINED(scene);
-	assert_int_equal(push_message(scene, "$1", "@alice:hs", ROOM, "one"), 200);
+	assert_int_equal(scene_say(scene, "$1", "@alice:hs", ROOM, "one"), 200);
 	WAIT(scene, scene->xmpp.count == 1);
 	fake_homeserver_die(&scene->fake);
 	WAIT(scene, inbox_gate_closed(scene->core->inbox, ROOM));
 	/* Brought by a transaction before the archive is read: it waits for what came before it. */
-	assert_int_equal(push_message(scene, "$4", "@alice:hs", ROOM, "four"), 200);
-	spin(scene, 100);
+	assert_int_equal(scene_say(scene, "$4", "@alice:hs", ROOM, "four"), 200);
+	scene_spin(scene, 100);
 	assert_int_equal(scene->xmpp.count, 1);
-	AUTO_FREE char *one = message("$1", "@alice:hs", ROOM, "one");
-	AUTO_FREE char *two = message("$2", "@alice:hs", ROOM, "two");
-	AUTO_FREE char *three = message("$3", "@alice:hs", ROOM, "three");
-	AUTO_FREE char *four = message("$4", "@alice:hs", ROOM, "four");
-	AUTO_FREE char *five = message("$5", "@alice:hs", ROOM, "five");
+	AUTO_FREE char *one = scene_message("$1", "@alice:hs", ROOM, "one");
+	AUTO_FREE char *two = scene_message("$2", "@alice:hs", ROOM, "two");
+	AUTO_FREE char *three = scene_message("$3", "@alice:hs", ROOM, "three");
+	AUTO_FREE char *four = scene_message("$4", "@alice:hs", ROOM, "four");
+	AUTO_FREE char *five = scene_message("$5", "@alice:hs", ROOM, "five");
 	AUTO_FREE char *archive = xasprintf("{\"chunk\":[%s,%s,%s,%s,%s],\"start\":\"t9\",\"end\":\"t1\"}", five, four, three, two, one);
 	scene->fake.archive = archive;
 	scene->fake.joined = "{\"joined_rooms\":[\"" ROOM "\"]}";
@@ -552,9 +320,9 @@ test_gap(void **state)
 	for (int i = 0; i < 5; i++)
 		assert_string_equal(scene->xmpp.rows[i].payload, lines[i]);
 	/* Nothing twice when it is delivered after all. */
-	assert_int_equal(push(scene, two), 200);
-	assert_int_equal(push(scene, five), 200);
-	spin(scene, 50);
+	assert_int_equal(scene_push(scene, two), 200);
+	assert_int_equal(scene_push(scene, five), 200);
+	scene_spin(scene, 50);
 	assert_int_equal(scene->xmpp.count, 5);
 }
 
@@ -565,7 +333,7 @@ test_gap_over_pages(void **state)
 	AUTO_STR struct str first, second;
 
 	JOINED(scene);
-	assert_int_equal(push_message(scene, "$0", "@alice:hs", ROOM, "n0"), 200);
+	assert_int_equal(scene_say(scene, "$0", "@alice:hs", ROOM, "n0"), 200);
 	WAIT(scene, scene->xmpp.count == 1);
 	fake_homeserver_die(&scene->fake);
 	WAIT(scene, inbox_gate_closed(scene->core->inbox, ROOM));
@@ -574,7 +342,7 @@ test_gap_over_pages(void **state)
 	for (int i = 60; i >= 0; i--) {
 		AUTO_FREE char *id = xasprintf("$%d", i);
 		AUTO_FREE char *body = xasprintf("n%d", i);
-		AUTO_FREE char *event = message(id, "@alice:hs", ROOM, body);
+		AUTO_FREE char *event = scene_message(id, "@alice:hs", ROOM, body);
 		str_addf(i > 10 ? &first : &second, "%s%s", i == 60 || i == 10 ? "{\"chunk\":[" : ",", event);
 	}
 	str_add(&first, "],\"end\":\"page2\"}");
@@ -599,23 +367,23 @@ static void
 test_gap_around_the_cursor(void **state)
 {
 	struct scene *scene = *state;
-	AUTO_FREE char *oldest = message("$oldest", "@alice:hs", ROOM, "oldest");
-	AUTO_FREE char *old = message("$old", "@alice:hs", ROOM, "old");
+	AUTO_FREE char *oldest = scene_message("$oldest", "@alice:hs", ROOM, "oldest");
+	AUTO_FREE char *old = scene_message("$old", "@alice:hs", ROOM, "old");
 	AUTO_FREE char *first = xasprintf("{\"chunk\":[%s,%s]}", old, oldest);
 
 	scene->fake.archive = first;
 	JOINED(scene);
 	fake_homeserver_die(&scene->fake);
 	WAIT(scene, inbox_gate_closed(scene->core->inbox, ROOM));
-	AUTO_FREE char *lost = message("$lost", "@alice:hs", ROOM, "lost");
-	AUTO_FREE char *new = message("$new", "@alice:hs", ROOM, "new");
+	AUTO_FREE char *lost = scene_message("$lost", "@alice:hs", ROOM, "lost");
+	AUTO_FREE char *new = scene_message("$new", "@alice:hs", ROOM, "new");
 	AUTO_FREE char *second = xasprintf("{\"chunk\":[%s,%s,%s,%s],\"end\":\"t1\"}", new, old, lost, oldest);
 	scene->fake.archive = second;
 	fake_homeserver_start(&scene->fake, scene->loop);
 	WAIT(scene, scene->xmpp.count == 2);
 	/* Whoever brings it. */
-	assert_int_equal(push(scene, oldest), 200);
-	spin(scene, 100);
+	assert_int_equal(scene_push(scene, oldest), 200);
+	scene_spin(scene, 100);
 	assert_int_equal(scene->xmpp.count, 2);
 	assert_string_equal(scene->xmpp.rows[0].payload, "Alice|lost");
 	assert_string_equal(scene->xmpp.rows[1].payload, "Alice|new");
@@ -632,13 +400,13 @@ test_doubt_sent_again(void **state)
 
 	JOINED(scene);
 	fake_homeserver_say(&scene->fake, "PUT", "/send/", 200, NULL, 1);
-	hear_xmpp(scene, "xbob@x\nBob\nfirst");
-	WAIT(scene, sends(scene) == 1);
-	close_bridge(scene);
+	scene_hear(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, scene_sends(scene) == 1);
+	scene_close(scene);
 	scene->fake.joined = "{\"joined_rooms\":[\"" ROOM "\"]}";
 	fake_homeserver_say(&scene->fake, "GET", "/messages", 200, NULL, 1);
-	open_bridge(scene);
-	WAIT(scene, sends(scene) == 2 && outbox_is_empty(scene));
+	scene_open(scene);
+	WAIT(scene, scene_sends(scene) == 2 && scene_is_quiet(scene));
 	assert_int_equal(matrix_joined(scene->port), 0);
 	assert_string_equal(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 0)->path,
 		fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 1)->path);
@@ -670,7 +438,7 @@ test_read(void **state)
 	JOINED(scene);
 	arena_init(&arena);
 	for (size_t i = 0; i < sizeof(people) / sizeof(people[0]); i++) {
-		AUTO_FREE char *raw = message("$1", people[i].sender, ROOM, "x");
+		AUTO_FREE char *raw = scene_message("$1", people[i].sender, ROOM, "x");
 		read_raw(scene, ROOM, raw, &arena, &in);
 		assert_int_equal(in.kind, INCOMING_MESSAGE);
 		assert_int_equal(in.moderator, people[i].moderator);
@@ -685,7 +453,7 @@ test_read(void **state)
 	assert_int_equal(in.kind, INCOMING_NOTHING);
 	read_raw(scene, ROOM, "{\"type\":\"m.room.member\",\"sender\":\"@mod:hs\",\"state_key\":\"@mod:hs\",\"content\":{\"membership\":\"join\",\"displayname\":\"Mo\"}}",
 		&arena, &in);
-	AUTO_FREE char *alice = message("$1", "@alice:hs", ROOM, "x"), *mod = message("$1", "@mod:hs", ROOM, "x");
+	AUTO_FREE char *alice = scene_message("$1", "@alice:hs", ROOM, "x"), *mod = scene_message("$1", "@mod:hs", ROOM, "x");
 	read_raw(scene, ROOM, alice, &arena, &in);
 	assert_true(in.moderator);
 	assert_string_equal(in.author.name, "Alice");
@@ -702,7 +470,7 @@ test_read(void **state)
 	read_raw(scene, ROOM, "{\"type\":\"m.room.message\",\"sender\":\"@alice:hs\",\"origin_server_ts\":1700000000000,\"content\":{\"msgtype\":\"m.text\",\"body\":\"x\"}}",
 		&arena, &in);
 	assert_true(in.kind == INCOMING_MESSAGE && !in.live);
-	AUTO_FREE char *own = message("$1", "@_xmpp_bob=40x:hs", ROOM, "x");
+	AUTO_FREE char *own = scene_message("$1", "@_xmpp_bob=40x:hs", ROOM, "x");
 	read_raw(scene, ROOM, own, &arena, &in);
 	assert_int_equal(in.kind, INCOMING_NOTHING);
 	read_raw(scene, ROOM, "nonsense", &arena, &in);
@@ -734,15 +502,15 @@ test_makes_a_direct_room_once(void **state)
 	JOINED(scene);
 	say_to_alice(scene, "hello");
 	say_to_alice(scene, "again");
-	WAIT(scene, sends(scene) == 2 && outbox_is_empty(scene));
+	WAIT(scene, scene_sends(scene) == 2 && scene_is_quiet(scene));
 	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 1);
 	const struct fake_asked *made = fake_homeserver_find(&scene->fake, 0, "POST", "/createRoom?user_id=@sourdine:hs", 0);
 	assert_string_equal(made->body, "{\"invite\":[\"@alice:hs\"],\"is_direct\":true,\"preset\":\"trusted_private_chat\"}");
 	const struct fake_asked *sent = fake_homeserver_find(&scene->fake, 0, "PUT", "/rooms/!d:hs/send/", 0);
 	assert_non_null(strstr(sent->body, "m.notice"));
 	/* What she says there is said to the bot alone. */
-	AUTO_FREE char *raw = message("$d", "@alice:hs", "!d:hs", "!help");
-	AUTO_FREE char *stranger = message("$d", "@mallory:hs", "!d:hs", "!help");
+	AUTO_FREE char *raw = scene_message("$d", "@alice:hs", "!d:hs", "!help");
+	AUTO_FREE char *stranger = scene_message("$d", "@mallory:hs", "!d:hs", "!help");
 	struct arena arena;
 	struct incoming in;
 	arena_init(&arena);
@@ -754,19 +522,19 @@ test_makes_a_direct_room_once(void **state)
 	assert_int_equal(in.kind, INCOMING_NOTHING);
 	arena_fini(&arena);
 	/* Another process knows it still, and makes a new one only when she has left. */
-	close_bridge(scene);
+	scene_close(scene);
 	scene->fake.joined = "{\"joined_rooms\":[\"" ROOM "\",\"!d:hs\"]}";
 	scene->fake.members = OF_TWO;
-	open_bridge(scene);
+	scene_open(scene);
 	say_to_alice(scene, "third");
-	WAIT(scene, sends(scene) == 3 && outbox_is_empty(scene));
+	WAIT(scene, scene_sends(scene) == 3 && scene_is_quiet(scene));
 	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 1);
-	close_bridge(scene);
+	scene_close(scene);
 	scene->fake.members = "{\"chunk\":[{\"state_key\":\"@alice:hs\",\"content\":{\"membership\":\"leave\"}}]}";
-	open_bridge(scene);
+	scene_open(scene);
 	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/rooms/!d:hs/leave") == 1);
 	say_to_alice(scene, "fourth");
-	WAIT(scene, sends(scene) == 4 && outbox_is_empty(scene));
+	WAIT(scene, scene_sends(scene) == 4 && scene_is_quiet(scene));
 	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 2);
 }
 
@@ -778,14 +546,14 @@ static void
 test_accepts_an_invitation(void **state)
 {
 	struct scene *scene = *state;
-	AUTO_FREE char *said = message("$s", "@alice:hs", "!d:hs", "!help");
+	AUTO_FREE char *said = scene_message("$s", "@alice:hs", "!d:hs", "!help");
 	AUTO_FREE char *archive = xasprintf("{\"chunk\":[%s]}", said);
 
 	scene->fake.invited = INVITED("!d:hs");
 	scene->fake.members = OF_TWO;
 	scene->fake.archive = archive;
 	JOINED(scene);
-	WAIT(scene, sends(scene) >= 1 && outbox_is_empty(scene));
+	WAIT(scene, scene_sends(scene) >= 1 && scene_is_quiet(scene));
 	assert_non_null(fake_homeserver_find(&scene->fake, 0, "POST", "/join/!d:hs?user_id=@sourdine:hs", 0));
 	assert_non_null(fake_homeserver_find(&scene->fake, 0, "PUT", "/rooms/!d:hs/send/", 0));
 	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 0);
@@ -799,7 +567,7 @@ test_leaves_a_room_of_more(void **state)
 	JOINED(scene);
 	scene->fake.members = "{\"chunk\":[{\"state_key\":\"@alice:hs\",\"content\":{\"membership\":\"join\"}},"
 		"{\"state_key\":\"@dave:hs\",\"content\":{\"membership\":\"invite\"}},{\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"join\"}}]}";
-	assert_int_equal(push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"!d:hs\","
+	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"!d:hs\","
 		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
 	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/rooms/!d:hs/leave") == 1);
 	char room[64];
@@ -809,7 +577,7 @@ test_leaves_a_room_of_more(void **state)
 int
 main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, scene_set_up, scene_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_arrives),
 		TEST(test_unknown_token),
