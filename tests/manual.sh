@@ -21,7 +21,7 @@ report() {
 	fi
 }
 
-echo 1..6
+echo 1..7
 "$sourdine" --help >"$work/help"
 commands=$(sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p' "$work/help")
 options=$(sed -n 's/^ .* --\([a-z-]*\) .*/\1/p' "$work/help")
@@ -73,3 +73,15 @@ skipped=$(sed -n '/^CANNOT = {/,/^}/{s/^    "\([a-z]*\)": {.*/server \1/p;s/^   
 	[ -n "$skipped" ] || echo 'no table of skipped tests was found'
 } >"$work/complaints"
 report 'the manual lists the tests that a server cannot pass'
+
+# Each series, wherever it is written.
+for metric in $({
+	sed -n 's/.*X(METRIC_[A-Z_]*, "[a-z]*", "\([a-z_]*\)".*/sourdine_\1/p; s/.*X(DURATION_[A-Z_]*, "\([a-z_]*\)".*/sourdine_\1/p' \
+		"$top/bridge/base/metric.h"
+	grep -o '"\(sourdine\|process\)_[a-z_]*"' "$top/bridge/cli/gauges.c" | tr -d '"'
+} | sort -u); do
+	echo "$metric" >>"$work/metrics"
+	grep -q "^\.It Ic $metric\$" "$manual/sourdine.8" || echo "sourdine.8 lacks $metric"
+done >"$work/complaints"
+[ "$(wc -l <"$work/metrics")" -gt 30 ] || echo 'the sources name too few' >>"$work/complaints"
+report 'every metric is in the manual'
