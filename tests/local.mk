@@ -61,6 +61,9 @@ unit_tests += tests/unit/test_ghost tests/unit/test_jabber tests/unit/test_jid t
 	tests/unit/test_stanza tests/unit/test_stream
 tests_unit_test_ghost_SOURCES = tests/unit/test_ghost.c
 tests_unit_test_jabber_SOURCES = tests/unit/test_jabber.c
+unit_tests += tests/unit/test_muc
+tests_unit_test_muc_SOURCES = tests/unit/test_muc.c tests/unit/fake_server.c tests/unit/fake_server.h tests/unit/fake_port.c \
+	tests/unit/fake_port.h
 tests_unit_test_jid_SOURCES = tests/unit/test_jid.c
 tests_unit_test_nick_SOURCES = tests/unit/test_nick.c
 tests_unit_test_sent_SOURCES = tests/unit/test_sent.c

@@ -9,6 +9,7 @@
 #include "xmpp/archive.h"
 
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "base/seal.h"
 #include "base/str.h"
@@ -157,6 +158,22 @@ earliest_doubt(struct room *room)
 }
 
 static void
+count_doubt(void *context, int64_t id, const char *name, int64_t first_try_ms)
+{
+	(void)id, (void)name, (void)first_try_ms;
+	++*(int64_t *)context;
+}
+
+static int64_t
+count_doubts(struct room *room)
+{
+	int64_t count = room->speech_count;
+
+	outbox_each_doubt(room->jabber->parts.outbox, room->address, count_doubt, &count);
+	return count;
+}
+
+static void
 end_settling(struct room *room)
 {
 	end_reading(room);
@@ -176,7 +193,10 @@ archive_settle(struct room *room)
 		return;
 	}
 	if (!archive_is_of_use(room)) {
-		log_warning(LOG_XMPP, "no archive to ask room=%s: what was in doubt is sent again and may appear twice", room->jid);
+		int64_t count = count_doubts(room);
+		metric_add(METRIC_DUPLICATES_POSSIBLE, count);
+		log_warning(LOG_XMPP, "no archive to ask room=%s rows=%" PRId64 ": what was in doubt is sent again and may appear twice",
+				room->jid, count);
 		end_settling(room);
 		return;
 	}

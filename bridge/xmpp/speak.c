@@ -248,9 +248,11 @@ speak_forget_privates(struct jabber *jabber, bool handed_stay)
 static unsigned
 await(struct room *room, struct member *member, int64_t delay_ms)
 {
+	int64_t now_ms = now_monotonic_ms();
+
 	if (room->awaited != member)
-		room->awaited_ms = now_monotonic_ms();
-	if (room->awaited != member || !loop_timer_armed(&room->overflow)) {
+		room->awaited_ms = now_ms;
+	if (room->awaited != member || !loop_timer_armed(&room->overflow) || room->overflow.due_ms > now_ms + delay_ms) {
 		room->awaited = member;
 		loop_timer_set(&room->overflow, delay_ms);
 	}

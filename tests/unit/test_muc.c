@@ -1,0 +1,937 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The XMPP port between the real core and a server that the test plays: what rooms do to ghosts and to the bot, and who is told. */
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/now.h"
+#include "core/core.h"
+#include "core/outbox_rows.h"
+#include "fake_port.h"
+#include "fake_server.h"
+#include "xmpp/inside.h"
+#include "xmpp/member.h"
+#include "xmpp/muc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ROOM "!m:hs"
+#define MUC "m@rooms.localhost"
+#define COMPONENT "sourdine.localhost"
+#define ALICE "alice\\3ahs@" COMPONENT
+
+struct scene {
+	char directory[64];
+	struct loop *loop;
+	struct store *store;
+	struct seal *seal;
+	struct core *core;
+	struct jabber_settings settings;
+	struct port *port;
+	struct fake_port matrix;
+	struct fake_server fake;
+	int next;
+	bool full;
+};
+
+static void
+drop_log(enum log_level level, const char *line)
+{
+	(void)level;
+	if (getenv("VERBOSE"))
+		print_message("# %s\n", line);
+}
+
+static bool
+turn(void *context)
+{
+	struct scene *scene = context;
+
+	return core_turn(scene->core);
+}
+
+static int
+nobody(void *context, const char *person)
+{
+	(void)context, (void)person;
+	return 0;
+}
+
+static void
+spin(struct scene *scene, int ms)
+{
+	int64_t end_ms = now_monotonic_ms() + ms;
+
+	do
+		assert_int_equal(loop_once(scene->loop, 5), 0);
+	while (now_monotonic_ms() < end_ms);
+}
+
+/* Turns until `what` holds, ten seconds at most. */
+#define WAIT(scene, what) \
+	do { \
+		int64_t end_ms_ = now_monotonic_ms() + 10000; \
+		while (!(what) && now_monotonic_ms() < end_ms_) \
+			assert_int_equal(loop_once((scene)->loop, 5), 0); \
+		if (!(what)) \
+			fail_msg("never: %s\n%s", #what, str_get(&(scene)->fake.got)); \
+	} while (0)
+
+static void
+open_bridge(struct scene *scene)
+{
+	AUTO_FREE char *key = xasprintf("%s/master.key", scene->directory);
+	struct core_settings settings = { .language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@" COMPONENT,
+		.charters = scene->directory };
+	char why[256];
+	bool created;
+
+	assert_int_equal(store_open(&scene->store, scene->directory, &created), 0);
+	assert_int_equal(seal_open(&scene->seal, key, created), 0);
+	scene->core = core_open(scene->store, scene->seal, &settings);
+	groups_add(&scene->core->groups, "m", ROOM, MUC, false);
+	struct jabber_parts parts = { scene->loop, scene->store, scene->seal, &scene->core->groups, scene->core->inbox, scene->core->outbox,
+		scene->core->people };
+	assert_int_equal(jabber_open(&scene->port, &scene->settings, &parts), 0);
+	fake_port_init(&scene->matrix, NETWORK_MATRIX);
+	scene->matrix.core = scene->core;
+	scene->core->port[NETWORK_MATRIX] = &scene->matrix.port;
+	scene->core->port[NETWORK_XMPP] = scene->port;
+	assert_int_equal(core_start(scene->core, why, sizeof(why)), 0);
+	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
+	loop_on_turn(scene->loop, turn, scene);
+	assert_int_equal(scene->port->ops->start(scene->port), 0);
+}
+
+/* As SIGKILL: nothing is committed any more. */
+static void
+close_bridge(struct scene *scene)
+{
+	loop_on_turn(scene->loop, NULL, NULL);
+	jabber_close(scene->port);
+	core_close(scene->core);
+	store_close(scene->store);
+	seal_close(scene->seal);
+	fake_port_fini(&scene->matrix);
+}
+
+static int
+set_up(void **state)
+{
+	struct scene *scene = xcalloc(1, sizeof(*scene));
+
+	log_register(drop_log);
+	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
+	if (!mkdtemp(scene->directory) || loop_open(&scene->loop))
+		return -1;
+	fake_server_start(&scene->fake, scene->loop);
+	scene->settings = (struct jabber_settings){ .host = "127.0.0.1", .port = scene->fake.port, .component = COMPONENT, .secret = "s",
+		.nick = "Sourdine", .ghosts = 200, .idle_ms = 14 * 24 * 3600000LL, .state = scene->directory, .is_operator = nobody };
+	open_bridge(scene);
+	*state = scene;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct scene *scene = *state;
+	static const char *const files[] = { "sourdine.db", "sourdine.db-wal", "sourdine.db-shm", "lock", "ballast", "master.key", "xmpp.sent", "" };
+
+	close_bridge(scene);
+	fake_server_fini(&scene->fake);
+	loop_close(scene->loop);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
+		remove(path);
+	}
+	free(scene);
+	return 0;
+}
+
+static struct room *
+room_of(struct scene *scene)
+{
+	return muc_find((struct jabber *)scene->port, MUC);
+}
+
+static struct member *
+member_of(struct scene *scene, const char *person)
+{
+	struct member *member;
+
+	LIST_FOR_EACH(member, &room_of(scene)->members, struct member, link)
+		if (strcmp(member->person, person) == 0)
+			return member;
+	return NULL;
+}
+
+#define READY(scene) WAIT(scene, room_of(scene)->phase == ROOM_READY)
+
+/* Somebody on Matrix says something. */
+static void
+say_as(struct scene *scene, const char *person, const char *name, const char *text)
+{
+	AUTO_FREE char *id = xasprintf("$%d", ++scene->next);
+	AUTO_FREE char *raw = xasprintf("%s\n%s\n%s", person, name, text);
+
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, ROOM, id, raw, strlen(raw)), 0);
+}
+
+static void
+say(struct scene *scene, const char *text)
+{
+	say_as(scene, "@alice:hs", "Alice", text);
+}
+
+static unsigned
+heard(struct scene *scene, const char *body)
+{
+	return fake_server_heard(&scene->fake, body, NULL);
+}
+
+static const char *
+heard_from(struct scene *scene, const char *body)
+{
+	const char *nick = "nobody";
+
+	fake_server_heard(&scene->fake, body, &nick);
+	return nick;
+}
+
+/* How often somebody on Matrix was told something with these words. */
+static int
+told(struct scene *scene, const char *words)
+{
+	int count = 0;
+
+	for (int i = 0; i < scene->matrix.count; i++)
+		count += strstr(scene->matrix.rows[i].payload, words) != NULL;
+	return count;
+}
+
+static bool
+is_all_done(struct scene *scene)
+{
+	struct outbox_counts counts;
+
+	outbox_count(scene->core->outbox, &counts);
+	return counts.waiting + counts.tried + counts.flying == 0;
+}
+
+/* Alice says something, and it crosses. */
+#define SAID(scene, text) \
+	do { \
+		say(scene, text); \
+		WAIT(scene, heard(scene, text) == 1 && is_all_done(scene)); \
+	} while (0)
+
+/* ---- the usual ---- */
+
+static void
+test_crosses(void **state)
+{
+	struct scene *scene = *state;
+	int64_t in = metric_get(METRIC_STANZA_IN), out = metric_get(METRIC_STANZA_OUT), skipped = metric_get(METRIC_STANZA_SKIPPED);
+
+	READY(scene);
+	SAID(scene, "hello");
+	assert_string_equal(heard_from(scene, "hello"), "Alice");
+	assert_int_equal(told(scene, "did not cross"), 0);
+	/* Her own copy of the message is not built. */
+	assert_true(metric_get(METRIC_STANZA_SKIPPED) > skipped);
+	assert_true(metric_get(METRIC_STANZA_IN) > in && metric_get(METRIC_STANZA_OUT) > out);
+	assert_true(jabber_connected(scene->port));
+	assert_int_equal(jabber_joined(scene->port), 1);
+	assert_null(jabber_failure(scene->port));
+}
+
+static void
+test_hidden_room(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.hidden = true;
+	READY(scene);
+	SAID(scene, "hello");
+}
+
+/* After a loss nobody joins who is still in, and nothing is said twice or not at all. */
+static void
+test_stream_lost(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	scene->fake.deaf = true;
+	say(scene, "in doubt");
+	WAIT(scene, heard(scene, "in doubt") == 1);
+	unsigned joins = scene->fake.joins;
+	fake_server_hang_up(&scene->fake);
+	scene->fake.deaf = false;
+	SAID(scene, "meanwhile");
+	assert_int_equal(heard(scene, "in doubt"), 1);
+	assert_int_equal(heard(scene, "before"), 1);
+	assert_int_equal(scene->fake.joins, joins);
+	assert_int_equal(scene->fake.connections, 2);
+}
+
+/* The same for another process; and the ghost that it left behind is found again by its nick. */
+static void
+test_restart(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	scene->fake.deaf = true;
+	say(scene, "in doubt");
+	WAIT(scene, heard(scene, "in doubt") == 1);
+	spin(scene, 50);
+	unsigned joins = scene->fake.joins;
+	close_bridge(scene);
+	scene->fake.deaf = false;
+	open_bridge(scene);
+	READY(scene);
+	SAID(scene, "after");
+	assert_int_equal(heard(scene, "in doubt"), 1);
+	assert_int_equal(scene->fake.joins, joins);
+}
+
+static void
+test_reset(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	scene->fake.deaf = true;
+	say(scene, "in doubt");
+	WAIT(scene, heard(scene, "in doubt") == 1);
+	spin(scene, 50);
+	scene->fake.deaf = false;
+	scene->port->ops->reset(scene->port);
+	assert_false(jabber_connected(scene->port));
+	SAID(scene, "after");
+	assert_int_equal(heard(scene, "in doubt"), 1);
+	assert_int_equal(scene->fake.connections, 2);
+}
+
+/* ---- nicks ---- */
+
+static const char *
+refuse_nicks(struct fake_server *fake, const char *jid, const char *room, const char *nick)
+{
+	(void)fake, (void)room, (void)nick;
+	return strncmp(jid, "bot@", 4) == 0 ? NULL : "conflict";
+}
+
+static void
+test_every_nick_taken(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	scene->fake.refuse = refuse_nicks;
+	say_as(scene, "@alice:hs", "The Boss", "hello");
+	WAIT(scene, heard(scene, "The Boss: hello") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "The Boss: hello"), "Sourdine");
+	static const char *const tried[] = { "The Boss", "The Boss [m]", "The Boss [alice]", "The Boss [m3]", "alice", "alice [m5]" };
+	for (size_t i = 0; i < sizeof(tried) / sizeof(*tried); i++) {
+		AUTO_FREE char *to = xasprintf("to=\"" MUC "/%s\"><x", tried[i]);
+		if (fake_server_count(&scene->fake, to) != 1)
+			fail_msg("%s: %u", to, fake_server_count(&scene->fake, to));
+	}
+	/* The next one costs the room nothing more, until the name is another. */
+	unsigned presences = fake_server_count(&scene->fake, "<presence");
+	say_as(scene, "@alice:hs", "The Boss", "again");
+	WAIT(scene, heard(scene, "The Boss: again") == 1 && is_all_done(scene));
+	assert_int_equal(fake_server_count(&scene->fake, "<presence"), presences);
+	scene->fake.refuse = NULL;
+	say_as(scene, "@alice:hs", "Somebody", "third");
+	WAIT(scene, heard(scene, "third") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "third"), "Somebody");
+}
+
+static const char *
+refuse_spaces(struct fake_server *fake, const char *jid, const char *room, const char *nick)
+{
+	(void)fake, (void)jid, (void)room;
+	return strchr(nick, ' ') ? "jid-malformed" : NULL;
+}
+
+static const char *
+refuse_all_malformed(struct fake_server *fake, const char *jid, const char *room, const char *nick)
+{
+	(void)fake, (void)room, (void)nick;
+	return strncmp(jid, "bot@", 4) == 0 ? NULL : "bad-request";
+}
+
+static void
+test_simpler_nick(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	scene->fake.refuse = refuse_spaces;
+	say_as(scene, "@alice:hs", "The Boss", "hello");
+	WAIT(scene, heard(scene, "hello") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "hello"), "alice");
+	scene->fake.refuse = refuse_all_malformed;
+	say_as(scene, "@dave:hs", "Dave", "hello too");
+	WAIT(scene, heard(scene, "Dave: hello too") == 1 && is_all_done(scene));
+}
+
+static const char *
+refuse_everybody(struct fake_server *fake, const char *jid, const char *room, const char *nick)
+{
+	(void)fake, (void)jid, (void)room, (void)nick;
+	return "conflict";
+}
+
+static void
+test_no_nick_for_the_bot(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.refuse = refuse_everybody;
+	WAIT(scene, room_of(scene)->phase == ROOM_SHUT);
+	say(scene, "hello");
+	WAIT(scene, told(scene, "no nickname") == 1 && is_all_done(scene));
+	assert_true(fake_server_count(&scene->fake, "/Sourdine [m]\"") == 1);
+}
+
+static void
+test_renamed(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "as Alice");
+	say_as(scene, "@alice:hs", "Alice Liddell", "as Alice Liddell");
+	WAIT(scene, is_all_done(scene));
+	WAIT(scene, fake_server_find(&scene->fake, MUC, "Alice Liddell") != NULL);
+	/* Another process knows it. */
+	spin(scene, 50);
+	close_bridge(scene);
+	open_bridge(scene);
+	READY(scene);
+	say_as(scene, "@alice:hs", "Alice Liddell", "after");
+	WAIT(scene, heard(scene, "after") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "after"), "Alice Liddell");
+}
+
+/* ---- sent away ---- */
+
+static void
+test_kicked(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	fake_server_remove(&scene->fake, MUC, "Alice", "307", "calm down");
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_REFUSED);
+	assert_string_equal(member_why(member_of(scene, "@alice:hs")), "calm down");
+	unsigned joins = scene->fake.joins;
+	say(scene, "after");
+	WAIT(scene, told(scene, "does not let us speak") == 1 && is_all_done(scene));
+	assert_int_equal(heard(scene, "after") + heard(scene, "Alice: after"), 0);
+	/* The stream's end forgives nothing. */
+	fake_server_hang_up(&scene->fake);
+	WAIT(scene, scene->fake.connections == 2);
+	READY(scene);
+	assert_int_equal(scene->fake.joins, joins);
+	/* A quarter of an hour later she may try again. */
+	assert_true(loop_timer_armed(&member_of(scene, "@alice:hs")->timer));
+	loop_timer_set(&member_of(scene, "@alice:hs")->timer, 0);
+	spin(scene, 20);
+	assert_int_equal(scene->fake.joins, joins);
+	SAID(scene, "much later");
+}
+
+static void
+test_banned(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	fake_server_remove(&scene->fake, MUC, "Alice", "301", NULL);
+	say(scene, "after");
+	WAIT(scene, told(scene, "has banned you") == 1 && is_all_done(scene));
+	assert_int_equal(heard(scene, "after") + heard(scene, "Alice: after"), 0);
+}
+
+/* A server that restarts its rooms removes everybody with 307 and 333: nobody's will. */
+static void
+test_removed(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	fake_server_remove(&scene->fake, MUC, "Alice", "307 333", NULL);
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_BACKOFF);
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_PARTED);
+	SAID(scene, "after");
+}
+
+static void
+test_bot_kicked(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	fake_server_remove(&scene->fake, MUC, "Sourdine", "307", "no bots");
+	WAIT(scene, room_of(scene)->phase == ROOM_SHUT);
+	assert_int_equal(jabber_joined(scene->port), 0);
+	say(scene, "after");
+	WAIT(scene, told(scene, "does not let us speak") == 1 && is_all_done(scene));
+	fake_server_hang_up(&scene->fake);
+	WAIT(scene, scene->fake.connections == 2 && jabber_connected(scene->port));
+	spin(scene, 50);
+	assert_null(fake_server_find(&scene->fake, MUC, "Sourdine"));
+	/* An hour later. */
+	assert_true(loop_timer_armed(&room_of(scene)->retry));
+	loop_timer_set(&room_of(scene)->retry, 0);
+	READY(scene);
+	SAID(scene, "much later");
+}
+
+/* The hour ends while there is no stream. */
+static void
+test_bot_kicked_and_stream_down(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	fake_server_remove(&scene->fake, MUC, "Sourdine", "307", NULL);
+	WAIT(scene, room_of(scene)->phase == ROOM_SHUT);
+	fake_server_hang_up(&scene->fake);
+	WAIT(scene, !jabber_connected(scene->port));
+	loop_timer_set(&room_of(scene)->retry, 0);
+	READY(scene);
+}
+
+static void
+test_destroyed(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	fake_server_destroy(&scene->fake, MUC);
+	WAIT(scene, room_of(scene)->phase == ROOM_SHUT);
+	say(scene, "after");
+	WAIT(scene, told(scene, "no longer exists") == 1 && is_all_done(scene));
+	unsigned presences = fake_server_count(&scene->fake, "<presence");
+	/* It is looked for, and not made again. */
+	loop_timer_set(&room_of(scene)->retry, 0);
+	WAIT(scene, fake_server_count(&scene->fake, NS_DISCO_INFO) == 2);
+	WAIT(scene, room_of(scene)->phase == ROOM_SHUT);
+	assert_int_equal(fake_server_count(&scene->fake, "<presence"), presences);
+	say(scene, "later");
+	WAIT(scene, told(scene, "no longer exists") == 2 && is_all_done(scene));
+	/* Somebody made it again. */
+	scene->fake.gone = false;
+	loop_timer_set(&room_of(scene)->retry, 0);
+	READY(scene);
+	SAID(scene, "much later");
+}
+
+/* ---- no voice ---- */
+
+static void
+test_moderated(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.moderated = true;
+	READY(scene);
+	say(scene, "unheard");
+	WAIT(scene, told(scene, "does not let us speak") == 1 && is_all_done(scene));
+	assert_int_equal(member_of(scene, "@alice:hs")->state, GHOST_MUTED);
+	fake_server_set_role(&scene->fake, MUC, "Alice", "participant");
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_JOINED);
+	SAID(scene, "heard");
+	fake_server_set_role(&scene->fake, MUC, "Alice", "visitor");
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_MUTED);
+	say(scene, "unheard again");
+	WAIT(scene, told(scene, "does not let us speak") == 2 && is_all_done(scene));
+	assert_int_equal(heard(scene, "unheard") + heard(scene, "unheard again"), 0);
+}
+
+static void
+test_message_errors(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	scene->fake.message_error = "policy-violation";
+	say(scene, "against the rules");
+	WAIT(scene, told(scene, "does not let us speak") == 1 && is_all_done(scene));
+	scene->fake.message_error = "feature-not-implemented";
+	scene->fake.message_error_type = "cancel";
+	say(scene, "beyond it");
+	WAIT(scene, told(scene, "the other side refused it") == 1 && is_all_done(scene));
+	/* No voice, although no presence said so: told, and tried again after a while. */
+	scene->fake.message_error = "forbidden";
+	say(scene, "no voice");
+	WAIT(scene, told(scene, "does not let us speak") == 2 && is_all_done(scene));
+	assert_int_equal(member_of(scene, "@alice:hs")->state, GHOST_MUTED);
+	scene->fake.message_error = NULL;
+	loop_timer_set(&member_of(scene, "@alice:hs")->timer, 0);
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_JOINED);
+	/* Silently removed: in again, and said once. */
+	const struct fake_occupant *alice = fake_server_find(&scene->fake, MUC, "Alice");
+	struct fake_occupant *last = &scene->fake.occupants[--scene->fake.occupant_count];
+	scene->fake.occupants[alice - scene->fake.occupants] = *last;
+	SAID(scene, "after all");
+	assert_int_equal(heard(scene, "against the rules") + heard(scene, "beyond it") + heard(scene, "no voice"), 0);
+}
+
+static void
+test_wait_error(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	scene->fake.message_error = "resource-constraint";
+	scene->fake.message_error_type = "wait";
+	say(scene, "patience");
+	WAIT(scene, fake_server_count(&scene->fake, "<body>patience") == 1);
+	spin(scene, 20);
+	scene->fake.message_error = NULL;
+	WAIT(scene, heard(scene, "patience") == 1 && is_all_done(scene));
+	assert_int_equal(told(scene, "did not cross"), 0);
+}
+
+/* ---- rooms for members ---- */
+
+static void
+test_members_only_as_owner(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.members_only = true;
+	scene->fake.bot_affiliation = "owner";
+	READY(scene);
+	SAID(scene, "let me in");
+	assert_string_equal(heard_from(scene, "let me in"), "Alice");
+	assert_string_equal(scene->fake.members, ALICE " ");
+	/* Made members-only under their feet. */
+	scene->fake.members[0] = '\0';
+	fake_server_remove(&scene->fake, MUC, "Alice", "322", NULL);
+	SAID(scene, "and again");
+	assert_int_equal(told(scene, "did not cross"), 0);
+}
+
+static void
+test_members_only_without_rights(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.members_only = true;
+	READY(scene);
+	say(scene, "let me in");
+	WAIT(scene, told(scene, "admits members only") == 1 && is_all_done(scene));
+	assert_int_equal(fake_server_count(&scene->fake, NS_MUC_ADMIN), 0);
+	/* The room opens, and says that its rules have changed. */
+	scene->fake.members_only = false;
+	fake_server_say(&scene->fake, "<message from='" MUC "' to='bot@" COMPONENT "/sourdine' type='groupchat'><x xmlns='" NS_MUC_USER "'>"
+		"<status code='104'/></x></message>");
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_PARTED);
+	SAID(scene, "now");
+}
+
+static void
+test_members_only_grant_refused(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.members_only = true;
+	scene->fake.bot_affiliation = "admin";
+	scene->fake.grant_error = "forbidden";
+	READY(scene);
+	say(scene, "let me in");
+	WAIT(scene, told(scene, "admits members only") == 1 && is_all_done(scene));
+	assert_int_equal(fake_server_count(&scene->fake, NS_MUC_ADMIN), 1);
+}
+
+static const char *refusal;
+
+static const char *
+refuse_ghosts(struct fake_server *fake, const char *jid, const char *room, const char *nick)
+{
+	(void)fake, (void)room, (void)nick;
+	return strncmp(jid, "bot@", 4) == 0 ? NULL : refusal;
+}
+
+/* Nobody is against the person: the bot speaks. */
+static void
+test_full_or_locked(void **state)
+{
+	static const char *const conditions[] = { "service-unavailable", "resource-constraint", "not-authorized", "gone" };
+	struct scene *scene = *state;
+
+	READY(scene);
+	scene->fake.refuse = refuse_ghosts;
+	for (size_t i = 0; i < sizeof(conditions) / sizeof(*conditions); i++) {
+		AUTO_FREE char *person = xasprintf("@p%zu:hs", i);
+		AUTO_FREE char *said = xasprintf("Name: %s", conditions[i]);
+		refusal = conditions[i];
+		say_as(scene, person, "Name", conditions[i]);
+		WAIT(scene, heard(scene, said) == 1 && is_all_done(scene));
+	}
+	refusal = "forbidden";
+	say(scene, "banned before");
+	WAIT(scene, told(scene, "has banned you") == 1 && is_all_done(scene));
+}
+
+static const char *
+refuse_bot(struct fake_server *fake, const char *jid, const char *room, const char *nick)
+{
+	(void)fake, (void)jid, (void)room, (void)nick;
+	return refusal;
+}
+
+static void
+test_bot_kept_out(void **state)
+{
+	static const struct {
+		const char *condition, *told;
+	} table[] = {
+		{ "registration-required", "admits members only" }, { "forbidden", "has banned you" }, { "not-authorized", "admits members only" },
+		{ "gone", "no longer exists" },
+	};
+	struct scene *scene = *state;
+
+	scene->fake.refuse = refuse_bot;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		int before = told(scene, table[i].told);
+		refusal = table[i].condition;
+		WAIT(scene, room_of(scene)->phase == ROOM_SHUT && strstr(member_why(room_of(scene)->listener), refusal));
+		say(scene, "hello");
+		WAIT(scene, told(scene, table[i].told) == before + 1 && is_all_done(scene));
+		if (i + 1 < sizeof(table) / sizeof(*table)) {
+			refusal = table[i + 1].condition;
+			loop_timer_set(&room_of(scene)->retry, 0);
+		}
+	}
+}
+
+/* A full room is waited for: what is to be said waits too. */
+static void
+test_bot_and_full_room(void **state)
+{
+	struct scene *scene = *state;
+
+	refusal = "service-unavailable";
+	scene->fake.refuse = refuse_bot;
+	say(scene, "patience");
+	WAIT(scene, fake_server_count(&scene->fake, "<presence") >= 2);
+	scene->fake.refuse = NULL;
+	WAIT(scene, heard(scene, "patience") == 1 && is_all_done(scene));
+}
+
+/* ---- places ---- */
+
+static void
+test_places(void **state)
+{
+	struct scene *scene = *state;
+	struct jabber *jabber = (struct jabber *)scene->port;
+
+	jabber->settings.ghosts = 1;
+	READY(scene);
+	SAID(scene, "the first");
+	say_as(scene, "@dave:hs", "Dave", "the second");
+	WAIT(scene, heard(scene, "Dave: the second") == 1 && is_all_done(scene));
+	assert_null(member_of(scene, "@dave:hs"));
+	SAID(scene, "the first again");
+	/* A day later. */
+	member_of(scene, "@alice:hs")->spoke_ms -= 25 * 3600000LL;
+	say_as(scene, "@dave:hs", "Dave", "the third");
+	WAIT(scene, heard(scene, "the third") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "the third"), "Dave");
+	assert_null(fake_server_find(&scene->fake, MUC, "Alice"));
+	assert_null(member_of(scene, "@alice:hs"));
+	/* And no ghosts at all. */
+	jabber->settings.ghosts = 0;
+	say_as(scene, "@eve:hs", "Eve", "the fourth");
+	WAIT(scene, heard(scene, "Eve: the fourth") == 1 && is_all_done(scene));
+}
+
+static void
+test_idle(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	member_retire(room_of(scene));
+	assert_non_null(member_of(scene, "@alice:hs"));
+	member_of(scene, "@alice:hs")->spoke_ms -= 15 * 24 * 3600000LL;
+	loop_timer_set(&room_of(scene)->pulse, 0);
+	WAIT(scene, !fake_server_find(&scene->fake, MUC, "Alice"));
+	assert_null(member_of(scene, "@alice:hs"));
+	/* Nor does another process think that she is there. */
+	spin(scene, 20);
+	close_bridge(scene);
+	open_bridge(scene);
+	READY(scene);
+	assert_null(member_of(scene, "@alice:hs"));
+	SAID(scene, "back");
+	assert_string_equal(heard_from(scene, "back"), "Alice");
+}
+
+/* Whose message waits does not leave. */
+static void
+test_idle_with_a_message(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	/* A message that waits while the room is not ready. */
+	room_of(scene)->phase = ROOM_SETTLING;
+	say(scene, "waits");
+	spin(scene, 50);
+	member_of(scene, "@alice:hs")->spoke_ms -= 15 * 24 * 3600000LL;
+	member_retire(room_of(scene));
+	assert_non_null(member_of(scene, "@alice:hs"));
+	muc_become_ready(room_of(scene));
+	WAIT(scene, heard(scene, "waits") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "waits"), "Alice");
+}
+
+/* Many newcomers at once: sixteen presences on their way, not more; and who waits longer than five seconds is spoken for. */
+static void
+test_pace(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	scene->fake.hold_joins = true;
+	/* One lane has one row at its head, so ghosts are prepared one by one; recalled ones all at once. */
+	for (int i = 0; i < 40; i++) {
+		AUTO_FREE char *person = xasprintf("@p%02d:hs", i);
+		struct author author = { person, person + 1, person + 1 };
+		member_step(member_for(room_of(scene), &author), GHOST_WANTED);
+	}
+	WAIT(scene, scene->fake.pending == 16);
+	spin(scene, 50);
+	assert_int_equal(scene->fake.pending, 16);
+	fake_server_release(&scene->fake, 5);
+	WAIT(scene, scene->fake.joins == 6 && scene->fake.pending == 16);
+	for (int i = 0; i < 10; i++) {
+		fake_server_release(&scene->fake, 16);
+		spin(scene, 20);
+		assert_true(scene->fake.pending <= 16);
+	}
+	assert_int_equal(scene->fake.joins, 41);
+	say(scene, "held up");
+	WAIT(scene, heard(scene, "Alice: held up") == 1 && is_all_done(scene));
+	fake_server_release(&scene->fake, 1);
+	SAID(scene, "there");
+	assert_string_equal(heard_from(scene, "there"), "Alice");
+}
+
+/* ---- poor services ---- */
+
+/* A room that gives ids of its own to what it reflects. */
+static void
+test_ids_of_its_own(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.own_ids = true;
+	READY(scene);
+	for (int i = 0; i < 2; i++) {
+		say(scene, i ? "third" : "first");
+		say_as(scene, "@dave:hs", "Dave", i ? "fourth" : "second");
+		WAIT(scene, is_all_done(scene) && heard(scene, i ? "fourth" : "second") == 1);
+		/* Nor does it keep what we add. */
+		scene->fake.no_origin_ids = true;
+	}
+	assert_int_equal(heard(scene, "first") + heard(scene, "second") + heard(scene, "third") + heard(scene, "fourth"), 4);
+	spin(scene, 50);
+	assert_int_equal(scene->matrix.count, 0);
+}
+
+/* Without an archive what was in doubt goes again, and is counted. */
+static void
+test_no_archive(void **state)
+{
+	struct scene *scene = *state;
+	int64_t possible = metric_get(METRIC_DUPLICATES_POSSIBLE);
+
+	scene->fake.no_archive = scene->fake.no_ids = true;
+	READY(scene);
+	SAID(scene, "once");
+	scene->fake.deaf = true;
+	say(scene, "in doubt");
+	WAIT(scene, heard(scene, "in doubt") == 1);
+	fake_server_hang_up(&scene->fake);
+	scene->fake.deaf = false;
+	WAIT(scene, heard(scene, "in doubt") == 2 && is_all_done(scene));
+	assert_int_equal(heard(scene, "once"), 1);
+	assert_int_equal(metric_get(METRIC_DUPLICATES_POSSIBLE) - possible, 1);
+}
+
+/* ---- liveness ---- */
+
+static void
+test_self_ping(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	/* All is well: nothing happens but the pings. */
+	room_of(scene)->heard_ms -= 6 * 60000;
+	member_of(scene, "@alice:hs")->alive_ms -= 13 * 60000;
+	unsigned pings = fake_server_count(&scene->fake, NS_PING);
+	loop_timer_set(&room_of(scene)->pulse, 0);
+	WAIT(scene, fake_server_count(&scene->fake, NS_PING) == pings + 2);
+	spin(scene, 50);
+	assert_int_equal(room_of(scene)->phase, ROOM_READY);
+	/* Everybody was thrown out without a word. */
+	scene->fake.occupant_count = 0;
+	room_of(scene)->heard_ms -= 6 * 60000;
+	loop_timer_set(&room_of(scene)->pulse, 0);
+	WAIT(scene, fake_server_find(&scene->fake, MUC, "Sourdine") != NULL);
+	READY(scene);
+	SAID(scene, "after");
+	assert_string_equal(heard_from(scene, "after"), "Alice");
+	/* Only the ghost. */
+	scene->fake.occupant_count = 1;
+	member_of(scene, "@alice:hs")->alive_ms -= 13 * 60000;
+	loop_timer_set(&room_of(scene)->pulse, 0);
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_PARTED);
+	assert_int_equal(room_of(scene)->phase, ROOM_READY);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_crosses), TEST(test_hidden_room), TEST(test_stream_lost), TEST(test_restart), TEST(test_reset),
+		TEST(test_every_nick_taken), TEST(test_simpler_nick), TEST(test_no_nick_for_the_bot), TEST(test_renamed),
+		TEST(test_kicked), TEST(test_banned), TEST(test_removed), TEST(test_bot_kicked), TEST(test_bot_kicked_and_stream_down),
+		TEST(test_destroyed), TEST(test_moderated), TEST(test_message_errors), TEST(test_wait_error),
+		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
+		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
+		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_ids_of_its_own), TEST(test_no_archive), TEST(test_self_ping),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
