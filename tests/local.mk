@@ -86,6 +86,17 @@ check_PROGRAMS += tests/faults/lives
 TESTS += tests/faults/lives
 tests_faults_lives_SOURCES = tests/faults/lives.c tests/faults/disk.c tests/faults/disk.h tests/unit/fake_port.c tests/unit/fake_port.h
 
+# What system calls do when they fail, and the clock: replaced by the linker.
+unit_tests += tests/unit/test_names tests/unit/test_instants tests/unit/test_rights
+tests_unit_test_rights_SOURCES = tests/unit/test_rights.c
+tests_unit_test_names_SOURCES = tests/unit/test_names.c
+tests_unit_test_instants_SOURCES = tests/unit/test_instants.c $(rules_fixture)
+tests_unit_test_instants_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc
+unit_tests += tests/unit/test_stream_life
+tests_unit_test_stream_life_SOURCES = tests/unit/test_stream_life.c
+tests_unit_test_stream_life_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_monotonic_ms -Wl,--wrap=socket -Wl,--wrap=connect \
+	-Wl,--wrap=getsockopt -Wl,--wrap=setsockopt -Wl,--wrap=recv -Wl,--wrap=send -Wl,--wrap=getaddrinfo -Wl,--wrap=loop_add
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

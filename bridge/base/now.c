@@ -79,7 +79,7 @@ days_from_civil(int64_t year, int month, int day)
 void
 now_format_utc(int64_t at_ms, char *out, size_t size)
 {
-	time_t seconds = (time_t)(at_ms >= 0 ? at_ms / 1000 : -((-at_ms + 999) / 1000));
+	time_t seconds = (time_t)(at_ms / 1000 - (at_ms % 1000 < 0)); /* rounded down */
 	struct tm tm;
 
 	if (!gmtime_r(&seconds, &tm) || !strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm))
