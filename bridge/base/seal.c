@@ -2,7 +2,8 @@
 /*
  * Sealing and naming. Sub-keys come from the master key by HMAC under labels of their own
  * (the expansion step of RFC 5869 with a one-block output). A sealing key is used for one
- * text only, hence the fixed nonce.
+ * text only, hence the fixed nonce. Keyed contexts are made once and started over for each text: to make
+ * one costs ten times what it does then.
  */
 #include "base/seal.h"
 
@@ -11,9 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +25,17 @@
 #define KEY 32
 #define SALT 16
 #define TAG 16
+#define SALTS 64 /* drawn at a time */
+
+struct salts {
+	size_t left;
+	unsigned char salt[SALTS][SALT];
+};
 
 struct seal {
-	unsigned char bodies[KEY], names[KEY], aliases[KEY], print[KEY];
+	EVP_MAC_CTX *bodies, *names, *aliases, *print; /* own */
+	EVP_CIPHER_CTX *wrap, *unwrap;                 /* own */
+	struct salts *salts;                           /* owns; each is used once, and no secret */
 };
 
 static void
@@ -37,12 +47,49 @@ require(bool ok)
 	abort();
 }
 
-static void
-hmac(const unsigned char key[KEY], const void *p, size_t n, unsigned char out[KEY])
+static EVP_MAC_CTX *
+keyed_mac(const unsigned char key[KEY])
 {
-	unsigned size = KEY;
+	char digest[] = "SHA256";
+	OSSL_PARAM settings[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end() };
+	EVP_MAC *kind = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	EVP_MAC_CTX *mac = EVP_MAC_CTX_new(kind);
 
-	require(HMAC(EVP_sha256(), key, KEY, p, n, out, &size) && size == KEY);
+	require(mac && EVP_MAC_init(mac, key, KEY, settings) == 1);
+	EVP_MAC_free(kind);
+	return mac;
+}
+
+/* The MAC under its own key. */
+static void
+hmac(EVP_MAC_CTX *mac, const void *p, size_t n, unsigned char out[KEY])
+{
+	size_t size = 0;
+
+	require(EVP_MAC_init(mac, NULL, 0, NULL) == 1 && EVP_MAC_update(mac, p, n) == 1);
+	require(EVP_MAC_final(mac, out, &size, KEY) == 1 && size == KEY);
+}
+
+static EVP_MAC_CTX *
+sub_key(EVP_MAC_CTX *master, const char *label)
+{
+	unsigned char key[KEY];
+
+	hmac(master, label, strlen(label), key);
+	EVP_MAC_CTX *mac = keyed_mac(key);
+	OPENSSL_cleanse(key, sizeof(key));
+	return mac;
+}
+
+static EVP_CIPHER_CTX *
+make_cipher(bool encrypts)
+{
+	EVP_CIPHER *kind = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+
+	require(kind && cipher && EVP_CipherInit_ex2(cipher, kind, NULL, NULL, encrypts, NULL) == 1);
+	EVP_CIPHER_free(kind);
+	return cipher;
 }
 
 static int
@@ -80,7 +127,6 @@ read_key_file(const char *path, unsigned char key[KEY])
 int
 seal_open(struct seal **out, const char *path, bool create)
 {
-	static const char labels[][8] = { "bodies", "names", "aliases", "print" };
 	unsigned char key[KEY];
 	int r = read_key_file(path, key);
 
@@ -91,39 +137,66 @@ seal_open(struct seal **out, const char *path, bool create)
 	}
 	if (r)
 		return r;
-	struct seal *seal = xcalloc(1, sizeof(*seal));
-	unsigned char *subkeys[] = { seal->bodies, seal->names, seal->aliases, seal->print };
-	for (size_t i = 0; i < 4; i++)
-		hmac(key, labels[i], strlen(labels[i]), subkeys[i]);
+	EVP_MAC_CTX *master = keyed_mac(key);
 	OPENSSL_cleanse(key, sizeof(key));
-	*out = seal;
+	*out = xcalloc(1, sizeof(**out));
+	**out = (struct seal){
+		.bodies = sub_key(master, "bodies"), .names = sub_key(master, "names"), .aliases = sub_key(master, "aliases"),
+		.print = sub_key(master, "print"), .wrap = make_cipher(true), .unwrap = make_cipher(false), .salts = xcalloc(1, sizeof(struct salts)),
+	};
+	EVP_MAC_CTX_free(master);
 	return 0;
 }
 
 void
 seal_close(struct seal *seal)
 {
-	mem_free_secret(seal, sizeof(*seal));
+	if (!seal)
+		return;
+	EVP_MAC_CTX_free(seal->bodies);
+	EVP_MAC_CTX_free(seal->names);
+	EVP_MAC_CTX_free(seal->aliases);
+	EVP_MAC_CTX_free(seal->print);
+	EVP_CIPHER_CTX_free(seal->wrap);
+	EVP_CIPHER_CTX_free(seal->unwrap);
+	free(seal->salts);
+	free(seal);
+}
+
+static void
+take_salt(struct salts *salts, unsigned char out[SALT])
+{
+	if (!salts->left) {
+		seal_random(salts->salt, sizeof(salts->salt));
+		salts->left = SALTS;
+	}
+	memcpy(out, salts->salt[--salts->left], SALT);
+}
+
+/* The key of one text, into a cipher. */
+static void
+set_key(const struct seal *seal, EVP_CIPHER_CTX *cipher, const unsigned char salt[SALT])
+{
+	static const unsigned char nonce[12];
+	unsigned char key[KEY];
+
+	hmac(seal->bodies, salt, SALT, key);
+	require(EVP_CipherInit_ex2(cipher, NULL, key, nonce, -1, NULL) == 1);
+	OPENSSL_cleanse(key, sizeof(key));
 }
 
 void
 seal_wrap(const struct seal *seal, const void *p, size_t n, unsigned char **out, size_t *out_size)
 {
-	static const unsigned char nonce[12];
-	unsigned char key[KEY];
 	int size = 0;
 
 	require(n < INT_MAX - SEAL_OVERHEAD);
 	unsigned char *sealed = xmalloc(n + SEAL_OVERHEAD);
-	seal_random(sealed, SALT);
-	hmac(seal->bodies, sealed, SALT, key);
-	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
-	require(cipher && EVP_EncryptInit_ex2(cipher, EVP_aes_256_gcm(), key, nonce, NULL) == 1);
-	require(EVP_EncryptUpdate(cipher, sealed + SALT, &size, p, (int)n) == 1);
-	require(EVP_EncryptFinal_ex(cipher, sealed + SALT + n, &size) == 1);
-	require(EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, TAG, sealed + SALT + n) == 1);
-	EVP_CIPHER_CTX_free(cipher);
-	OPENSSL_cleanse(key, sizeof(key));
+	take_salt(seal->salts, sealed);
+	set_key(seal, seal->wrap, sealed);
+	require(EVP_EncryptUpdate(seal->wrap, sealed + SALT, &size, p, (int)n) == 1);
+	require(EVP_EncryptFinal_ex(seal->wrap, sealed + SALT + n, &size) == 1);
+	require(EVP_CIPHER_CTX_ctrl(seal->wrap, EVP_CTRL_GCM_GET_TAG, TAG, sealed + SALT + n) == 1);
 	*out = sealed;
 	*out_size = n + SEAL_OVERHEAD;
 }
@@ -131,24 +204,19 @@ seal_wrap(const struct seal *seal, const void *p, size_t n, unsigned char **out,
 bool
 seal_unwrap(const struct seal *seal, const void *p, size_t n, char **out, size_t *out_size)
 {
-	static const unsigned char nonce[12];
 	const unsigned char *sealed = p;
-	unsigned char key[KEY], tag[TAG];
+	unsigned char tag[TAG];
 	int size = 0;
 
 	if (!p || n < SEAL_OVERHEAD || n > INT_MAX)
 		return false;
 	size_t length = n - SEAL_OVERHEAD;
 	memcpy(tag, sealed + SALT + length, TAG);
-	hmac(seal->bodies, sealed, SALT, key);
+	set_key(seal, seal->unwrap, sealed);
 	unsigned char *text = xmalloc(length + 1);
-	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
-	require(cipher && EVP_DecryptInit_ex2(cipher, EVP_aes_256_gcm(), key, nonce, NULL) == 1);
-	bool good = EVP_DecryptUpdate(cipher, text, &size, sealed + SALT, (int)length) == 1 &&
-			EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_SET_TAG, TAG, tag) == 1 &&
-			EVP_DecryptFinal_ex(cipher, text + length, &size) == 1;
-	EVP_CIPHER_CTX_free(cipher);
-	OPENSSL_cleanse(key, sizeof(key));
+	bool good = EVP_DecryptUpdate(seal->unwrap, text, &size, sealed + SALT, (int)length) == 1 &&
+			EVP_CIPHER_CTX_ctrl(seal->unwrap, EVP_CTRL_GCM_SET_TAG, TAG, tag) == 1 &&
+			EVP_DecryptFinal_ex(seal->unwrap, text + length, &size) == 1;
 	if (!good) {
 		mem_free_secret(text, length);
 		return false;
@@ -174,7 +242,7 @@ base32(const unsigned char *p, size_t characters, char *out)
 }
 
 static void
-keyed_hash(const unsigned char key[KEY], const char *const *fields, size_t characters, char *out)
+keyed_hash(EVP_MAC_CTX *mac, const char *const *fields, size_t characters, char *out)
 {
 	unsigned char hash[KEY + 1] = { 0 };
 	struct str all;
@@ -184,7 +252,7 @@ keyed_hash(const unsigned char key[KEY], const char *const *fields, size_t chara
 		str_addf(&all, "%zu:", strlen(*fields));
 		str_add(&all, *fields);
 	}
-	hmac(key, str_get(&all), all.n, hash);
+	hmac(mac, str_get(&all), all.n, hash);
 	str_fini(&all);
 	base32(hash, characters, out);
 }

@@ -73,12 +73,21 @@ str_add_char(struct str *s, char c)
 void
 str_addf(struct str *s, const char *format, ...)
 {
-	va_list args;
+	size_t spare = s->p ? s->room - s->n : 0;
+	va_list args, again;
 
 	va_start(args, format);
-	AUTO_FREE char *text = xvasprintf(format, args);
+	va_copy(again, args);
+	int n = vsnprintf(spare ? s->p + s->n : NULL, spare, format, args);
+	if (n >= 0 && reserve(s, (size_t)n)) {
+		if ((size_t)n >= spare)
+			vsnprintf(s->p + s->n, (size_t)n + 1, format, again);
+		s->n += (size_t)n;
+	} else if (spare) {
+		s->p[s->n] = '\0';
+	}
+	va_end(again);
 	va_end(args);
-	str_add(s, text);
 }
 
 char *

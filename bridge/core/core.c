@@ -134,8 +134,8 @@ core_turn(struct core *core)
 
 	if (pressure_may_write(core->pressure)) {
 		keep_rooms(core);
-		/* First what callbacks wrote: it is what others wait for. */
-		if (store_commit(core->store))
+		/* First what callbacks wrote, when others wait for it. */
+		if (store_is_awaited(core->store) && store_commit(core->store))
 			pressure_stall(core->pressure);
 		else
 			more = relay_turn(core);

@@ -7,6 +7,12 @@
  * (?1 is used again where a value is needed twice). States: see inbox.c and outbox.c.
  */
 #define STATEMENTS(X) \
+	X(TURN_BEGIN, "BEGIN IMMEDIATE") \
+	X(TURN_COMMIT, "COMMIT") \
+	X(PART_BEGIN, "SAVEPOINT part") \
+	X(PART_UNDO, "ROLLBACK TO part") \
+	X(PART_END, "RELEASE part") \
+	\
 	X(META_GET, "SELECT value FROM meta WHERE key = ?") \
 	X(META_SET, "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value") \
 	\

@@ -79,6 +79,18 @@ run(struct store *store, const char *sql)
 	return false;
 }
 
+/* The same for what is run with every message. */
+static bool
+run_prepared(struct store *store, enum statement statement)
+{
+	bool good = sqlite3_step(store->statements[statement]) == SQLITE_DONE;
+
+	if (!good)
+		note_failure(store, statement_sql[statement]);
+	sqlite3_reset(store->statements[statement]);
+	return good;
+}
+
 /* Network file systems lose locks and lie about fsync. statfs(2) magic numbers. */
 static bool
 is_network(const char *directory)
@@ -204,7 +216,7 @@ static void
 begin(struct store *store)
 {
 	if (!store->open && !store->failed)
-		store->open = run(store, "BEGIN IMMEDIATE");
+		store->open = run_prepared(store, TURN_BEGIN);
 }
 
 struct query
@@ -318,6 +330,12 @@ store_failed(const struct store *store)
 	return store->failed;
 }
 
+bool
+store_is_awaited(const struct store *store)
+{
+	return store->first || store->failed;
+}
+
 static void
 call_back(struct store *store, bool done)
 {
@@ -349,7 +367,7 @@ store_commit(struct store *store)
 	/* A failed BEGIN leaves nothing open, and the failure must be heard all the same. */
 	if (store->open || store->failed) {
 		FAULT_POINT("before_commit");
-		if (store->failed || !run(store, "COMMIT"))
+		if (store->failed || !run_prepared(store, TURN_COMMIT))
 			error = store->full ? -ENOSPC : -EIO;
 		if (error)
 			roll_back(store);
@@ -425,7 +443,7 @@ void
 store_savepoint(struct store *store)
 {
 	begin(store);
-	store->in_part = run(store, "SAVEPOINT part");
+	store->in_part = run_prepared(store, PART_BEGIN);
 }
 
 bool
@@ -435,11 +453,11 @@ store_release(struct store *store, bool keep)
 
 	if (!good && store->in_part) {
 		bool full = store->full;
-		run(store, "ROLLBACK TO part");
+		run_prepared(store, PART_UNDO);
 		store->failed = store->full = full; /* a full disk fails the whole turn, anything else only this part */
 	}
 	if (store->in_part)
-		run(store, "RELEASE part");
+		run_prepared(store, PART_END);
 	store->in_part = false;
 	return good;
 }

@@ -63,6 +63,9 @@ void store_savepoint(struct store *store);
 /* True: kept. False: something failed (or `keep` was false) and was undone. */
 bool store_release(struct store *store, bool keep);
 
+/* Somebody waits for the commit, or the transaction cannot be kept anyway: it should end before more is written. */
+bool store_is_awaited(const struct store *store);
+
 /* Runs once after the next commit (done), or when it failed. */
 void store_after_commit(struct store *store, void (*then)(void *context, bool done), void *context);
 

@@ -160,6 +160,7 @@ class Bench:
             with socket.socket(socket.AF_UNIX) as ask:
                 ask.settimeout(60)
                 ask.connect(str(self.state / "control"))
+                ask.sendall(b"status\n")
                 said = b""
                 while piece := ask.recv(65536):
                     said += piece
