@@ -23,6 +23,7 @@
 #include <string.h>
 
 #define AHEAD 16 /* rows in the port, of which one is in flight */
+#define WRITE_MS 20 /* what was said is written down together, but not later than that */
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 300000
 #define UNKNOWN_TOKEN_MS 60000
@@ -33,10 +34,11 @@
 
 /* A row to be sent. */
 struct post {
-	struct list link; /* lane::posts */
+	struct list link; /* lane::posts, then lane::said */
 	int64_t id;
 	struct ghost *ghost; /* who sends it */
 	char *path, *content;
+	char *event_id;      /* in lane::said */
 };
 
 /* Who was read back in a lane that has rows in doubt. */
@@ -51,7 +53,9 @@ struct lane {
 	char *address;      /* a room id, or "@person:server" */
 	struct http_request *request; /* of the first post, or of a direct room being made */
 	struct list posts;  /* owns: post::link */
-	unsigned count;     /* of posts */
+	struct list said;   /* owns: post::link; the homeserver has them, the outbox does not know yet */
+	unsigned count, said_count; /* of both; of said */
+	int64_t written_ms; /* monotonic: when what was said was last written down */
 	int64_t begun_ms;   /* monotonic: of the request */
 	unsigned failures;  /* in a row, for the back-off */
 	int64_t failing;    /* the row that fails; 0: none */
@@ -92,6 +96,7 @@ lane_get(struct matrix *matrix, const char *address)
 	lane->matrix = matrix;
 	lane->address = xstrdup(address);
 	list_init(&lane->posts);
+	list_init(&lane->said);
 	list_init(&lane->readers);
 	loop_timer_init(&lane->timer, matrix->parts.loop, on_timer, lane);
 	list_append(&matrix->lanes, &lane->link);
@@ -105,6 +110,7 @@ drop_post(struct lane *lane, struct post *post)
 	lane->count--;
 	mem_free_secret(post->content, strlen(post->content));
 	free(post->path);
+	free(post->event_id);
 	free(post);
 }
 
@@ -124,6 +130,8 @@ drop_posts(struct lane *lane)
 {
 	while (!list_empty(&lane->posts))
 		drop_post(lane, LIST_ENTRY(lane->posts.next, struct post, link));
+	while (!list_empty(&lane->said))
+		drop_post(lane, LIST_ENTRY(lane->said.next, struct post, link));
 }
 
 void
@@ -374,15 +382,32 @@ refuse_with(struct lane *lane, enum refusal why, const struct judged *judged)
 }
 
 static void
+write_down(struct lane *lane)
+{
+	while (!list_empty(&lane->said)) {
+		struct post *post = LIST_ENTRY(lane->said.next, struct post, link);
+		outbox_settled(lane->matrix->parts.outbox, post->id, post->event_id);
+		drop_post(lane, post);
+	}
+	lane->said_count = 0;
+	lane->written_ms = now_monotonic_ms();
+}
+
+/* A commit for each would cost more than a quick homeserver does. */
+static void
 settle(struct lane *lane, const char *event_id)
 {
-	int64_t row = first(lane)->id;
+	struct post *post = first(lane);
 
 	lane->failures = 0;
 	lane->failing = 0;
 	lane->forbidden = 0;
-	drop_post(lane, first(lane));
-	outbox_settled(lane->matrix->parts.outbox, row, event_id);
+	post->event_id = xstrdup(event_id);
+	list_remove(&post->link);
+	list_append(&lane->said, &post->link);
+	lane->said_count++;
+	if (list_empty(&lane->posts) || lane->said_count >= AHEAD / 2 || now_monotonic_ms() - lane->written_ms >= WRITE_MS)
+		write_down(lane);
 }
 
 static void
@@ -553,9 +578,11 @@ on_sent(void *context, const struct http_answer *answer)
 	const char *id = json_text(judged.json, "event_id");
 	if (judged.is == JUDGED_FINE && id)
 		settle(lane, id);
-	else if (judged.is == JUDGED_FINE || judged.is == JUDGED_AGAIN)
-		try_again(lane, &judged);
 	else
+		write_down(lane);
+	if (judged.is == JUDGED_AGAIN || (judged.is == JUDGED_FINE && !id))
+		try_again(lane, &judged);
+	else if (judged.is == JUDGED_NO)
 		react(lane, &judged);
 	judged_fini(&judged);
 	begin(lane);
