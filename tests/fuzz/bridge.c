@@ -26,6 +26,8 @@ static char directory[64];
 
 int __real_sqlite3_exec(sqlite3 *db, const char *sql, int (*each)(void *, int, char **, char **), void *context, char **error);
 int __wrap_sqlite3_exec(sqlite3 *db, const char *sql, int (*each)(void *, int, char **, char **), void *context, char **error);
+int __real_sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags, sqlite3_stmt **out, const char **rest);
+int __wrap_sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags, sqlite3_stmt **out, const char **rest);
 int64_t __wrap_now_rules_ms(void);
 int64_t __wrap_now_real_ms(void);
 int64_t __wrap_now_monotonic_ms(void);
@@ -35,13 +37,20 @@ int
 __wrap_sqlite3_exec(sqlite3 *db, const char *sql, int (*each)(void *, int, char **, char **), void *context, char **error)
 {
 	database = db;
-	if (inside && strncmp(sql, "BEGIN", 5) == 0)
-		sql = "SAVEPOINT turn";
-	else if (inside && strcmp(sql, "COMMIT") == 0)
-		sql = "RELEASE turn";
-	else if (inside && strcmp(sql, "ROLLBACK") == 0)
+	if (inside && strcmp(sql, "ROLLBACK") == 0)
 		sql = "ROLLBACK TO turn; RELEASE turn";
 	return __real_sqlite3_exec(db, sql, each, context, error);
+}
+
+/* Outside of a transaction a savepoint is one. */
+int
+__wrap_sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags, sqlite3_stmt **out, const char **rest)
+{
+	if (strncmp(sql, "BEGIN", 5) == 0)
+		sql = "SAVEPOINT turn";
+	else if (strcmp(sql, "COMMIT") == 0)
+		sql = "RELEASE turn";
+	return __real_sqlite3_prepare_v3(db, sql, size, flags, out, rest);
 }
 
 int64_t
