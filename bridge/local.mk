@@ -60,6 +60,9 @@ core_sources = \
 	bridge/core/people.c \
 	bridge/core/people.h \
 	bridge/core/people_open.h \
+	bridge/core/plumb.c \
+	bridge/core/plumb.h \
+	bridge/core/plumb_open.h \
 	bridge/core/port.h \
 	bridge/core/pressure.c \
 	bridge/core/pressure.h \

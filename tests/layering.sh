@@ -129,7 +129,7 @@ check_ports() {
 	sources | grep -e '^bridge/matrix/' -e '^bridge/xmpp/' | while read -r file; do
 		includes "$file" | while read -r kind name; do
 			case $kind:$name in
-			q:core/port.h | q:core/groups.h | q:core/inbox.h | q:core/outbox.h | q:core/people.h) ;;
+			q:core/port.h | q:core/groups.h | q:core/inbox.h | q:core/outbox.h | q:core/people.h | q:core/plumb.h) ;;
 			q:core/*) echo "$file: a port may not use \"$name\"" ;;
 			q:rules/message.h | q:rules/limits.h) ;;
 			q:rules/*) echo "$file: a port may not use \"$name\"" ;;

@@ -387,7 +387,7 @@ open_matrix(struct daemon *daemon)
 	};
 	struct matrix_parts parts = {
 		.loop = daemon->loop, .store = daemon->store, .seal = daemon->seal, .groups = &core->groups, .inbox = core->inbox,
-		.outbox = core->outbox, .people = core->people,
+		.outbox = core->outbox, .people = core->people, .plumb = core->plumb,
 	};
 
 	int r = matrix_open(&daemon->matrix, &settings, &parts);
@@ -411,7 +411,7 @@ open_jabber(struct daemon *daemon)
 	};
 	struct jabber_parts parts = {
 		.loop = daemon->loop, .store = daemon->store, .seal = daemon->seal, .groups = &core->groups, .inbox = core->inbox,
-		.outbox = core->outbox, .people = core->people,
+		.outbox = core->outbox, .people = core->people, .plumb = core->plumb,
 	};
 
 	int r = jabber_open(&daemon->jabber, &settings, &parts);

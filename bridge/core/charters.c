@@ -291,6 +291,12 @@ load_group(struct charters *charters, struct group *group, char *why, size_t siz
 }
 
 int
+charters_join(struct charters *charters, struct group *group, char *why, size_t size)
+{
+	return load_group(charters, group, why, size);
+}
+
+int
 charters_load(struct charters *charters, char *why, size_t size)
 {
 	struct group *group;

@@ -21,6 +21,9 @@ void charters_close(struct charters *charters);
  */
 int charters_load(struct charters *charters, char *why, size_t size) MUST_USE;
 
+/* As charters_load() for one group that was added later. */
+int charters_join(struct charters *charters, struct group *group, char *why, size_t size) MUST_USE;
+
 /* The current text of a group's charter, malloc'd, the caller's; NULL when it has none. */
 char *charters_text(struct charters *charters, const struct group *group, int *revision) MUST_USE;
 /* The text of a revision, likewise. */

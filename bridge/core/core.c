@@ -10,6 +10,7 @@
 #include "core/inbox_rows.h"
 #include "core/outbox_rows.h"
 #include "core/people_open.h"
+#include "core/plumb_open.h"
 #include "core/pressure.h"
 #include "core/relay.h"
 
@@ -35,6 +36,7 @@ core_open(struct store *store, struct seal *seal, const struct core_settings *se
 	core->outbox = outbox_open(core);
 	core->digests = digests_open(core);
 	core->relay = relay_open(core);
+	core->plumb = plumb_open(core);
 	core->charters = charters_open(core, settings->charters);
 	core->pressure = pressure_open(core);
 	return core;
@@ -83,6 +85,7 @@ int
 core_start(struct core *core, char *why, size_t size)
 {
 	recall_rooms(core);
+	plumb_load(core->plumb);
 	return charters_load(core->charters, why, size);
 }
 
@@ -91,6 +94,7 @@ core_close(struct core *core)
 {
 	if (!core)
 		return;
+	plumb_close(core->plumb);
 	relay_close(core->relay);
 	digests_close(core->digests);
 	outbox_close(core->outbox);
@@ -117,6 +121,7 @@ relay_turn(struct core *core)
 	int64_t now_ms = now_rules_ms();
 	bool more = relay_work(core->relay, ROWS_PER_TURN);
 
+	plumb_work(core->plumb, now_ms);
 	digests_work(core->digests, now_ms);
 	outbox_pick(core->outbox, now_ms);
 	bool committed = store_commit(core->store) == 0 && !store_broken(core->store);
@@ -159,7 +164,7 @@ core_next_due(struct core *core)
 	int64_t planned = due_ms == INT64_MAX ? -1 : due_ms > now_ms ? due_ms - now_ms : 0;
 
 	int64_t waited_ms = pressure_wait_ms(core->pressure);
-	return waited_ms >= 0 ? waited_ms : sooner(planned, outbox_blocked_ms(core->outbox));
+	return waited_ms >= 0 ? waited_ms : sooner(sooner(planned, outbox_blocked_ms(core->outbox)), plumb_wait_ms(core->plumb));
 }
 
 const char *

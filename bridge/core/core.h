@@ -23,6 +23,7 @@ struct core {
 	struct charters *charters;
 	struct relay *relay;
 	struct digests *digests;
+	struct plumb *plumb;
 	const char *language;        /* of the site; borrowed */
 	const char *matrix_bot;      /* "@sourdine:example.org", for mentions; borrowed */
 	const char *nick;            /* the bot's, on XMPP; borrowed */

@@ -11,15 +11,17 @@ void
 groups_init(struct groups *groups)
 {
 	list_init(&groups->all);
+	list_init(&groups->visits);
+	list_init(&groups->gone);
 	groups->site = NULL;
 }
 
-void
-groups_fini(struct groups *groups)
+static void
+free_list(struct list *list)
 {
 	struct group *group;
 
-	LIST_FOR_EACH(group, &groups->all, struct group, link) {
+	LIST_FOR_EACH(group, list, struct group, link) {
 		list_remove(&group->link);
 		rules_free(group->rules);
 		free(group->name);
@@ -28,12 +30,20 @@ groups_fini(struct groups *groups)
 		free(group->room[NETWORK_XMPP]);
 		free(group);
 	}
+}
+
+void
+groups_fini(struct groups *groups)
+{
+	free_list(&groups->all);
+	free_list(&groups->visits);
+	free_list(&groups->gone);
 	rules_free(groups->site);
 	groups->site = NULL;
 }
 
-struct group *
-groups_add(struct groups *groups, const char *name, const char *matrix, const char *xmpp, bool create)
+static struct group *
+add(struct list *list, const char *name, const char *matrix, const char *xmpp)
 {
 	struct group *group = xcalloc(1, sizeof(*group));
 
@@ -41,9 +51,34 @@ groups_add(struct groups *groups, const char *name, const char *matrix, const ch
 	group->matrix_wanted = xstrdup(matrix);
 	group->room[NETWORK_MATRIX] = xstrdup(matrix && matrix[0] == '!' ? matrix : "");
 	group->room[NETWORK_XMPP] = xstrdup(xmpp ? xmpp : "");
-	group->create = create;
-	list_append(&groups->all, &group->link);
+	list_append(list, &group->link);
 	return group;
+}
+
+struct group *
+groups_add(struct groups *groups, const char *name, const char *matrix, const char *xmpp, bool create)
+{
+	struct group *group = add(&groups->all, name, matrix, xmpp);
+
+	group->create = create;
+	return group;
+}
+
+struct group *
+groups_visit(struct groups *groups, enum network network, const char *address)
+{
+	bool matrix = network == NETWORK_MATRIX;
+	struct group *group = add(&groups->visits, "", matrix ? address : NULL, matrix ? NULL : address);
+
+	group->kind = GROUP_VISIT;
+	return group;
+}
+
+void
+groups_end(struct groups *groups, struct group *group)
+{
+	list_remove(&group->link);
+	list_append(&groups->gone, &group->link);
 }
 
 struct group *
@@ -57,17 +92,38 @@ groups_find(struct groups *groups, const char *name)
 	return NULL;
 }
 
-struct group *
-groups_of_room(struct groups *groups, const char *room)
+static struct group *
+of_room_in(struct list *list, const char *room)
 {
 	struct group *group;
 
-	if (!*room)
-		return NULL;
-	LIST_FOR_EACH(group, &groups->all, struct group, link)
+	LIST_FOR_EACH(group, list, struct group, link)
 		if (strcmp(group->room[NETWORK_MATRIX], room) == 0 || strcmp(group->room[NETWORK_XMPP], room) == 0)
 			return group;
 	return NULL;
+}
+
+struct group *
+groups_of_room(struct groups *groups, const char *room)
+{
+	struct group *group = *room ? of_room_in(&groups->all, room) : NULL;
+
+	return group || !*room ? group : of_room_in(&groups->visits, room);
+}
+
+struct group *
+groups_wanting(struct groups *groups, const char *address)
+{
+	struct list *const lists[] = { &groups->all, &groups->visits };
+	struct group *group = groups_of_room(groups, address);
+
+	for (size_t i = 0; !group && i < 2; i++) {
+		struct group *each;
+		LIST_FOR_EACH(each, lists[i], struct group, link)
+			if (str_equal(each->matrix_wanted, address))
+				return each;
+	}
+	return group;
 }
 
 void

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define QUOTE_MAX 160 /* bytes of somebody else's words */
 #define HOURGLASS "\xE2\x8F\xB3"
 
 void
@@ -129,10 +130,29 @@ refusal_sentence(enum refusal why)
 		[REFUSAL_ROOM_GONE] = N_("Your message did not cross: the room on the other side no longer exists."),
 		[REFUSAL_BANNED] = N_("Your message did not cross: the room on the other side has banned you."),
 		[REFUSAL_POISON] = N_("Your message did not cross: it broke the connection to the other side three times and was set aside. The administrator can see that it was."),
+		[REFUSAL_PARTED] = N_("Your message did not cross: the two rooms were parted while it waited."),
 		[REFUSAL_OTHER] = N_("Your message did not cross: the other side refused it."),
 	};
 
 	return sentences[why];
+}
+
+char *
+notices_quote(const char *language, const char *words)
+{
+	AUTO_FREE char *clean = str_clean(words ? words : "", words ? strlen(words) : 0);
+	size_t n = strlen(clean);
+
+	for (char *p = clean; *p; p++)
+		if (*p == '\n' || *p == '\t' || *p == '\r')
+			*p = ' ';
+	if (n > QUOTE_MAX)
+		for (n = QUOTE_MAX; n > 0 && (clean[n] & 0xC0) == 0x80; n--)
+			;
+	if (!clean[strspn(clean, " ")])
+		return xstrdup(text_in(language, N_("it gave no reason")));
+	AUTO_FREE char *cut = xasprintf("%.*s%s", (int)n, clean, clean[n] ? "..." : "");
+	return str_fill(text_in(language, N_("it says \"{words}\"")), "words", cut);
 }
 
 void

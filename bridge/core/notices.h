@@ -29,6 +29,9 @@ void notices_rejected(struct core *core, const struct group *group, const struct
 void notices_suggest(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);
 
+/* Somebody else's words, cleaned, cut short and quoted; or a sentence that there are none (NULL, ""). malloc'd, the caller's. */
+char *notices_quote(const char *language, const char *words) MUST_USE;
+
 /* The line before a release of `count` messages, the oldest of which is `first_seq`. malloc'd, the caller's. */
 char *notices_release(struct core *core, const struct group *group, int64_t first_seq, long count, int64_t now_ms) MUST_USE;
 

@@ -625,6 +625,7 @@ static const char *const refusal_names[REFUSAL_COUNT] = {
 	[REFUSAL_ROOM_GONE] = "room-gone",
 	[REFUSAL_BANNED] = "banned",
 	[REFUSAL_POISON] = "poison",
+	[REFUSAL_PARTED] = "parted",
 	[REFUSAL_OTHER] = "other",
 };
 

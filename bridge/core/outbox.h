@@ -27,6 +27,7 @@ enum refusal {
 	REFUSAL_ROOM_GONE,
 	REFUSAL_BANNED,     /* the room has banned the author's ghost, or us */
 	REFUSAL_POISON,     /* it ended the stream three times: set aside */
+	REFUSAL_PARTED,     /* its group was ended before it could go */
 	REFUSAL_OTHER,
 	REFUSAL_COUNT,
 };

@@ -68,6 +68,19 @@ people_set_name(struct people *people, const char *room, const char *person, con
 	query_run(&query);
 }
 
+void
+people_set_member(struct people *people, const char *room, const char *mxid, const char *name)
+{
+	bool named = name && name[strspn(name, " \t")];
+	AUTO_FREE char *local = named ? NULL : xstrndup(mxid + 1, strcspn(mxid + 1, ":"));
+	const char *shown = named ? name : local;
+	char known[PEOPLE_NAME_MAX];
+
+	/* Rooms are entered again and again, and names rarely change. */
+	if (!people_name(people, room, mxid, known, sizeof(known)) || strncmp(known, shown, sizeof(known) - 4) != 0)
+		people_set_name(people, room, mxid, shown);
+}
+
 bool
 people_name(struct people *people, const char *room, const char *person, char *out, size_t size)
 {

@@ -19,9 +19,11 @@ struct people;
 #define PEOPLE_ADDRESS_MAX 1024 /* an MXID (255) or a JID */
 #define PEOPLE_NAME_MAX 256
 
-/* A Matrix user's display name in a room; "" forgets it (he left, or has none). */
+/* A Matrix user's display name in a room; "" forgets it (he left). */
 void people_set_name(struct people *people, const char *room, const char *person, const char *name);
-/* False when none is known. Cut on a character boundary. */
+/* He is in the room: under this name, or under his localpart when he has none (NULL, "" or blank). */
+void people_set_member(struct people *people, const char *room, const char *mxid, const char *name);
+/* False when he is not known to be in the room. Cut on a character boundary. */
 bool people_name(struct people *people, const char *room, const char *person, char *out, size_t size);
 
 /* A ghost: `address` is its MXID or bare JID; `device` its Matrix device id ("" on XMPP). */

@@ -28,6 +28,7 @@
 
 struct port;
 struct port_ops;
+struct group;
 
 /* Somebody who writes. All borrowed, NUL-terminated UTF-8. */
 struct author {
@@ -91,6 +92,26 @@ struct sending {
 	bool tried;        /* it was handed out before, perhaps by an earlier process */
 };
 
+/* What somebody may do in a room, and why (decisions 2.2). All from the room's state as it is now. */
+struct rights {
+	bool known;              /* the port is in the room and sees the person */
+	bool operator;           /* permissions: */
+	bool moderator;          /* by the room alone */
+	bool creator;            /* Matrix: his power has no limit */
+	int64_t level, needed;   /* Matrix: power, and state_default */
+	const char *affiliation; /* XMPP: "owner", "admin", "member", "none"; static; NULL on Matrix */
+};
+
+/* How a room stands, for people. */
+struct standing {
+	bool connected;      /* the network's server takes us */
+	int64_t since_ms;    /* real time: since when `connected` is as it is; 0: since the start */
+	bool inside;         /* the bot is in the room and its gap is filled */
+	const char *trouble; /* the far side's or our own English words on what keeps us out; NULL. Lent until the next call */
+	unsigned ghosts;     /* of people of the other network, in the room now */
+	bool overflowing;    /* some of them speak through the bot, because the room is full of ghosts */
+};
+
 /* An arena: what read() allocates lives until the row is done. Zeroed; arena_copy(NULL) is NULL. */
 struct arena;
 void *arena_take(struct arena *arena, size_t size) MUST_USE;
@@ -139,6 +160,21 @@ struct port_ops {
 	 * are asked after. It stays disconnected, or answers 503, as long as inbox_has_room() says no.
 	 */
 	void (*reset)(struct port *port);
+
+	/*
+	 * The group, or visit, has a room on this network: enters it, or takes over the room if the port is in it already for
+	 * another group. Answers by plumb_entered() or plumb_refused() (plumb.h), again whenever that changes. Idempotent.
+	 */
+	void (*enter)(struct port *port, struct group *group);
+
+	/* The group's ghosts and the bot leave its room for good, as far as the connection stands; then plumb_left(). */
+	void (*leave)(struct port *port, struct group *group);
+
+	/* What `person` (as in struct author) may do in this room now. Fills *out. */
+	void (*rights)(struct port *port, const char *room, const char *person, struct rights *out);
+
+	/* Fills *out. */
+	void (*stand)(struct port *port, const char *room, struct standing *out);
 };
 
 struct port {

@@ -29,6 +29,7 @@ struct matrix {
 	char *bot;               /* MXID */
 	char *failure;
 	int64_t started_ms;      /* real time */
+	int64_t changed_ms;      /* real time: since when it is here, or away */
 	int64_t arrived_ms;      /* monotonic */
 	unsigned long arrivals;
 	int64_t arriving_ms;     /* monotonic: when the homeserver first answered again */
@@ -84,6 +85,9 @@ bool matrix_is_late(const struct matrix *matrix, int64_t stamp_ms);
 
 /* A copy with its NUL; false when there is none or it cannot be an id that we know how to keep. */
 bool matrix_take_id(struct span span, char *out, size_t size) MUST_USE;
+
+/* permissions: admin. */
+bool matrix_is_operator(const struct matrix *matrix, const char *person);
 
 /* Whether this MXID is the bot's or one of our ghosts'. */
 bool matrix_is_own(const struct matrix *matrix, const char *mxid, size_t n);

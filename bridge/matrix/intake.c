@@ -138,14 +138,16 @@ see_member(struct matrix *matrix, const char *room, const struct event *event)
 			ghost_left(ghost, room);
 		return;
 	}
-	if (gone || joined)
-		people_set_name(matrix->parts.people, room, event->subject, gone ? "" : event->name);
+	if (gone)
+		people_set_name(matrix->parts.people, room, event->subject, "");
+	else if (joined)
+		people_set_member(matrix->parts.people, room, event->subject, event->name);
 	if (gone && people_direct_of(matrix->parts.people, room, person, sizeof(person)) && strcmp(person, event->subject) == 0)
 		people_save_direct(matrix->parts.people, person, "");
 }
 
-static bool
-is_operator(const struct matrix *matrix, const char *person)
+bool
+matrix_is_operator(const struct matrix *matrix, const char *person)
 {
 	return matrix->settings.is_operator && matrix->settings.is_operator(matrix->settings.context, person);
 }
@@ -181,7 +183,7 @@ read_message(struct matrix *matrix, const char *room, const struct event *event,
 		return;
 	}
 	/* In a direct room power means nothing: the person may have been given all of it when the room was made. */
-	out->moderator = is_operator(matrix, event->sender) || (!out->direct && room_moderates(matrix, room, event->sender));
+	out->moderator = matrix_is_operator(matrix, event->sender) || (!out->direct && room_moderates(matrix, room, event->sender));
 	name_author(matrix, room, event->sender, arena, &out->author);
 }
 

@@ -56,6 +56,8 @@ link_lost(struct matrix *matrix, const char *why)
 	if (matrix->state != MATRIX_HERE && matrix->state != MATRIX_ARRIVING)
 		return;
 	log_warning(LOG_MATRIX, "lost the homeserver why=\"%s\"", why);
+	if (matrix->state == MATRIX_HERE)
+		matrix->changed_ms = now_real_ms();
 	matrix->state = MATRIX_AWAY;
 	forget_requests(matrix);
 	room_leave_all(matrix);
@@ -149,6 +151,7 @@ on_joined_rooms(void *context, const struct http_answer *answer)
 	matrix_judge(matrix, answer, &judged);
 	if (judged.is == JUDGED_FINE && judged.json && matrix->state == MATRIX_ARRIVING) {
 		matrix->state = MATRIX_HERE;
+		matrix->changed_ms = now_real_ms();
 		matrix->arrived_ms = now_monotonic_ms();
 		matrix->arrivals++;
 		matrix->settle_ms = settle_for(matrix->arrived_ms - matrix->arriving_ms);

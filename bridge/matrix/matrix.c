@@ -196,6 +196,41 @@ port_flush(struct port *port)
 	(void)port; /* each request is its own write */
 }
 
+static void
+port_enter(struct port *port, struct group *group)
+{
+	room_enter_group(of_port(port), group);
+}
+
+static void
+port_leave(struct port *port, struct group *group)
+{
+	room_leave(of_port(port), group);
+}
+
+static void
+port_rights(struct port *port, const char *room, const char *person, struct rights *out)
+{
+	room_rights(of_port(port), room, person, out);
+}
+
+static void
+count_occupant(void *context, const char *person, const char *nick)
+{
+	(void)person, (void)nick;
+	++*(unsigned *)context;
+}
+
+static void
+port_stand(struct port *port, const char *room, struct standing *out)
+{
+	struct matrix *matrix = of_port(port);
+
+	*out = (struct standing){ .connected = matrix->state == MATRIX_HERE, .since_ms = matrix->changed_ms };
+	room_stand(matrix, room, out);
+	people_each_occupant(matrix->parts.people, NETWORK_MATRIX, room, count_occupant, &out->ghosts);
+}
+
 static int
 port_start(struct port *port)
 {
@@ -249,6 +284,10 @@ static const struct port_ops ops = {
 	.send = port_send,
 	.flush = port_flush,
 	.reset = port_reset,
+	.enter = port_enter,
+	.leave = port_leave,
+	.rights = port_rights,
+	.stand = port_stand,
 };
 
 /* ---- what the listener calls ---- */

@@ -11,6 +11,7 @@
 #include "core/inbox.h"
 #include "core/outbox.h"
 #include "core/people.h"
+#include "core/plumb.h"
 #include "core/port.h"
 #include "store/store.h"
 
@@ -39,6 +40,7 @@ struct matrix_parts {
 	struct inbox *inbox;
 	struct outbox *outbox;
 	struct people *people;
+	struct plumb *plumb; /* may be NULL */
 };
 
 /*

@@ -62,17 +62,30 @@ level_of(const json_t *content, const char *person)
 }
 
 bool
-power_moderates(const struct power *power, const char *person)
+power_is_creator(const struct power *power, const char *person)
 {
-	int64_t needed = STATE_DEFAULT;
 	const json_t *creator;
 	size_t i;
 
 	json_array_foreach(power->creators, i, creator)
 		if (str_equal(json_string_value(creator), person))
 			return true;
-	if (!power->levels)
-		return str_equal(power->creator, person);
-	json_whole(power->levels, "state_default", &needed);
-	return level_of(power->levels, person) >= needed;
+	return !power->levels && str_equal(power->creator, person);
+}
+
+int64_t
+power_level(const struct power *power, const char *person, int64_t *needed)
+{
+	*needed = STATE_DEFAULT;
+	json_whole(power->levels, "state_default", needed);
+	return power->levels ? level_of(power->levels, person) : 0;
+}
+
+bool
+power_moderates(const struct power *power, const char *person)
+{
+	int64_t needed;
+	int64_t level = power_level(power, person, &needed);
+
+	return power_is_creator(power, person) || (power->levels && level >= needed);
 }

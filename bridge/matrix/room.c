@@ -91,7 +91,7 @@ room_count_ready(const struct matrix *matrix)
 	unsigned n = 0;
 
 	LIST_FOR_EACH(room, &matrix->rooms, struct room, link)
-		n += room->group && room->ready;
+		n += room->group && room->group->kind != GROUP_VISIT && room->ready;
 	return n;
 }
 
@@ -112,6 +112,21 @@ room_moderates(struct matrix *matrix, const char *id, const char *person)
 	const struct room *room = room_find(matrix, id);
 
 	return room && power_moderates(&room->power, person);
+}
+
+void
+room_rights(struct matrix *matrix, const char *id, const char *person, struct rights *out)
+{
+	const struct room *room = room_find(matrix, id);
+	char name[PEOPLE_NAME_MAX];
+
+	*out = (struct rights){ .operator = matrix_is_operator(matrix, person) };
+	if (!room)
+		return;
+	out->known = room->ready && people_name(matrix->parts.people, id, person, name, sizeof(name));
+	out->moderator = power_moderates(&room->power, person);
+	out->creator = power_is_creator(&room->power, person);
+	out->level = power_level(&room->power, person, &out->needed);
 }
 
 void
@@ -166,14 +181,12 @@ enter_direct(struct matrix *matrix, const char *id)
 	walk_restart(room, WALK_MEMBERS);
 }
 
-void
-room_enter_all(struct matrix *matrix, const json_t *joined)
+static void
+enter_groups(struct matrix *matrix, struct list *groups, const json_t *joined)
 {
 	struct group *group;
-	const json_t *id;
-	size_t i;
 
-	LIST_FOR_EACH(group, &matrix->parts.groups->all, struct group, link) {
+	LIST_FOR_EACH(group, groups, struct group, link) {
 		if (!group->matrix_wanted || !*group->matrix_wanted)
 			continue;
 		struct room *room = room_of_group(matrix, group);
@@ -182,6 +195,16 @@ room_enter_all(struct matrix *matrix, const json_t *joined)
 		/* An alias is followed at each arrival: what is remembered of it may be out of date. */
 		walk_restart(room, *group->matrix_wanted == '#' ? WALK_RESOLVE : room->inside ? WALK_MEMBERS : WALK_JOIN);
 	}
+}
+
+void
+room_enter_all(struct matrix *matrix, const json_t *joined)
+{
+	const json_t *id;
+	size_t i;
+
+	enter_groups(matrix, &matrix->parts.groups->all, joined);
+	enter_groups(matrix, &matrix->parts.groups->visits, joined);
 	json_array_foreach(joined, i, id)
 		if (json_is_string(id))
 			enter_direct(matrix, json_string_value(id));
@@ -210,6 +233,111 @@ room_refill_all(struct matrix *matrix)
 	LIST_FOR_EACH(room, &matrix->rooms, struct room, link)
 		if (room->ready)
 			walk_restart(room, WALK_ARCHIVE);
+}
+
+void
+room_enter_group(struct matrix *matrix, struct group *group)
+{
+	struct room *room = room_find(matrix, group->room[NETWORK_MATRIX]);
+
+	if (room && room->person)
+		return; /* a direct room */
+	if (room)
+		room->group = group;
+	else
+		room = room_of_group(matrix, group);
+	if (room->ready)
+		plumb_entered(matrix->parts.plumb, group, NETWORK_MATRIX);
+	else if (!room->request && list_empty(&room->turn) && !loop_timer_armed(&room->timer) && matrix->state == MATRIX_HERE)
+		walk_restart(room, *room->id ? WALK_JOIN : WALK_RESOLVE);
+}
+
+static void
+on_ghost_left(void *context, const struct http_answer *answer)
+{
+	struct matrix *matrix = context;
+	struct judged judged;
+
+	matrix_judge(matrix, answer, &judged);
+	if (judged.is != JUDGED_FINE)
+		log_warning(LOG_MATRIX, "a ghost did not leave status=%ld errcode=%s", judged.status, judged.errcode);
+	judged_fini(&judged);
+}
+
+/* The ghosts of a room, copied: leaving changes the table that is walked. */
+struct parting {
+	char **people; /* owns */
+	size_t count;
+};
+
+static void
+add_parting(void *context, const char *person, const char *nick)
+{
+	struct parting *parting = context;
+
+	(void)nick;
+	parting->people = xrealloc(parting->people, (parting->count + 1) * sizeof(*parting->people));
+	parting->people[parting->count++] = xstrdup(person);
+}
+
+static void
+part_ghost(struct room *room, const char *person)
+{
+	struct matrix *matrix = room->matrix;
+	struct ghost_record record;
+
+	if (people_ghost(matrix->parts.people, NETWORK_MATRIX, person, &record)) {
+		AUTO_FREE char *path = matrix_path("/_matrix/client/v3/rooms/%s/leave?user_id=%s", room->id, record.address);
+		struct ghost *ghost = ghost_find(matrix, record.address);
+		(void)matrix_ask(matrix, "POST", path, "{}", on_ghost_left, matrix);
+		if (ghost)
+			ghost_left(ghost, room->id);
+	}
+	people_save_occupant(matrix->parts.people, NETWORK_MATRIX, room->id, person, "", false);
+}
+
+static void
+part_ghosts(struct room *room)
+{
+	struct parting parting = { 0 };
+
+	people_each_occupant(room->matrix->parts.people, NETWORK_MATRIX, room->id, add_parting, &parting);
+	for (size_t i = 0; i < parting.count; i++) {
+		part_ghost(room, parting.people[i]);
+		free(parting.people[i]);
+	}
+	free(parting.people);
+}
+
+void
+room_leave(struct matrix *matrix, struct group *group)
+{
+	struct room *room;
+
+	if (matrix->state != MATRIX_HERE)
+		return; /* asked again */
+	LIST_FOR_EACH(room, &matrix->rooms, struct room, link) {
+		if (room->group != group)
+			continue;
+		if (room->step == WALK_LEAVE && room->inside)
+			return;
+		if (*room->id && room->inside) {
+			part_ghosts(room);
+			walk_restart(room, WALK_LEAVE);
+			return;
+		}
+		walk_free(room);
+	}
+	plumb_left(matrix->parts.plumb, group, NETWORK_MATRIX);
+}
+
+void
+room_stand(struct matrix *matrix, const char *id, struct standing *out)
+{
+	const struct room *room = room_find(matrix, id);
+
+	out->inside = room && room->ready;
+	out->trouble = room && room->trouble[0] ? room->trouble : NULL;
 }
 
 static unsigned
@@ -257,8 +385,9 @@ room_lost(struct matrix *matrix, const char *id)
 {
 	struct room *room = room_find(matrix, id);
 
-	if (!room || !room->inside)
+	if (!room || !room->inside || room->step == WALK_LEAVE)
 		return;
+	plumb_expelled(matrix->parts.plumb, NETWORK_MATRIX, id, REFUSAL_NOT_MEMBER);
 	log_warning(LOG_MATRIX, "the bot is no longer in a room, it tries to return room=%s", id);
 	snprintf(room->trouble, sizeof(room->trouble), "the bot was put out of the room");
 	room->inside = false;

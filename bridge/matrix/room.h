@@ -29,6 +29,11 @@ void room_hurry(struct room *room);
 /* Its gap is filled: what comes now follows what was seen. */
 bool room_is_filled(struct matrix *matrix, const char *id);
 
+/* port_ops.enter and leave; fills `inside` and `trouble` of port_ops.stand. */
+void room_enter_group(struct matrix *matrix, struct group *group);
+void room_leave(struct matrix *matrix, struct group *group);
+void room_stand(struct matrix *matrix, const char *id, struct standing *out);
+
 /* Somebody invited the bot: it enters a group's room, and tries whether another is a room of two. */
 void room_invited(struct matrix *matrix, const char *id, const char *by);
 /* The bot made a direct room. */
@@ -44,6 +49,8 @@ void room_rejoin(struct matrix *matrix, const char *id);
 
 /* The content of m.room.power_levels, as state events come. */
 void room_set_power(struct matrix *matrix, const char *id, const json_t *content);
+/* What somebody may do, by the state that the room has now; port_ops.rights. */
+void room_rights(struct matrix *matrix, const char *id, const char *person, struct rights *out);
 /* Power of at least state_default. False in a room that is not known. */
 bool room_moderates(struct matrix *matrix, const char *id, const char *person);
 

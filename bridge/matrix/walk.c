@@ -109,6 +109,8 @@ keep_out(struct room *room, enum refusal why)
 {
 	room->kept_out = true;
 	room->why = why;
+	if (room->group)
+		plumb_refused(room->matrix->parts.plumb, room->group, NETWORK_MATRIX, why, room->trouble);
 	outbox_wake(room->matrix->parts.outbox); /* what waits is refused */
 	return WALK_LATER;
 }
@@ -142,6 +144,13 @@ took_resolve(struct room *room, const struct judged *judged, const struct http_a
 
 	(void)answer;
 	if (judged->is == JUDGED_FINE && id && id[0] == '!') {
+		/* A visit to a room that we are in for a group must not end that when it ends. */
+		struct room *known = room_find(room->matrix, id);
+		if (room->group->kind == GROUP_VISIT && known && known != room) {
+			groups_set_room(room->group, NETWORK_MATRIX, id);
+			room->delay_ms = REFUSED_RETRY_MAX_MS;
+			return keep_out(room, REFUSAL_OTHER);
+		}
 		set_id(room, id);
 		return room->inside ? WALK_MEMBERS : WALK_JOIN;
 	}
@@ -246,15 +255,8 @@ ask_members(struct room *room)
 static void
 learn_name(struct room *room, const char *person, const char *name)
 {
-	struct people *people = room->matrix->parts.people;
-	char known[PEOPLE_NAME_MAX];
-
-	if (matrix_is_own(room->matrix, person, strlen(person)))
-		return;
-	if (!people_name(people, room->id, person, known, sizeof(known)))
-		known[0] = '\0';
-	if (strncmp(known, name, sizeof(known) - 4) != 0)
-		people_set_name(people, room->id, person, name);
+	if (!matrix_is_own(room->matrix, person, strlen(person)))
+		people_set_member(room->matrix->parts.people, room->id, person, name);
 }
 
 static void
@@ -267,8 +269,7 @@ learn_names(struct room *room, const json_t *joined)
 	for (at = json_object_iter((json_t *)(uintptr_t)joined); at; at = json_object_iter_next((json_t *)(uintptr_t)joined, at)) {
 		person = json_object_iter_key(at);
 		member = json_object_iter_value(at);
-		const char *name = json_text(member, "display_name");
-		learn_name(room, person, name ? name : "");
+		learn_name(room, person, json_text(member, "display_name"));
 	}
 }
 
@@ -288,12 +289,36 @@ is_room_of_two(struct room *room, const json_t *members)
 			continue;
 		if (str_equal(who, room->person)) {
 			there = true;
-			learn_name(room, who, name ? name : "");
+			learn_name(room, who, name);
 		} else if (strcmp(who, room->matrix->bot) != 0) {
 			others = true;
 		}
 	}
 	return there && !others;
+}
+
+/* Somebody of our homeserver invited the bot into a room of more than two: it stays a while, to be asked to join it with another. */
+static bool
+becomes_visit(struct room *room, const json_t *members)
+{
+	const char *domain = strchr(room->person, ':');
+	const json_t *member;
+	size_t i;
+
+	if (!room->candidate || !domain || strcmp(domain + 1, room->matrix->settings.domain) != 0)
+		return false;
+	room->group = plumb_invited(room->matrix->parts.plumb, NETWORK_MATRIX, room->id, room->person);
+	if (!room->group)
+		return false;
+	json_array_foreach(members, i, member) {
+		const json_t *content = json_child(member, "content");
+		if (str_equal(json_text(content, "membership"), "join") && json_text(member, "state_key"))
+			learn_name(room, json_text(member, "state_key"), json_text(content, "displayname"));
+	}
+	room->candidate = false;
+	free(room->person);
+	room->person = NULL;
+	return true;
 }
 
 static enum walk_step
@@ -302,6 +327,8 @@ took_direct_members(struct room *room, const json_t *members)
 	struct people *people = room->matrix->parts.people;
 
 	if (!is_room_of_two(room, members)) {
+		if (becomes_visit(room, members))
+			return WALK_POWER;
 		log_info(LOG_MATRIX, "leaves a room that is not of two room=%s", room->id);
 		if (!room->candidate)
 			people_save_direct(people, room->person, "");
@@ -402,9 +429,10 @@ ask_leave(struct room *room)
 static enum walk_step
 took_leave(struct room *room, const struct judged *judged, const struct http_answer *answer)
 {
-	(void)room;
 	(void)judged;
 	(void)answer;
+	if (room->group)
+		plumb_left(room->matrix->parts.plumb, room->group, NETWORK_MATRIX);
 	return WALK_GONE;
 }
 
@@ -433,6 +461,8 @@ become_ready(struct room *room)
 		log_info(LOG_MATRIX, "joined group=%s room=%s", room->group->name, room->id);
 	room->ready = true;
 	walk_clear_trouble(room);
+	if (room->group)
+		plumb_entered(room->matrix->parts.plumb, room->group, NETWORK_MATRIX);
 	outbox_wake(room->matrix->parts.outbox);
 }
 

@@ -24,6 +24,10 @@ static const char *const steps[] = {
 	"UPDATE inbox SET fate = CASE state WHEN 2 THEN 1 WHEN 3 THEN 6 ELSE 0 END;"
 	"UPDATE inbox SET fate = 2, copies = (SELECT count(*) FROM outbox WHERE inbox_seq = inbox.seq AND kind = 0)"
 	" WHERE state = 2 AND EXISTS (SELECT 1 FROM outbox WHERE inbox_seq = inbox.seq AND kind = 0)",
+	/* 3: plumbing from chat. */
+	"CREATE TABLE plumbing ( grp TEXT PRIMARY KEY, matrix TEXT NOT NULL, xmpp TEXT NOT NULL, at_ms INTEGER NOT NULL, ended_ms INTEGER ) WITHOUT ROWID;"
+	"CREATE TABLE visit ( address TEXT PRIMARY KEY, network INTEGER NOT NULL, person TEXT NOT NULL, until_ms INTEGER NOT NULL, hello INTEGER NOT NULL ) WITHOUT ROWID;"
+	"CREATE TABLE request ( code TEXT PRIMARY KEY, network INTEGER NOT NULL, person TEXT NOT NULL, lane TEXT NOT NULL, room TEXT NOT NULL, source_id TEXT NOT NULL, home TEXT NOT NULL, away TEXT NOT NULL, told INTEGER NOT NULL, expires_ms INTEGER NOT NULL ) WITHOUT ROWID;",
 };
 #define SCHEMA_VERSION (int)(sizeof(steps) / sizeof(steps[0]) + 1)
 

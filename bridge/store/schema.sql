@@ -146,6 +146,38 @@ CREATE TABLE link (
 	expires_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Groups that were joined from chat; those of the configuration stand in its file. Kept after their end: a name is given once.
+CREATE TABLE plumbing (
+	grp TEXT PRIMARY KEY,
+	matrix TEXT NOT NULL,
+	xmpp TEXT NOT NULL,
+	at_ms INTEGER NOT NULL,
+	ended_ms INTEGER
+) WITHOUT ROWID;
+
+-- Rooms that the bot is in, or enters, although they belong to no group.
+CREATE TABLE visit (
+	address TEXT PRIMARY KEY,        -- an alias until its room id is known
+	network INTEGER NOT NULL,
+	person TEXT NOT NULL,            -- who invited or asked
+	until_ms INTEGER NOT NULL,
+	hello INTEGER NOT NULL           -- it has yet to say why it is there
+) WITHOUT ROWID;
+
+-- A plumbing that waits for a room to be entered, or for the other side's consent.
+CREATE TABLE request (
+	code TEXT PRIMARY KEY,
+	network INTEGER NOT NULL,        -- of the asker
+	person TEXT NOT NULL,
+	lane TEXT NOT NULL,              -- where he is answered; "": in the room, under his command
+	room TEXT NOT NULL,
+	source_id TEXT NOT NULL,
+	home TEXT NOT NULL,
+	away TEXT NOT NULL,
+	told INTEGER NOT NULL,
+	expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- What people were told once: one notice a person and closed period.
 CREATE TABLE notice (
 	room TEXT NOT NULL,

@@ -122,6 +122,21 @@
 	X(LINK_ADD, "INSERT OR REPLACE INTO link (code, person, grp, expires_ms) VALUES (?, ?, ?, ?)") \
 	X(LINK_GET, "SELECT person, grp, expires_ms FROM link WHERE code = ?") \
 	X(LINK_END, "DELETE FROM link WHERE code = ?1 OR expires_ms < ?2") \
+	X(PLUMBING_SET, "INSERT OR REPLACE INTO plumbing (grp, matrix, xmpp, at_ms) VALUES (?, ?, ?, ?)") \
+	X(PLUMBING_END, "UPDATE plumbing SET ended_ms = ? WHERE grp = ?") \
+	X(PLUMBING_ALL, "SELECT grp, matrix, xmpp FROM plumbing WHERE ended_ms IS NULL ORDER BY at_ms, grp") \
+	X(PLUMBING_GET, "SELECT 1 FROM plumbing WHERE grp = ?") \
+	X(PLUMBING_OF, "SELECT grp FROM plumbing WHERE matrix = ? AND xmpp = ?") \
+	X(VISIT_SET, "INSERT OR REPLACE INTO visit (address, network, person, until_ms, hello) VALUES (?, ?, ?, ?, ?)") \
+	X(VISIT_END, "DELETE FROM visit WHERE address = ?") \
+	X(VISIT_ALL, "SELECT address, network, person, until_ms, hello FROM visit") \
+	X(REQUEST_SET, "INSERT OR REPLACE INTO request (code, network, person, lane, room, source_id, home, away, told, expires_ms)" \
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+	X(REQUEST_END, "DELETE FROM request WHERE code = ?") \
+	X(REQUEST_ALL, "SELECT code, network, person, lane, room, source_id, home, away, told, expires_ms FROM request") \
+	X(OUTBOX_WAITING_OF, "SELECT id FROM outbox WHERE grp = ? AND kind = 0 AND state IN (0, 1) AND state = 0") \
+	X(OUTBOX_OPEN_OF, "SELECT id FROM outbox WHERE state IN (0, 1) AND (lane = ?1 OR substr(lane, 1, length(?1) + 1) = ?1 || '/')" \
+		" UNION ALL SELECT id FROM outbox WHERE state = 2 AND (lane = ?1 OR substr(lane, 1, length(?1) + 1) = ?1 || '/')") \
 	X(NOTICE_ADD, "INSERT OR IGNORE INTO notice (room, person, kind, period_ms) VALUES (?, ?, ?, ?)") \
 	X(AUDIT_ADD, "INSERT INTO audit (at_ms, actor, grp, verb, before, after) VALUES (?, ?, ?, ?, ?, ?)") \
 	\

@@ -173,6 +173,42 @@ identify(struct room *room, const char *nick, const char *jid, const char *occup
 	out->moderator = moderator || jabber->settings.is_operator(jabber->settings.context, out->person);
 }
 
+static bool
+is_person(struct room *room, struct occupant *occupant, const char *person)
+{
+	struct speaker speaker;
+
+	identify(room, occupant->nick, occupant->jid, occupant->occupant_id, false, &speaker);
+	bool same = strcmp(speaker.person, person) == 0;
+	speaker_fini(&speaker);
+	return same;
+}
+
+static void
+add_rights(struct occupant *occupant, struct rights *out)
+{
+	out->known = true;
+	/* With two clients he has two places, and the affiliation is his account's. */
+	if (!out->affiliation || occupant->moderator)
+		out->affiliation = occupant->affiliation;
+	out->moderator = out->moderator || occupant->moderator;
+}
+
+void
+hear_rights(struct port *port, const char *address, const char *person, struct rights *out)
+{
+	struct jabber *jabber = (struct jabber *)port;
+	struct room *room = muc_find_address(jabber, address);
+
+	*out = (struct rights){ .operator = jabber->settings.is_operator(jabber->settings.context, person) };
+	if (!room || room->phase != ROOM_READY)
+		return;
+	for (size_t i = 0; i < room->occupants.bucket_count; i++)
+		for (struct occupant *occupant = room->occupants.buckets[i]; occupant; occupant = occupant->next)
+			if (!member_by_nick(room, occupant->nick) && is_person(room, occupant, person))
+				add_rights(occupant, out);
+}
+
 /* ---- rooms ---- */
 
 /* The room's stanza-id, when it can be trusted (xmpp.md 3.1), or NULL. */

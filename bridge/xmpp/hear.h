@@ -20,6 +20,9 @@ void hear_forget_callers(struct jabber *jabber);
 /* Whether a source id was made by us, because the room gave none. */
 bool hear_made_id(const char *source_id);
 
+/* port_ops.rights */
+void hear_rights(struct port *port, const char *room, const char *person, struct rights *out);
+
 /* port_ops.read */
 void hear_read(struct port *port, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out);
 

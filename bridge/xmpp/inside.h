@@ -50,6 +50,7 @@ struct occupant {
 	char *jid;             /* owns: real bare JID, or NULL */
 	char *occupant_id;     /* owns: trusted, or NULL */
 	bool moderator;        /* affiliation owner or admin */
+	const char *affiliation; /* static: "owner", "admin", "member", "none" */
 	unsigned long epoch;   /* when he came, in room::epoch */
 };
 
@@ -166,6 +167,7 @@ struct jabber {
 	unsigned long barrier, barriers_answered; /* pings behind private messages: sent, come back */
 	char *callers[CALLERS_MAX]; /* owns: bare JIDs that last wrote to the component's own address; a ring */
 	size_t next_caller;
+	int64_t changed_ms;    /* real time: since when the stream is up, or down */
 	uint64_t forged;       /* stanzas that pretended to be ours */
 	int64_t forged_logged_ms;
 	bool commit_watched;

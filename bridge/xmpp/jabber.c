@@ -99,6 +99,8 @@ hear_message(struct jabber *jabber, xmpp_stanza_t *message)
 		hear_groupchat(jabber, message);
 	else if (room && archive_hear(room, message))
 		return;
+	else if (muc_hear_invitation(jabber, message))
+		return;
 	else if (strcmp(type, "chat") == 0)
 		hear_chat(jabber, message);
 	else if (room && !jid_resource(from)[0])
@@ -128,6 +130,7 @@ on_up(void *context)
 {
 	struct jabber *jabber = context;
 
+	jabber->changed_ms = now_real_ms();
 	speak_recover(jabber);
 	muc_enter_all(jabber);
 	outbox_wake(jabber->parts.outbox);
@@ -138,6 +141,7 @@ on_down(void *context, bool blamed)
 {
 	struct jabber *jabber = context;
 
+	jabber->changed_ms = now_real_ms();
 	requests_lose(&jabber->requests);
 	muc_lose(jabber);
 	speak_forget_privates(jabber, jabber->starting_over);
@@ -206,6 +210,10 @@ static const struct port_ops ops = {
 	.send = speak_send,
 	.flush = speak_flush,
 	.reset = reset,
+	.enter = muc_enter_group,
+	.leave = muc_leave,
+	.rights = hear_rights,
+	.stand = muc_stand,
 };
 
 /* Faults on purpose, so that the fault runner can show that it sees them (decisions 7.2). */
@@ -282,7 +290,7 @@ jabber_joined(const struct port *port)
 	unsigned count = 0;
 
 	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
-		count += room->phase == ROOM_READY;
+		count += room->phase == ROOM_READY && !muc_is_visit(room);
 	return count;
 }
 

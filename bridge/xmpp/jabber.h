@@ -11,6 +11,7 @@
 #include "core/inbox.h"
 #include "core/outbox.h"
 #include "core/people.h"
+#include "core/plumb.h"
 #include "core/port.h"
 #include "store/store.h"
 
@@ -37,6 +38,7 @@ struct jabber_parts {
 	struct inbox *inbox;
 	struct outbox *outbox;
 	struct people *people;
+	struct plumb *plumb; /* may be NULL */
 };
 
 int jabber_open(struct port **out, const struct jabber_settings *settings, const struct jabber_parts *parts) MUST_USE;

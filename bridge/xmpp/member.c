@@ -630,6 +630,21 @@ member_place_listener(struct room *room, enum ghost_state state)
 }
 
 void
+member_part(struct member *member)
+{
+	struct room *room = member->room;
+
+	if (member->nick && member->state != GHOST_PARTED && member->state != GHOST_REFUSED && stream_is_up(room->jabber->stream)) {
+		AUTO_FREE char *to = xasprintf("%s/%s", room->jid, member->nick);
+		jabber_send(room->jabber, stanza_make(room->jabber->ctx, "presence", "unavailable", NULL, member->jid, to));
+	}
+	loop_timer_stop(&member->timer);
+	pace_end_join(member);
+	member->state = GHOST_PARTED;
+	remember(member);
+}
+
+void
 member_open_all(struct room *room)
 {
 	room->listener = new_member(room, &(struct author){ 0 }, xstrdup(room->jabber->listener));

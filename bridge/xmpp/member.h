@@ -43,6 +43,8 @@ void member_begin_join(struct member *member);
 void member_join_listener(struct room *room);
 /* It is in, although the room is still locked; or it is nowhere. No step follows. */
 void member_place_listener(struct room *room, enum ghost_state state);
+/* It leaves, and is forgotten by the next process. */
+void member_part(struct member *member);
 /* How long to wait before the next join. */
 int64_t member_pause_ms(struct member *member);
 

@@ -10,6 +10,7 @@
 #include "base/now.h"
 #include "base/str.h"
 #include "xmpp/archive.h"
+#include "xmpp/hear.h"
 #include "xmpp/jid.h"
 #include "xmpp/member.h"
 #include "xmpp/pace.h"
@@ -139,16 +140,23 @@ add_room(struct jabber *jabber, const char *address)
 	member_open_all(room);
 }
 
-void
-muc_add_rooms(struct jabber *jabber)
+static void
+add_rooms_of(struct jabber *jabber, struct list *groups)
 {
 	struct group *group;
 
-	LIST_FOR_EACH(group, &jabber->parts.groups->all, struct group, link) {
+	LIST_FOR_EACH(group, groups, struct group, link) {
 		const char *address = group->room[NETWORK_XMPP];
 		if (address && address[0] && !muc_find_address(jabber, address))
 			add_room(jabber, address);
 	}
+}
+
+void
+muc_add_rooms(struct jabber *jabber)
+{
+	add_rooms_of(jabber, &jabber->parts.groups->all);
+	add_rooms_of(jabber, &jabber->parts.groups->visits);
 }
 
 static void
@@ -204,6 +212,54 @@ read_features(struct room *room, xmpp_stanza_t *iq)
 			room->has_ids, room->has_occupant_ids, room->open_names);
 }
 
+static struct group *
+group_of(struct room *room)
+{
+	return groups_of_room(room->jabber->parts.groups, room->address);
+}
+
+bool
+muc_is_visit(struct room *room)
+{
+	const struct group *group = group_of(room);
+
+	return group && group->kind == GROUP_VISIT;
+}
+
+static void
+tell_refused(struct room *room, enum refusal why, const char *detail)
+{
+	struct group *group = group_of(room);
+
+	if (group)
+		plumb_refused(room->jabber->parts.plumb, group, NETWORK_XMPP, why, detail);
+}
+
+/* Whether an answer to disco#info comes from a multi-user chat. */
+static bool
+is_muc(xmpp_stanza_t *iq)
+{
+	xmpp_stanza_t *query = stanza_find(iq, "query", NS_DISCO_INFO);
+
+	for (xmpp_stanza_t *child = query ? xmpp_stanza_get_children(query) : NULL; child; child = xmpp_stanza_get_next(child))
+		if (stanza_is(child, "feature", NULL) && strcmp(stanza_get(child, "var"), NS_MUC) == 0)
+			return true;
+	return false;
+}
+
+/* Nobody's wish makes a room, or sends a presence to what is none. True: the room is not entered. */
+static bool
+refuses_visit(struct room *room, enum answer answer, xmpp_stanza_t *iq)
+{
+	if (!muc_is_visit(room) || (answer == ANSWER_RESULT && is_muc(iq)))
+		return false;
+	const char *condition = answer == ANSWER_ERROR ? stanza_error(iq, NULL) : "no multi-user chat";
+	muc_leave_off(room, SHUT_RETRY_MS);
+	tell_refused(room, strcmp(condition, "item-not-found") == 0 || strcmp(condition, "gone") == 0 ? REFUSAL_ROOM_GONE :
+			REFUSAL_OTHER, condition);
+	return true;
+}
+
 static void
 describe(struct room *room, stanza_answered *answered)
 {
@@ -226,6 +282,8 @@ on_described(void *context, enum answer answer, xmpp_stanza_t *iq)
 		muc_leave_off(room, 2000);
 		return;
 	}
+	if (!inside && refuses_visit(room, answer, iq))
+		return;
 	if (answer == ANSWER_RESULT)
 		read_features(room, iq);
 	/* A join would make it again. */
@@ -308,6 +366,7 @@ shut(struct room *room)
 	room->destroyed = room->destroyed || reason == GHOST_FOR_GONE;
 	log_error(LOG_XMPP, "shut out room=%s reason=\"%s\" next try in %d min", room->jid, member_why(room->listener),
 			(long_time ? SHUT_LONG_MS : SHUT_RETRY_MS) / 60000);
+	tell_refused(room, speak_refusal_of(room->listener), member_why(room->listener));
 	outbox_wake(room->jabber->parts.outbox);
 }
 
@@ -406,6 +465,8 @@ muc_become_ready(struct room *room)
 		if (member->reason == GHOST_FOR_GONE)
 			member_step(member, GHOST_RETRY);
 	log_info(LOG_XMPP, "room ready room=%s occupants=%zu", room->jid, room->occupants.count);
+	if (group_of(room))
+		plumb_entered(room->jabber->parts.plumb, group_of(room), NETWORK_XMPP);
 	outbox_wake(room->jabber->parts.outbox);
 }
 
@@ -517,12 +578,24 @@ occupant_id_of(struct room *room, xmpp_stanza_t *stanza)
 	return count == 1 && id[0] ? xstrdup(id) : NULL;
 }
 
+static const char *
+affiliation_name(const char *affiliation)
+{
+	static const char *const names[] = { "owner", "admin", "member", "outcast" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(names[i], affiliation) == 0)
+			return names[i];
+	return "none";
+}
+
 static void
 note_occupant(struct room *room, const char *nick, xmpp_stanza_t *presence, xmpp_stanza_t *item)
 {
 	struct occupant *occupant = roster_add(room, nick);
 	const char *affiliation = stanza_get(item, "affiliation"), *jid = stanza_get(item, "jid");
 
+	occupant->affiliation = affiliation_name(affiliation);
 	occupant->moderator = strcmp(affiliation, "owner") == 0 || strcmp(affiliation, "admin") == 0;
 	free(occupant->jid);
 	free(occupant->occupant_id);
@@ -560,6 +633,17 @@ reason_of(xmpp_stanza_t *x, xmpp_stanza_t *item)
 	return text[0] ? xasprintf("%.200s", text) : NULL;
 }
 
+static void
+hear_removed(struct member *member, enum ghost_event event, char *said)
+{
+	struct room *room = member->room;
+
+	member_step_because(member, event, said);
+	if (member_is_listener(member) && (event == GHOST_BANNED || event == GHOST_KICKED || event == GHOST_DESTROYED))
+		plumb_expelled(room->jabber->parts.plumb, NETWORK_XMPP, room->address,
+				event == GHOST_DESTROYED ? REFUSAL_ROOM_GONE : REFUSAL_BANNED);
+}
+
 /* A presence that concerns one of ours itself. */
 static void
 hear_own(struct member *member, const char *nick, xmpp_stanza_t *presence, xmpp_stanza_t *x, xmpp_stanza_t *item)
@@ -571,7 +655,7 @@ hear_own(struct member *member, const char *nick, xmpp_stanza_t *presence, xmpp_
 		if (has_status(x, "303"))
 			member_set_nick(member, stanza_get(item, "nick"));
 		else
-			member_step_because(member, why_gone(x), reason_of(x, item));
+			hear_removed(member, why_gone(x), reason_of(x, item));
 		return;
 	}
 	if (strcmp(nick, member->nick) != 0)
@@ -653,4 +737,101 @@ muc_hear_service(struct room *room, xmpp_stanza_t *message)
 			return;
 		}
 	}
+}
+
+/* ---- entering and leaving at run time ---- */
+
+void
+muc_enter_group(struct port *port, struct group *group)
+{
+	struct jabber *jabber = (struct jabber *)port;
+	char jid[JID_SIZE];
+
+	if (group->kind == GROUP_VISIT && !jid_prepare(group->room[NETWORK_XMPP], jid, sizeof(jid))) {
+		plumb_refused(jabber->parts.plumb, group, NETWORK_XMPP, REFUSAL_ROOM_GONE, NULL);
+		return;
+	}
+	if (group->kind == GROUP_VISIT && strcmp(jid, group->room[NETWORK_XMPP]) != 0)
+		groups_set_room(group, NETWORK_XMPP, jid); /* as the server will call it */
+	struct room *room = muc_find_address(jabber, group->room[NETWORK_XMPP]);
+	if (!room) {
+		add_room(jabber, group->room[NETWORK_XMPP]);
+		room = muc_find_address(jabber, group->room[NETWORK_XMPP]);
+	}
+	if (room->phase == ROOM_READY)
+		plumb_entered(jabber->parts.plumb, group, NETWORK_XMPP);
+	else if (room->phase == ROOM_OUT || room->phase == ROOM_SHUT)
+		muc_enter(room);
+}
+
+void
+muc_leave(struct port *port, struct group *group)
+{
+	struct jabber *jabber = (struct jabber *)port;
+	struct room *room = muc_find_address(jabber, group->room[NETWORK_XMPP]);
+	struct member *member;
+
+	/* A group's room is the group's, however it was visited meanwhile. */
+	if (room && groups_of_room(jabber->parts.groups, room->address) == group) {
+		speak_doubt(room);
+		inbox_close_gate(jabber->parts.inbox, room->address);
+		LIST_FOR_EACH(member, &room->members, struct member, link)
+			member_part(member);
+		member_part(room->listener);
+		free_room(room);
+	}
+	plumb_left(jabber->parts.plumb, group, NETWORK_XMPP);
+}
+
+void
+muc_stand(struct port *port, const char *address, struct standing *out)
+{
+	struct jabber *jabber = (struct jabber *)port;
+	struct room *room = muc_find_address(jabber, address);
+	struct member *member;
+
+	*out = (struct standing){ .connected = stream_is_up(jabber->stream), .since_ms = jabber->changed_ms };
+	if (!room)
+		return;
+	out->inside = room->phase == ROOM_READY;
+	out->trouble = room->phase == ROOM_SHUT ? ghost_reason_name(room->listener->reason) : NULL;
+	out->overflowing = room->member_count >= jabber->settings.ghosts;
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		out->ghosts += member_is_inside(member);
+}
+
+static void
+invite(struct jabber *jabber, const char *jid, const char *by)
+{
+	char address[JID_SIZE];
+	struct room *room;
+	struct group *group;
+
+	if (!jid_prepare(jid, address, sizeof(address)) || !strchr(address, '@') || jid_in_domain(address, jabber->settings.component))
+		return;
+	room = muc_find(jabber, address);
+	group = room ? group_of(room) : plumb_invited(jabber->parts.plumb, NETWORK_XMPP, address, by);
+	log_info(LOG_XMPP, "invited room=%s by=%s entered=%s", address, by, group ? "yes" : "no");
+	if (group)
+		muc_enter_group(&jabber->port, group);
+}
+
+bool
+muc_hear_invitation(struct jabber *jabber, xmpp_stanza_t *message)
+{
+	const char *from = stanza_get(message, "from");
+	xmpp_stanza_t *mediated = stanza_find(stanza_find(message, "x", NS_MUC_USER), "invite", NULL);
+	xmpp_stanza_t *direct = stanza_find(message, "x", "jabber:x:conference");
+
+	if (strcmp(stanza_get(message, "type"), "error") == 0 || strcmp(stanza_get(message, "type"), "groupchat") == 0)
+		return false;
+	if (!mediated && !direct)
+		return false;
+	AUTO_FREE char *sender = jid_bare(from);
+	AUTO_FREE char *by = jid_bare(mediated ? stanza_get(mediated, "from") : from);
+	/* A live one only: who invited hours ago, while nobody was there, does so again. */
+	int64_t at_ms;
+	if (!jid_in_domain(from, jabber->settings.component) && !hear_delay(message, NULL, &at_ms))
+		invite(jabber, mediated ? sender : stanza_get(direct, "jid"), by);
+	return true;
 }

@@ -6,6 +6,17 @@
 
 #include "xmpp/inside.h"
 
+/* port_ops.enter, leave and stand. */
+void muc_enter_group(struct port *port, struct group *group);
+void muc_leave(struct port *port, struct group *group);
+void muc_stand(struct port *port, const char *address, struct standing *out);
+
+/* Whether the message invites the bot into a room (XEP-0249, XEP-0045 §7.8.2); it is taken then. */
+bool muc_hear_invitation(struct jabber *jabber, xmpp_stanza_t *message);
+
+/* It belongs to no group. */
+bool muc_is_visit(struct room *room);
+
 /* The groups' rooms that are not known yet. */
 void muc_add_rooms(struct jabber *jabber);
 void muc_close(struct jabber *jabber);

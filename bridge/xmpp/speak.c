@@ -384,8 +384,8 @@ is_from(const struct sending *row, const char *jid)
 	return str_starts(row->payload, head);
 }
 
-static enum refusal
-refusal_of(const struct member *member)
+enum refusal
+speak_refusal_of(const struct member *member)
 {
 	static const enum refusal refusals[GHOST_REASONS] = {
 		[GHOST_FINE] = REFUSAL_OTHER, [GHOST_FOR_NICK] = REFUSAL_NICK, [GHOST_FOR_MEMBERS] = REFUSAL_NOT_MEMBER,
@@ -423,14 +423,14 @@ send_in_room(struct room *room, const struct sending *row)
 	struct member *member;
 
 	if (room->phase == ROOM_SHUT) {
-		outbox_refused(outbox, row->id, refusal_of(room->listener), member_why(room->listener));
+		outbox_refused(outbox, row->id, speak_refusal_of(room->listener), member_why(room->listener));
 		return;
 	}
 	member = room->phase == ROOM_READY ? member_for(room, &row->author) : NULL;
 	if (!member)
 		outbox_again(outbox, row->id, 1000);
 	else if (is_lost_on(room, member, row))
-		outbox_refused(outbox, row->id, refusal_of(member), member_why(member));
+		outbox_refused(outbox, row->id, speak_refusal_of(member), member_why(member));
 	else if (member->state != GHOST_JOINED)
 		outbox_again(outbox, row->id, 500);
 	else if (!is_from(row, member->jid))

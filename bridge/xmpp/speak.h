@@ -22,6 +22,9 @@ bool speak_marked(struct room *room, xmpp_stanza_t *message);
 /* The name under which we sent it, should it be ours: its id, else its origin-id, in rooms that give ids of their own. Lent. */
 const char *speak_name(xmpp_stanza_t *message);
 
+/* What a member's state means for what it would have said. */
+enum refusal speak_refusal_of(const struct member *member);
+
 /* A message of ours came back from the room: true when it settled a row. `nick`, known to be ours, said it. */
 bool speak_reflected(struct room *room, const char *nick, const char *name, const char *stanza_id);
 /* The archive or the history shows a row. */

@@ -531,8 +531,13 @@ class Group:
         return self.alias, self.muc
 
     def bot_in(self):
-        """The bot is in both rooms."""
-        return BOT in self.owner.members(self.room) and BOT_NICK in self.host.occupants(self.muc)
+        """The bot is in both rooms, and its greeting is said: what it says from now on answers somebody."""
+        if BOT not in self.owner.members(self.room) or BOT_NICK not in self.host.occupants(self.muc):
+            return False
+        greeted = any(m.who == BOT and self.muc in m.body for m in self.owner.timeline(self.room))
+        return greeted and any(
+            m.name == BOT_NICK and (self.alias in m.body or self.room in m.body) for m in self.host.timeline(self.muc)
+        )
 
     def leave(self):
         for person in [*self.guests, self.host]:

@@ -258,7 +258,7 @@ homeserver_open(struct bridge *bridge)
 		.hs_token = "hs", .bot = "sourdine", .ghosts = "_xmpp_", .component = BRIDGE_COMPONENT, .is_operator = is_operator,
 	};
 	struct matrix_parts parts = { bridge->loop, bridge->store, bridge->seal, &bridge->core->groups, bridge->core->inbox,
-		bridge->core->outbox, bridge->core->people };
+		bridge->core->outbox, bridge->core->people, bridge->core->plumb };
 
 	homeserver = (struct homeserver){ .bridge = bridge };
 	REQUIRE(matrix_open(&homeserver.port, &settings, &parts) == 0);

@@ -410,7 +410,7 @@ muc_open(struct bridge *bridge)
 		.is_operator = is_operator,
 	};
 	struct jabber_parts parts = { bridge->loop, bridge->store, bridge->seal, &bridge->core->groups, bridge->core->inbox,
-		bridge->core->outbox, bridge->core->people };
+		bridge->core->outbox, bridge->core->people, bridge->core->plumb };
 
 	muc = (struct muc){ .bridge = bridge, .ctx = stanza_context() };
 	str_init(&muc.out, (size_t)16 << 20);

@@ -85,7 +85,7 @@ scene_open(struct scene *scene)
 		groups_add(&scene->core->groups, name, alias, muc, false);
 	}
 	struct matrix_parts parts = { scene->loop, scene->store, scene->seal, &scene->core->groups, scene->core->inbox,
-		scene->core->outbox, scene->core->people };
+		scene->core->outbox, scene->core->people, scene->core->plumb };
 	assert_int_equal(matrix_open(&scene->port, &scene->settings, &parts), 0);
 	fake_port_init(&scene->xmpp, NETWORK_XMPP);
 	scene->xmpp.core = scene->core;

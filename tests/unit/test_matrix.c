@@ -565,13 +565,35 @@ test_leaves_a_room_of_more(void **state)
 	struct scene *scene = *state;
 
 	JOINED(scene);
+	scene->fake.members = "{\"chunk\":[{\"state_key\":\"@eve:away\",\"content\":{\"membership\":\"join\"}},"
+		"{\"state_key\":\"@dave:hs\",\"content\":{\"membership\":\"invite\"}},{\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"join\"}}]}";
+	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@eve:away\",\"room_id\":\"!d:hs\","
+		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/rooms/!d:hs/leave") == 1);
+	char room[64];
+	assert_false(people_direct(scene->core->people, "@eve:away", room, sizeof(room)));
+}
+
+/* By somebody of our homeserver it is a visit: it says how to plumb, and stays. */
+static void
+test_visits_a_room_of_more(void **state)
+{
+	struct scene *scene = *state;
+	struct rights rights;
+
+	JOINED(scene);
 	scene->fake.members = "{\"chunk\":[{\"state_key\":\"@alice:hs\",\"content\":{\"membership\":\"join\"}},"
 		"{\"state_key\":\"@dave:hs\",\"content\":{\"membership\":\"invite\"}},{\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"join\"}}]}";
 	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"!d:hs\","
 		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
-	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/rooms/!d:hs/leave") == 1);
-	char room[64];
-	assert_false(people_direct(scene->core->people, "@alice:hs", room, sizeof(room)));
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "PUT", "/rooms/!d:hs/send/m.room.message/") == 1);
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/rooms/!d:hs/leave"), 0);
+	scene->port->ops->rights(scene->port, "!d:hs", "@alice:hs", &rights);
+	assert_true(rights.known);
+	scene->port->ops->rights(scene->port, "!d:hs", "@dave:hs", &rights);
+	assert_false(rights.known);
+	scene->port->ops->rights(scene->port, "!d:hs", "@admin:hs", &rights);
+	assert_true(rights.operator);
 }
 
 int
@@ -599,6 +621,7 @@ main(void)
 		TEST(test_makes_a_direct_room_once),
 		TEST(test_accepts_an_invitation),
 		TEST(test_leaves_a_room_of_more),
+		TEST(test_visits_a_room_of_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
