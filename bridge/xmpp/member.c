@@ -423,16 +423,17 @@ on_let_in(void *context, enum answer answer, xmpp_stanza_t *iq)
 {
 	struct member *member = context;
 
-	if (member->state != GHOST_JOINING)
+	if (member->state != GHOST_JOINING || !stream_is_up(member->room->jabber->stream))
 		return;
 	if (answer == ANSWER_RESULT) {
 		start_join(member);
-		return;
-	}
-	if (answer == ANSWER_ERROR)
+	} else if (answer == ANSWER_NONE) {
+		member_step(member, GHOST_TIMEOUT);
+	} else {
 		log_warning(LOG_XMPP, "cannot make a ghost a member room=%s jid=%s condition=%s", member->room->jid, member->jid,
 				stanza_error(iq, NULL));
-	member_step(member, GHOST_MEMBERS);
+		member_step(member, GHOST_MEMBERS);
+	}
 }
 
 /* XEP-0045 §9.3. Each address of its own: Prosody reads a whole domain only as a ban. */

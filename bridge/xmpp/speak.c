@@ -530,6 +530,7 @@ note_handed(struct jabber *jabber)
 			continue;
 		speech->handed = true;
 		sent_note(jabber->sent, speech->lane, speech->name);
+		FAULT_POINT("xmpp_private_noted");
 	}
 }
 
