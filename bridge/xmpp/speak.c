@@ -484,6 +484,9 @@ on_barrier(void *context, enum answer answer, xmpp_stanza_t *iq)
 	struct speech *speech;
 
 	(void)iq;
+	/* Lost with the stream: speak_forget_privates() knows what the kernel has. */
+	if (!stream_is_up(jabber->stream))
+		return;
 	jabber->barriers_answered++;
 	LIST_FOR_EACH(speech, &jabber->privates, struct speech, link) {
 		if (!speech->barrier || speech->barrier > jabber->barriers_answered)

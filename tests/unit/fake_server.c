@@ -197,7 +197,15 @@ enter(struct fake_server *fake, const char *jid, const char *address)
 		snprintf(occupant->jid, sizeof(occupant->jid), "%s", jid);
 		fake->joins++;
 	}
-	announce(fake, occupant, false, "", "");
+	announce(fake, occupant, false, fake->fresh && is_listener(jid) ? "201" : "", "");
+}
+
+void
+fake_server_enter(struct fake_server *fake, const char *jid, const char *room, const char *nick)
+{
+	AUTO_FREE char *address = xasprintf("%s/%s", room, nick);
+
+	enter(fake, jid, address);
 }
 
 void
@@ -256,6 +264,8 @@ take_groupchat(struct fake_server *fake, xmpp_stanza_t *message)
 	struct fake_occupant *occupant = find_jid(fake, room, from);
 	AUTO_FREE char *body = stanza_text(stanza_find(message, "body", NULL));
 
+	if (fake->careless)
+		return;
 	if (!occupant || fake->message_error || strcmp(occupant->role, "visitor") == 0) {
 		say_error(fake, "message", room, from, id, occupant && fake->message_error_type ? fake->message_error_type : "auth",
 				!occupant ? "not-acceptable" : fake->message_error ? fake->message_error : "forbidden");

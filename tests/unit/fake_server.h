@@ -46,6 +46,8 @@ struct fake_server {
 	/* How it behaves. Zero is the best of services. */
 	bool no_archive, no_ids, own_ids, no_origin_ids, deaf /* reflects nothing */, hidden /* disco is an error */;
 	bool hold_joins, moderated, members_only;
+	bool careless;                /* takes messages and forgets them */
+	bool fresh;                   /* the bot's room did not exist before */
 	bool gone;                    /* the room is: item-not-found to whoever asks */
 	const char *bot_affiliation;  /* NULL: none */
 	const char *grant_error;      /* condition for muc#admin; NULL: grants */
@@ -70,6 +72,8 @@ void fake_server_remove(struct fake_server *fake, const char *room, const char *
 void fake_server_set_role(struct fake_server *fake, const char *room, const char *nick, const char *role);
 /* The room ends. */
 void fake_server_destroy(struct fake_server *fake, const char *room);
+/* Somebody who is none of ours comes in. */
+void fake_server_enter(struct fake_server *fake, const char *jid, const char *room, const char *nick);
 /* How many of the stanzas that came hold this text. */
 unsigned fake_server_count(const struct fake_server *fake, const char *text);
 const struct fake_occupant *fake_server_find(const struct fake_server *fake, const char *room, const char *nick);

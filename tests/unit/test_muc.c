@@ -885,6 +885,180 @@ test_no_archive(void **state)
 	assert_int_equal(metric_get(METRIC_DUPLICATES_POSSIBLE) - possible, 1);
 }
 
+/* ---- private messages ---- */
+
+/* Bob, who is on XMPP, says something that Matrix does not take; the bot is to tell him. */
+static void
+have_bob_told(struct scene *scene, const char *id)
+{
+	int before = scene->matrix.count;
+
+	if (!fake_server_find(&scene->fake, MUC, "Bob"))
+		fake_server_enter(&scene->fake, "bob@x.org/r", MUC, "Bob");
+	AUTO_FREE char *said = xasprintf("<message type='groupchat' from='" MUC "/Bob' to='bot@" COMPONENT "/sourdine' id='%s'><body>mine</body>"
+		"<stanza-id xmlns='" NS_SID "' by='" MUC "' id='%s'/></message>", id, id);
+	scene->matrix.answers = false;
+	fake_server_say(&scene->fake, said);
+	WAIT(scene, scene->matrix.count == before + 1);
+	outbox_refused(scene->core->outbox, fake_port_last(&scene->matrix)->id, REFUSAL_OTHER, NULL);
+	scene->matrix.answers = true;
+}
+
+static unsigned
+whispers(struct scene *scene)
+{
+	return fake_server_count(&scene->fake, "to=\"" MUC "/Bob\" type=\"chat\"");
+}
+
+static void
+test_whisper(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	have_bob_told(scene, "b1");
+	WAIT(scene, whispers(scene) == 1 && is_all_done(scene));
+	/* The server takes no more of them: an error comes before the barrier's ping. */
+	have_bob_told(scene, "b2");
+	WAIT(scene, whispers(scene) == 2);
+	const char *at = scene->fake.got.p;
+	for (const char *next = at; (next = strstr(next, "type=\"chat\" id=\"")); next++)
+		at = next + strlen("type=\"chat\" id=\"");
+	AUTO_FREE char *id = xstrndup(at, strcspn(at, "\""));
+	AUTO_FREE char *error = xasprintf("<message type='error' from='" MUC "/Bob' to='bot@" COMPONENT "/sourdine' id='%s'><error type='cancel'>"
+		"<item-not-found xmlns='" NS_STANZAS "'/></error></message>", id);
+	fake_server_say(&scene->fake, error);
+	WAIT(scene, is_all_done(scene));
+	assert_int_equal(whispers(scene), 2);
+}
+
+/* What the kernel took is said once, though the process dies, or starts over, before it knows. */
+static void
+test_whisper_and_reset(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	have_bob_told(scene, "b1");
+	WAIT(scene, whispers(scene) == 1);
+	scene->port->ops->reset(scene->port);
+	WAIT(scene, scene->fake.connections == 2 && is_all_done(scene));
+	READY(scene);
+	spin(scene, 50);
+	assert_int_equal(whispers(scene), 1);
+	have_bob_told(scene, "b2");
+	WAIT(scene, whispers(scene) == 2);
+	spin(scene, 20);
+	close_bridge(scene);
+	open_bridge(scene);
+	READY(scene);
+	WAIT(scene, is_all_done(scene));
+	spin(scene, 50);
+	assert_int_equal(whispers(scene), 2);
+}
+
+/* ---- no answer ---- */
+
+static void
+test_no_reflection(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	scene->fake.deaf = true;
+	say(scene, "taken");
+	WAIT(scene, heard(scene, "taken") == 1);
+	spin(scene, 50);
+	assert_int_equal(room_of(scene)->speech_count, 1);
+	LIST_ENTRY(room_of(scene)->speeches.next, struct speech, link)->sent_ms -= 21000;
+	loop_timer_set(&room_of(scene)->watch, 0);
+	WAIT(scene, is_all_done(scene));
+	assert_int_equal(heard(scene, "taken"), 1);
+	/* Neither reflected nor taken: once more. */
+	scene->fake.careless = true;
+	say(scene, "forgotten");
+	WAIT(scene, fake_server_count(&scene->fake, "<body>forgotten") == 1);
+	spin(scene, 50);
+	scene->fake.careless = scene->fake.deaf = false;
+	LIST_ENTRY(room_of(scene)->speeches.next, struct speech, link)->sent_ms -= 21000;
+	loop_timer_set(&room_of(scene)->watch, 0);
+	WAIT(scene, heard(scene, "forgotten") == 1 && is_all_done(scene));
+}
+
+/* A row that was tried under a ghost's name, and the ghost cannot come back: it is not said by the bot, and blocks its lane only so long. */
+static void
+test_hopeless(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	scene->fake.careless = true;
+	say(scene, "never taken");
+	WAIT(scene, fake_server_count(&scene->fake, "<body>never taken") == 1);
+	scene->fake.careless = false;
+	fake_server_hang_up(&scene->fake);
+	scene->fake.occupant_count = 0;
+	scene->fake.refuse = refuse_nicks;
+	say_as(scene, "@dave:hs", "Dave", "behind it");
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_REFUSED);
+	spin(scene, 1200);
+	assert_int_equal(heard(scene, "Dave: behind it"), 0);
+	room_of(scene)->awaited_ms -= 121000;
+	WAIT(scene, told(scene, "no nickname") == 1 && heard(scene, "Dave: behind it") == 1 && is_all_done(scene));
+	assert_int_equal(heard(scene, "never taken") + heard(scene, "Alice: never taken"), 0);
+}
+
+/* ---- coming in ---- */
+
+static void
+test_fresh_room(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.fresh = true;
+	READY(scene);
+	assert_int_equal(fake_server_count(&scene->fake, "muc#roomconfig_whois"), 1);
+	SAID(scene, "hello, new room");
+}
+
+/* Nobody is to be taken for somebody else. */
+static void
+test_look_alike(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	fake_server_enter(&scene->fake, "bob@x.org/r", MUC, "Bob");
+	WAIT(scene, room_of(scene)->occupants.count == 2);
+	say_as(scene, "@mallory:hs", "B0b", "I am Bob");
+	WAIT(scene, heard(scene, "I am Bob") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "I am Bob"), "B0b [m]");
+}
+
+/* A service under another domain is not stormed. */
+static void
+test_pace_far(void **state)
+{
+	struct scene *scene = *state;
+
+	spin(scene, 20);
+	close_bridge(scene);
+	scene->settings.component = "sourdine.example.org";
+	open_bridge(scene);
+	READY(scene);
+	unsigned before = scene->fake.joins;
+	int64_t start_ms = now_monotonic_ms();
+	for (int i = 0; i < 4; i++) {
+		AUTO_FREE char *person = xasprintf("@p%d:hs", i);
+		struct author author = { person, person + 1, person + 1 };
+		member_step(member_for(room_of(scene), &author), GHOST_WANTED);
+	}
+	WAIT(scene, scene->fake.joins == before + 4);
+	assert_true(now_monotonic_ms() - start_ms >= 590);
+}
+
 /* ---- liveness ---- */
 
 static void
@@ -931,6 +1105,8 @@ main(void)
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
 		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_ids_of_its_own), TEST(test_no_archive), TEST(test_self_ping),
+		TEST(test_whisper), TEST(test_whisper_and_reset), TEST(test_no_reflection), TEST(test_hopeless), TEST(test_fresh_room),
+		TEST(test_look_alike), TEST(test_pace_far),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
