@@ -87,6 +87,8 @@ TESTS += tests/faults/lives
 tests_faults_lives_SOURCES = tests/faults/lives.c tests/faults/disk.c tests/faults/disk.h tests/unit/fake_port.c tests/unit/fake_port.h
 
 # What system calls do when they fail, and the clock: replaced by the linker.
+unit_tests += tests/unit/test_outbox
+tests_unit_test_outbox_SOURCES = tests/unit/test_outbox.c
 unit_tests += tests/unit/test_names tests/unit/test_instants tests/unit/test_rights
 tests_unit_test_rights_SOURCES = tests/unit/test_rights.c
 tests_unit_test_names_SOURCES = tests/unit/test_names.c
