@@ -70,7 +70,8 @@ read_room(struct bridge *bridge, const uint8_t *data, size_t size)
 		}
 		free(part);
 	}
-	homeserver_serve(homeserver, NULL, 12, 5000);
+	/* Longer than the port waits after any refusal. */
+	homeserver_serve(homeserver, NULL, 12, 120000);
 	homeserver_push(homeserver, after, strlen(after));
 	bridge_turn(bridge, 100);
 	REQUIRE(homeserver_has_refused(homeserver) || inbox_knows(bridge->core->inbox, BRIDGE_ROOM, "$after all this"));

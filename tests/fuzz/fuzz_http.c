@@ -20,6 +20,8 @@
 
 #include <string.h>
 
+#define PATIENCE 12, 120000 /* turns and ms: longer than the port waits after any refusal */
+
 static const char *
 body_of(const char *part)
 {
@@ -65,7 +67,7 @@ check_crosses(struct homeserver *homeserver, struct bridge *bridge)
 	unsigned sent = homeserver_sent(homeserver);
 
 	bridge_say(bridge, NETWORK_XMPP, BRIDGE_MUC, "xmpp:bob@x\nBob\nafter all this");
-	homeserver_serve(homeserver, NULL, 12, 8000);
+	homeserver_serve(homeserver, NULL, PATIENCE);
 	REQUIRE(homeserver_sent(homeserver) > sent);
 }
 
@@ -87,7 +89,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		play(homeserver, bridge, part, n);
 		free(part);
 	}
-	homeserver_serve(homeserver, NULL, 12, 8000);
+	homeserver_serve(homeserver, NULL, PATIENCE);
 	if (!homeserver_has_refused(homeserver))
 		check_crosses(homeserver, bridge);
 	homeserver_end(homeserver);
