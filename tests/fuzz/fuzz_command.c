@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any lines as commands, in a room or to the bot alone, by whoever. The first byte of each line says who and where. Every
+ * Any lines as commands, in a room or to the bot alone, by whoever. The first byte of each line says who and where
+ * (that of the first also whether there is a second group). Every
  * answer fits and is clean; a charter that was changed in chat can be read.
  */
 #include "bridge.h"
@@ -17,7 +18,7 @@
 static const char charter[] =
 	"group \"m\" {\n hours mon-fri 08:30-18:30\n topics { seo: \"SEO\" tag ref }\n time 10 c when closed then hold until opening\n}\n";
 
-enum { MODERATOR = 1, DIRECT = 2, ON_XMPP = 4, THROUGH_ROOM = 8, REPLY = 16, UNKNOWN = 32, STRANGER = 64 };
+enum { MODERATOR = 1, DIRECT = 2, ON_XMPP = 4, THROUGH_ROOM = 8, REPLY = 16, UNKNOWN = 32, STRANGER = 64, TWO_GROUPS = 128 };
 
 static void
 obey(struct bridge *bridge, unsigned flags, char *text, int number)
@@ -79,6 +80,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	groups_set_room(groups_find(&bridge->core->groups, "m"), NETWORK_MATRIX, BRIDGE_ROOM);
 	inbox_open_gate(bridge->core->inbox, BRIDGE_ROOM, NULL, 0, "", 0);
 	inbox_open_gate(bridge->core->inbox, BRIDGE_MUC, NULL, 0, "", 0);
+	if (size && data[0] & TWO_GROUPS)
+		groups_add(&bridge->core->groups, "n", "!n:hs", "n@rooms.x", false);
 	bridge_say(bridge, NETWORK_MATRIX, BRIDGE_ROOM, "@alice:hs\nAlice\nhello");
 	bridge_turn(bridge, 1000);
 	for (int i = 1; i < 20 && bridge_part(&data, &size, &line, &n); i++) {

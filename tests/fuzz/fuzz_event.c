@@ -24,17 +24,32 @@ check_message(const struct event *event)
 	require(n > 0 && str_is_clean(event->text, n) && event->sender && event->sender[0] == '@');
 	require(fits > 0 && fits <= n && ((unsigned char)event->text[fits] & 0xC0) != 0x80);
 	char *part = xstrndup(event->text, fits);
-	const struct outgoing outgoing = {
-		.kind = OUTGOING_MESSAGE, .name = "0123456789abcdef0123456789abcdef", .text = part, .message = event->message,
-	};
-	str_init(&out, 1 << 20);
-	event_render(&outgoing, "_xmpp_bob", &out);
-	require(!out.full && out.n <= EVENT_OUT_MAX);
-	require(event_unpack(str_get(&out), out.n, &parts));
-	require(str_equal(json_text(json_child(parts.json, "content"), "body"), part));
-	event_parts_fini(&parts);
-	str_fini(&out);
+	for (int kind = OUTGOING_MESSAGE; kind <= OUTGOING_PRIVATE; kind++) {
+		const struct outgoing outgoing = {
+			.kind = (enum outgoing_kind)kind, .name = "0123456789abcdef0123456789abcdef", .text = part, .message = event->message,
+			.reply_to = kind == OUTGOING_PRIVATE ? NULL : event->reply_to, .thread = kind == OUTGOING_MESSAGE ? NULL : "$thread",
+			.html = kind == OUTGOING_PRIVATE ? "<b>x</b>" : NULL,
+		};
+		str_init(&out, 1 << 20);
+		event_render(&outgoing, "_xmpp_bob", &out);
+		require(!out.full && out.n <= EVENT_OUT_MAX + (kind == OUTGOING_MESSAGE ? 0u : 1024u));
+		require(event_unpack(str_get(&out), out.n, &parts));
+		require(str_equal(json_text(json_child(parts.json, "content"), "body"), part));
+		event_parts_fini(&parts);
+		str_fini(&out);
+	}
 	free(part);
+}
+
+/* A row's payload of any bytes, as a damaged database would give it. */
+static void
+check_payload(const char *text, size_t size)
+{
+	struct event_parts parts;
+
+	if (event_unpack(text, size, &parts))
+		require(parts.type && parts.user && parts.content);
+	event_parts_fini(&parts);
 }
 
 int
@@ -51,6 +66,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(event.kind != EVENT_MEMBER || (event.subject && event.membership && event.name));
 	require(event.kind != EVENT_POWER || event.content);
 	event_fini(&event);
+	check_payload((const char *)data, size);
 	arena_fini(&arena);
 	return 0;
 }
