@@ -396,6 +396,23 @@ test_error_when_up(void **state)
 	}
 }
 
+/* It says why and hangs up without another word. */
+static void
+test_error_then_silence(void **state)
+{
+	struct scene *scene = *state;
+
+	come_up(scene, 0);
+	server_says(scene, ERROR_HEAD "<system-shutdown " NS "/></stream:error>");
+	assert_true(stream_is_up(scene->stream));
+	close(world.far);
+	world.far = -1;
+	pass(scene, 0);
+	assert_string_equal(stream_trouble(scene->stream), "the server closed the stream: system-shutdown");
+	assert_int_equal(world.downs, 1);
+	assert_int_equal(world.blamed, 0);
+}
+
 static void
 test_foreign_elements(void **state)
 {
@@ -621,6 +638,13 @@ test_no_room(void **state)
 	server_says(scene, "<presence/>");
 	pass(scene, 500);
 	assert_int_equal(world.stanzas, 0);
+	/* What is to be written goes all the same. */
+	world.send_error = EAGAIN;
+	stream_send(scene->stream, "<a/>", 4);
+	stream_flush(scene->stream);
+	pass(scene, 0);
+	assert_true(server_got("<a/>"));
+	assert_int_equal(world.stanzas, 0);
 	world.full = false;
 	pass(scene, 500);
 	assert_int_equal(world.stanzas, 1);
@@ -698,6 +722,7 @@ main(void)
 		STREAM_TEST(test_refused),
 		STREAM_TEST(test_evicted),
 		STREAM_TEST(test_error_when_up),
+		STREAM_TEST(test_error_then_silence),
 		STREAM_TEST(test_foreign_elements),
 		STREAM_TEST(test_skipped),
 		STREAM_TEST(test_connecting_fails),
