@@ -17,6 +17,10 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+if "--fake" in sys.argv:
+    import fake
+
+    sys.exit(fake.main(sys.argv[1:]))
 sys.path[:0] = [str(HERE.parent / "faults"), str(HERE.parent / "e2e")]
 
 from load import settled  # noqa: E402

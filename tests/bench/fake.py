@@ -6,6 +6,7 @@ in real time with durable commits on a real disk; costs are counted in instructi
 of its own, beside a program without Sourdine's code that does the same work on the same bytes (raw.c).
 """
 
+import argparse
 import json
 import os
 import queue
@@ -17,6 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 DOMAIN, COMPONENT = "hs.test", "sourdine.localhost"
@@ -110,7 +112,7 @@ class Bench:
         self.folder.chmod(0o755)
         self.people, self.natives, self.groups = people, natives, groups
         self.sourdine, self.before = sourdine or os.environ["SOURDINE"], list(before)
-        self.http, self.appservice, self.port = free_ports(3)
+        self.http, self.appservice, self.port, self.metrics = free_ports(4)
         self.state = self.folder / "state"
         self.config = self.folder / "config.yaml"
         self.log = self.folder / "daemon.log"
@@ -133,6 +135,7 @@ class Bench:
             f"appservice: {{ address: 'http://127.0.0.1:{self.appservice}', port: {self.appservice}, registration: registration.yaml }}",
             f"xmpp: {{ host: 127.0.0.1, port: {self.port}, component: {COMPONENT}, secret: s3cret }}",
             f"state: {self.state}",
+            f"metrics: {{ hostname: 127.0.0.1, port: {self.metrics} }}",
             "groups:",
         ]
         for i in range(self.groups):
@@ -167,6 +170,11 @@ class Bench:
             return json.loads(said)
         except (OSError, ValueError):
             return None
+
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=60) as answer:
+            found = re.search(rf"^sourdine_{name} (\d+)", answer.read().decode(), re.M)
+        return int(found[1])
 
     def everywhere(self):
         status = self.status()
@@ -253,9 +261,109 @@ def rates(count, ghosts, rooms):
         bench.close()
 
 
-def main(wanted):
+# -- instructions
+
+VALGRIND = ["valgrind", "--tool=callgrind"]
+
+
+def instructions(folder):
+    """The sum of what callgrind counted in a folder."""
+    return sum(int(number) for path in folder.glob("callgrind.*") for number in re.findall(r"^totals: (\d+)", path.read_text(errors="replace"), re.M))
+
+
+class Counted(Bench):
+    """A daemon under callgrind; counting begins when it is told to."""
+
+    def __init__(self, ghosts, natives):
+        self.counts = own_folder("sourdine-counts-")
+        super().__init__(ghosts, natives, before=VALGRIND + [f"--callgrind-out-file={self.counts}/callgrind.%p", "--instr-atstart=no"])
+
+    def control(self, word):
+        done = subprocess.run(unprivileged() + ["callgrind_control", "-i", word, str(self.process.pid)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    def cost(self, way, count):
+        """(instructions, commits, copies) of COUNT messages, and samples of what went over the wires."""
+        self.start()
+        self.warm()
+        time.sleep(1)
+        commits, copies = self.metric("db_commits_total"), int(self.component.ask("copies")[0])
+        self.control("on")
+        figures, _ = (self.outward if way == "out" else self.inward)(count)
+        assert figures.clean(), f"{way}: lost / duplicated / reordered {figures.words()}"
+        time.sleep(1)
+        self.control("off")
+        commits, copies = self.metric("db_commits_total") - commits, int(self.component.ask("copies")[0]) - copies
+        self.homeserver.ask("sample", self.counts / "transaction", answer="sampled")
+        self.component.ask("sample", self.counts / "stanzas", answer="sampled")
+        self.stop()
+        return instructions(self.counts), commits, copies
+
+    def raw(self, way, count, commits, copies):
+        """The same by a program without our code, with the same bytes, commits and copies."""
+        batch = max(1, round(3 * count / commits))
+        folder = own_folder("sourdine-raw-")
+        command = unprivileged() + VALGRIND + [f"--callgrind-out-file={folder}/callgrind.%p", f"--toggle-collect=work_{way}"]
+        words = [way, folder, self.counts / ("transaction" if way == "out" else "transaction.put"), self.counts / "stanzas", count]
+        words += [BATCH] if way == "out" else []
+        words += [round(copies / count), batch, f"http://127.0.0.1:{self.http}"] + ([] if way == "out" else ["token"])
+        done = subprocess.run(command + [os.environ["BENCH_PROGRAMS"] + "/raw_way", *map(str, words)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        counted = instructions(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        return counted, batch
+
+    def close(self):
+        super().close()
+        shutil.rmtree(self.counts, ignore_errors=True)
+
+
+def own_folder(prefix):
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("TMPDIR", "/var/tmp")))
+    folder.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+    return folder
+
+
+def compare(way, count, ghosts):
+    """(ours, raw) instructions a message, and copies a message."""
+    bench = Counted(ghosts, 5)
+    try:
+        ours, commits, copies = bench.cost(way, count)
+        raw, batch = bench.raw(way, count, commits, copies)
+    finally:
+        bench.close()
+    words = {"out": "Matrix to XMPP", "in": "XMPP to Matrix"}[way]
+    line(f"  {words}, {ghosts} ghosts, {batch} messages a commit", f"{ours / count:.0f}", f"{raw / count:.0f}", f"{ours / raw:.2f}")
+    return ours / count, raw / count, copies / count
+
+
+def costs(count):
+    line("instructions a message, by callgrind", "ours", "raw", "ratio (bar 3)")
     good = True
-    line(f"through the fakes, bursts of {wanted.messages}", "messages/s", "lost/dup/order", "p50", "p99")
-    for rooms, ghosts in ((1, 5), (1, 100), (8, 5)):
-        good = rates(wanted.messages, ghosts, rooms) and good
+    for way in ("out", "in"):
+        ours, raw, _ = compare(way, count, 5)
+        good = good and ours <= 3 * raw
+    one = compare("in", count // 4, 1)
+    many = compare("in", count // 4, 101)
+    ours, raw = ((many[i] - one[i]) / (many[2] - one[2]) for i in (0, 1))
+    line("  a copy for another ghost, thrown away", f"{ours:.0f}", f"{raw:.0f}", f"{ours / raw:.2f}")
+    return good
+
+
+def main(words):
+    parser = argparse.ArgumentParser(prog="bench/run --fake", description=__doc__.splitlines()[0])
+    parser.add_argument("--fake", action="store_true")
+    parser.add_argument("--messages", type=int, default=10000)
+    parser.add_argument("--no-costs", action="store_true", help="leave callgrind out")
+    parser.add_argument("--no-rates", action="store_true", help="only callgrind")
+    wanted = parser.parse_args(words)
+    good = True
+    if not wanted.no_rates:
+        line(f"through the fakes, bursts of {wanted.messages}", "messages/s", "lost/dup/order", "p50", "p99")
+        for rooms, ghosts in ((1, 5), (1, 100), (8, 5)):
+            good = rates(wanted.messages, ghosts, rooms) and good
+    if not wanted.no_costs:
+        good = costs(1000) and good
     return 0 if good else 1

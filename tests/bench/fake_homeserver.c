@@ -10,7 +10,7 @@
  *   push COUNT BATCH ROOMS   COUNT messages, BATCH in a transaction; prints `pushed COUNT BEGUN ENDED`
  *   pace COUNT RATE ROOMS    one transaction a message, RATE a second
  *   expect COUNT             prints `got ...` (wire.h) when so many messages came; `report` prints it at once
- *   sample FILE              writes the last transaction that was pushed to a file
+ *   sample FILE              writes the last transaction that was pushed to FILE; path and body of the last send to FILE.put
  */
 #include "wire.h"
 
@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+static struct buffer last_send;
 static unsigned room_count, people_count;
 static uint16_t appservice_port;
 static const char *token;
@@ -84,6 +85,8 @@ take_send(struct peer *peer, const char *path, const char *body)
 
 	snprintf(text, sizeof(text), "{\"event_id\":\"$sent%038lx\"}", ++number);
 	answer_text(peer, text);
+	last_send.n = last_send.done = 0;
+	buffer_addf(&last_send, "%s\n%s\n", path, body);
 	if (said)
 		count_arrived(room_in(path), said + 1);
 }
@@ -262,13 +265,23 @@ begin_push(long count, long batch, double rate, unsigned rooms)
 }
 
 static void
-write_sample(const char *path)
+write_file(const char *path, const struct buffer *text)
 {
 	FILE *file = fopen(path, "w");
 
-	if (!file || fwrite(push.body.p, 1, push.body.n, file) != push.body.n || fclose(file) != 0)
+	if (!file || fwrite(text->p ? text->p : "", 1, text->n, file) != text->n || fclose(file) != 0)
 		wire_die("sample", path);
-	printf("sampled %zu\n", push.body.n);
+}
+
+static void
+write_sample(const char *path)
+{
+	char put[1024];
+
+	snprintf(put, sizeof(put), "%s.put", path);
+	write_file(path, &push.body);
+	write_file(put, &last_send);
+	printf("sampled %zu %zu\n", push.body.n, last_send.n);
 	fflush(stdout);
 }
 
