@@ -352,6 +352,22 @@ process(struct relay *relay, const struct inbox_row *row)
 	arena_fini(&arena);
 }
 
+/* It is set aside for good before it is read for its author's name: should that end us too, then only once more. */
+static void
+tell_author(struct core *core, const struct inbox_row *row)
+{
+	struct port *port = core->port[row->network];
+	struct incoming in = { 0 };
+	struct arena arena;
+
+	if (store_commit(core->store) || !row->raw)
+		return;
+	arena_init(&arena);
+	port->ops->read(port, row->room, row->raw, row->size, &arena, &in);
+	notices_unreadable(core, row, &in);
+	arena_fini(&arena);
+}
+
 /* A row left by a process that crashed may be what ended it: count the attempt durably first (delivery 7). A kill blames nobody. */
 static bool
 may_try(struct relay *relay, const struct inbox_row *row)
@@ -362,6 +378,7 @@ may_try(struct relay *relay, const struct inbox_row *row)
 		return true;
 	if (row->attempts > ATTEMPTS_MAX) {
 		set_aside(core, row, "stopped the program three times");
+		tell_author(core, row);
 		return false;
 	}
 	inbox_attempt(core->inbox, row->seq);

@@ -6,7 +6,8 @@
  *   lives corrupt N [SEED]   N damaged databases: refused with a word, or read; never a crash, never silently wrong
  *   lives work DIR N         one life: accepts N messages and says each one that it could acknowledge
  *   lives verify DIR         reads those words, and says which of them the database in DIR does not know
- *   lives days ZONE FROM N   N days in fast motion; says what went out when
+ *   lives days ZONE FROM N LATER
+ *                            N days in fast motion, the second half in the zone LATER; says what went out when
  *   lives                    a little of the first two, for `make check` (TAP)
  *
  * Exit status 0: as it must be; 1: not. What a life acknowledged is told over a pipe before anything else can happen.
@@ -15,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/now.h"
+#include "core/charters.h"
 #include "core/core.h"
 #include "core/digests.h"
 #include "core/ledger.h"
@@ -62,8 +64,10 @@ write_file(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "w");
 
-	if (!file || fputs(text, file) < 0 || fclose(file))
+	if (!file || fputs(text, file) < 0 || fclose(file)) {
+		perror(path);
 		abort();
+	}
 }
 
 static void
@@ -640,21 +644,54 @@ speak(struct life *life, const char *mark)
 	turns(life);
 }
 
-/*
- * Half-hours of N days from an instant on; on each a message every six hours. On every twentieth day the clock is set back by an
- * hour, on every thirtieth it runs ahead by one, and comes back; half-way the zone changes to UTC and back the next day.
- */
+static void
+write_rules(const char *zone, char *out, size_t size)
+{
+	snprintf(out, size, "version 1\ngroup \"m\" {\n  tz %s\n  hours mon-fri 08:30-18:30\n  digest at 02:30, 12:00\n"
+		"  time 10 ferme when closed then hold until opening\n}\n", zone);
+}
+
+static void
+change_zone(struct life *life, const char *zone)
+{
+	struct complaint why;
+	char text[512];
+
+	write_rules(zone, text, sizeof(text));
+	if (charters_apply(life->core->charters, groups_find(&life->core->groups, "m"), text, "@admin:hs", "zone", &why))
+		abort();
+	turns(life);
+}
+
+/* One half-hour: every six hours a message, on every twentieth day the clock is set back by an hour, on every thirtieth it runs ahead. */
+static void
+half_hour(struct life *life, long i, int64_t at_ms)
+{
+	char mark[40];
+
+	step_to(life, at_ms);
+	if (i % 12 == 1) {
+		now_format_utc(at_ms, mark, sizeof(mark));
+		printf("%s said\n", mark);
+		speak(life, mark);
+	}
+	if (i % 960 == 12)
+		step_to(life, at_ms - 2 * STEP_MS);
+	if (i % 1440 == 30)
+		step_to(life, at_ms + 2 * STEP_MS);
+}
+
+/* At the end the clock jumps ten years ahead, and goes on for two days. */
 static int
-days(const char *zone, const char *from, long count)
+days(const char *zone, const char *from, long count, const char *later)
 {
 	struct life life = { .words = open("/dev/null", O_WRONLY), .dice = 1 };
 	char *directory = fresh_directory();
-	char text[512], mark[40];
+	char text[512];
 	int64_t start_ms;
 
 	the_life = &life;
-	snprintf(text, sizeof(text), "version 1\ngroup \"m\" {\n  tz %s\n  hours mon-fri 08:30-18:30\n  digest at 02:30, 12:00\n"
-		"  time 10 ferme when closed then hold until opening\n}\n", zone);
+	write_rules(zone, text, sizeof(text));
 	prepare(&life, directory, text);
 	set_clock(&life, from);
 	if (!now_parse_utc(from, &start_ms) || open_life(&life))
@@ -662,18 +699,12 @@ days(const char *zone, const char *from, long count)
 	life.matrix.ops.send = life.xmpp.ops.send = say_row;
 	digests_subscribe(life.core->digests, groups_find(&life.core->groups, "m"), "xmpp:carol@x", NETWORK_XMPP, "carol@x", start_ms);
 	for (long i = 0; i < count * 48; i++) {
-		int64_t at_ms = start_ms + i * STEP_MS;
-		step_to(&life, at_ms);
-		if (i % 12 == 1) {
-			now_format_utc(at_ms, mark, sizeof(mark));
-			printf("%s said\n", mark);
-			speak(&life, mark);
-		}
-		if (i % 960 == 12)
-			step_to(&life, at_ms - 2 * STEP_MS);
-		if (i % 1440 == 30)
-			step_to(&life, at_ms + 2 * STEP_MS);
+		half_hour(&life, i, start_ms + i * STEP_MS);
+		if (i == count * 24)
+			change_zone(&life, later);
 	}
+	for (long i = 0; i < 96; i++)
+		step_to(&life, start_ms + (int64_t)3650 * 48 * STEP_MS + i * STEP_MS);
 	close_life(&life);
 	remove_directory(directory);
 	free(directory);
@@ -725,8 +756,8 @@ main(int argc, char **argv)
 		return live(argv[2], STDOUT_FILENO, 0, (int)strtol(argv[3], NULL, 10), 1, 0);
 	if (strcmp(mode, "verify") == 0 && argc == 3)
 		return verify(argv[2]);
-	if (strcmp(mode, "days") == 0 && argc == 5)
-		return days(argv[2], argv[3], strtol(argv[4], NULL, 10));
-	fprintf(stderr, "usage: lives [power N [SEED] | corrupt N [SEED] | work DIR N | verify DIR | days ZONE FROM N]\n");
+	if (strcmp(mode, "days") == 0 && argc == 6)
+		return days(argv[2], argv[3], strtol(argv[4], NULL, 10), argv[5]);
+	fprintf(stderr, "usage: lives [power N [SEED] | corrupt N [SEED] | work DIR N | verify DIR | days ZONE FROM N LATER]\n");
 	return 2;
 }

@@ -7,7 +7,9 @@ import rows_disk
 import rows_fake
 import rows_kill
 import rows_load
+import rows_muc
 import rows_server
+import rows_soak
 import rows_time
 import rows_wire
 
@@ -34,17 +36,22 @@ ROWS = {
     "steady-in-100": Row(0, steady(rows_load.steady_in, 100)),
     "kill-out": Row(1, rows_kill.kill_out, True, ("ack-first", "blind-resend")),
     "kill-in": Row(1, rows_kill.kill_in, True),
-    "away": Row(1, rows_kill.away, True, ("no-archive",)),
+    "away": Row(1, rows_kill.away, False, ("no-archive",)),
     "held": Row(1, rows_time.held),
     "digests": Row(1, rows_time.digests),
     "points": Row(2, rows_kill.points, True),
-    "power-cuts": Row(3, rows_disk.power_cuts, alone=True),
     "frozen": Row(4, rows_kill.frozen),
     "prosody-loop": Row(5, rows_server.prosody_loop, True),
     "prosody-killed": Row(5, rows_server.prosody_away),
     "synapse-killed": Row(6, lambda stage, options: rows_server.synapse_away(stage, options, "kill")),
     "synapse-stopped": Row(6, lambda stage, options: rows_server.synapse_away(stage, options, "stop")),
     "synapse-forgets": Row(6, rows_server.synapse_forgets),
+    "http-faults": Row(10, rows_wire.http_faults, True),
+    "rate-limited": Row(11, rows_wire.rate_limited),
+    "one-byte": Row(12, rows_wire.one_byte),
+    "half-open": Row(13, rows_wire.half_open),
+    "slow-network": Row(14, rows_wire.slow_network),
+    "no-archive": Row(23, rows_muc.no_archive),
     "twice": Row(24, rows_kill.twice),
     "stranger": Row(24, rows_kill.stranger),
     "ended": Row(26, rows_kill.ended),
@@ -55,13 +62,13 @@ ROWS = {
     "size-limit": Row(15, rows_disk.size_limit, True, fake=True),
     "no-space": Row(15, rows_disk.no_space, True, fake=True),
     "no-sync": Row(16, rows_disk.no_sync, fake=True),
+    "poison": Row(20, rows_fake.poison, True, fake=True),
+    "pill": Row(21, rows_kill.pill, fake=True),
+    "muc-deeds": Row(22, rows_muc.muc_deeds, fake=True),
+    "few-descriptors": Row(27, rows_disk.few_descriptors, fake=True),
+    "power-cuts": Row(3, rows_disk.power_cuts, alone=True),
     "no-memory": Row(17, rows_disk.no_memory, alone=True),
     "damage": Row(18, rows_disk.damage, alone=True),
-    "few-descriptors": Row(27, rows_disk.few_descriptors, fake=True),
-    "poison": Row(20, rows_fake.poison, True, fake=True),
-    "http-faults": Row(10, rows_wire.http_faults, True),
-    "rate-limited": Row(11, rows_wire.rate_limited),
-    "one-byte": Row(12, rows_wire.one_byte),
-    "half-open": Row(13, rows_wire.half_open),
-    "slow-network": Row(14, rows_wire.slow_network),
+    "calendar": Row(19, rows_time.calendar, True, alone=True),
+    "soak": Row(28, rows_soak.soak),
 }

@@ -8,8 +8,8 @@ import sqlite3
 import time
 
 from row import Result, finish, raw_rates, settle, strike, warm
-from stage import HERE, Pair
-from world import Bridge, own
+from stage import HERE, FakePair, Pair
+from world import BOT, DOMAIN, Bridge, own
 
 
 def killing(pair, options, result, load):
@@ -245,3 +245,53 @@ def accepted(stage):
     """How many component streams Prosody has seen authenticated."""
     log = stage.folder / "prosody" / "prosody.log"
     return log.read_text(errors="replace").count("External component successfully authenticated") if log.exists() else 0
+
+
+# -- a message that ends us
+
+MARKER = "poisonpill"
+
+
+def pill(stage, options):
+    """A message at which the program aborts: set aside after three times, its author is told, everything else crosses."""
+    result = Result()
+    with FakePair(stage, natives=2) as pair:
+        pair.bridge.env["CRASH_AT"] = f"text:{MARKER}"
+        pair.start()
+        for _ in range(options.many(1, 10)):
+            restarts = swallow(pair, result, options)
+            result.require(1 <= restarts <= 4, f"{restarts} restarts")
+            result.caught.append(restarts)
+        said = stage.bob.timeline(pair.muc)
+        result.require(not [m for m in said if MARKER in m.body], "the pill crossed")
+        told = [e for room in pair.hs.rooms.values() for e in room.events if e["sender"] == BOT and e["type"] == "m.room.message"]
+        result.require(len(told) >= len(result.caught), f"its author heard {len(told)} times of {len(result.caught)}")
+        result.notes.append(f"restarts {' '.join(map(str, result.caught))}; its author was told: \"{told[-1]['content']['body'][:100] if told else ''}\"")
+        return finish(result, pair, options)
+
+
+def swallow(pair, result, options):
+    """Hand over the pill between good messages; start again whatever ends; how often."""
+    before, after = pair.tell(3), pair.tell(3)
+    event = pair.hs.event(pair.fake, f"@u0:{DOMAIN}", f"a {MARKER}")
+    events = [e for _, e in before] + [event] + [e for _, e in after]
+    now = time.monotonic()
+    for message, _ in before + after:
+        message.start = now
+
+    async def push():
+        await pair.hs.deliver(events, patience=120)
+
+    pushed, restarts = pair.stage.loop.spawn(push()), 0
+    end = time.monotonic() + 60
+    while time.monotonic() < end and restarts < 8:
+        if not pair.bridge.alive():
+            restarts += 1
+            pair.bridge.launch()
+        if pushed.done() and pair.outward.seen(pair.seen_xmpp()) >= len(pair.outward.messages):
+            break
+        time.sleep(0.05)
+    pushed.result(60)
+    for message, _ in before + after:
+        message.end = time.monotonic()
+    return restarts

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What waits for its hour: holds and digests around kills, and the calendar in fast motion."""
 
+import re
 import time
+from datetime import datetime, timedelta
+from datetime import time as dtime
+from zoneinfo import ZoneInfo
 
 from clients import until
 from load import settled
 from row import LINGER, Result, end, finish
 from row import strike as strike_once
+from rows_disk import drive
 from stage import Pair
 from world import BOT, BOT_NICK
 
@@ -160,3 +165,129 @@ def bot_words_matrix(alice, pair):
 def bot_words_xmpp(pair):
     bob = pair.stage.bob
     return [said for said in bob.timeline(pair.muc) if said.name == BOT_NICK] + bob.private()
+
+
+# -- the calendar in fast motion
+
+ZONES = ("Europe/Paris", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "Asia/Kathmandu")
+HALF_HOUR = timedelta(minutes=30)
+SETTLE = timedelta(minutes=2)  # a digest holds what was there two minutes before its slot
+SLOTS = (dtime(2, 30), dtime(12, 0))
+UTC = ZoneInfo("UTC")
+
+
+def calendar(stage, options):
+    """400 days in each of six zones, changes of the clock, a change of zone, ten years at once: nothing early, each digest once.
+
+    What must be is computed here with Python's own zones; the half-hours are those of the C program.
+    """
+    result = Result()
+    zones = ZONES[:2] if options.short else ZONES
+    count = options.many(40, 400)
+    slots = messages = 0
+    for number, zone in enumerate(zones):
+        start = datetime(2026, 3, 10, tzinfo=UTC) if options.short else datetime(2027, 12, 1, tzinfo=UTC)  # 2028: a leap day
+        later = ZONES[(number + 1) % len(ZONES)]
+        done = drive("days", zone, start.strftime("%Y-%m-%dT%H:%M:%SZ"), count, later)
+        result.require(done.returncode == 0, f"{zone}: exit {done.returncode}")
+        change = start + timedelta(days=count / 2)
+        said, seen, digests = read_days(done.stdout)
+        messages += len(said)
+        slots += judge_days(result, said, seen, digests, ((start, ZoneInfo(zone)), (change, ZoneInfo(later))), start + timedelta(days=count))
+    result.notes.append(f"{count} days in {len(zones)} zones, {messages} messages, {slots} digests, each compared with its slot")
+    return result
+
+
+def instant(text):
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def read_days(text):
+    """(what was said, where each mark went out in the room, the marks of each digest by instant)."""
+    said, seen, digests = [], {}, {}
+    for line in text.splitlines():
+        when, lane, *rest = line.split(" ", 2)
+        marks = re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", rest[0]) if rest else []
+        if lane == "said":
+            said.append(when)
+        elif lane == "m@rooms.x":
+            for mark in marks:
+                seen.setdefault(mark, []).append(instant(when))
+        elif lane == "carol@x":
+            digests.setdefault(instant(when), []).extend(marks)
+    return said, seen, digests
+
+
+def first_at(day, clock, zone):
+    """The first instant of a local day at which the clock shows this time or, where that is missing, the end of the gap."""
+    local = datetime.combine(day, clock, tzinfo=zone)
+    there = local.astimezone(UTC)
+    if there.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return there
+    # In a gap: the two readings of the missing time lie before and after it.
+    step = there - timedelta(hours=3)
+    before = step.astimezone(zone).utcoffset()
+    while step.astimezone(zone).utcoffset() == before:
+        step += timedelta(minutes=1)
+    return step
+
+
+def due(said, zone):
+    """When a message said at this instant may go out."""
+    local = said.astimezone(zone)
+    if local.weekday() < 5 and dtime(8, 30) <= local.time().replace(tzinfo=None) < dtime(18, 30):
+        return said
+    day = local.date()
+    while True:
+        opening = first_at(day, dtime(8, 30), zone)
+        if day.weekday() < 5 and opening >= said:
+            return opening
+        day += timedelta(days=1)
+
+
+def slot_of(at, zone):
+    """The slot whose digest holds what counts from this instant on."""
+    day = at.astimezone(zone).date()
+    while True:
+        for clock in SLOTS if day.weekday() < 5 else ():
+            slot = first_at(day, clock, zone)
+            if slot - SETTLE >= at:
+                return slot
+        day += timedelta(days=1)
+
+
+def judge_days(result, said, seen, digests, zones, until_day):
+    """Compare; how many digests were expected exactly."""
+    figures, wanted, vague = result.figures, {}, set()
+    (start, first), (change, second) = zones
+    in_digests = {}
+    for when, marks in digests.items():
+        for mark in marks:
+            in_digests.setdefault(mark, []).append(when)
+    for mark in said:
+        at = instant(mark)
+        zone = first if at < change else second
+        figures.sent += 1
+        places = seen.get(mark, [])
+        figures.delivered += bool(places)
+        figures.lost += not places
+        figures.duplicated += max(0, len(places) - 1) + max(0, len(in_digests.get(mark, [])) - 1)
+        release = due(at, zone)
+        slot = slot_of(release, zone)
+        if abs(at - change) < timedelta(days=5) or abs(slot - change) < timedelta(days=2) or slot > until_day - timedelta(days=1):
+            vague.add(mark)  # about the change of zone and the great leap only "once" is certain
+            continue
+        result.early += any(place < release for place in places)
+        result.require(all(place <= release + 3 * HALF_HOUR for place in places), f"{mark} came late in {zone}")
+        wanted.setdefault(slot, set()).add(mark)
+    clear = {when: set(marks) - vague for when, marks in digests.items()}
+    found = {}
+    for when, marks in clear.items():
+        if marks:
+            slot = max((s for s in wanted if s <= when), default=None)
+            result.require(slot not in found, f"two digests for {slot}")
+            found[slot] = marks
+    for slot, marks in wanted.items():
+        if found.get(slot) != marks:
+            result.require(False, f"{first} {slot}: {len(marks)} messages wanted, {len(found.get(slot, ()))} found")
+    return len(wanted)
