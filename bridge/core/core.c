@@ -142,8 +142,10 @@ core_turn(struct core *core)
 		/* First what callbacks wrote, when others wait for it. */
 		if (store_is_awaited(core->store) && store_commit(core->store))
 			pressure_stall(core->pressure);
-		else
+		else {
+			FAULT_POINT("between_commits");
 			more = relay_turn(core);
+		}
 		pressure_look(core->pressure);
 	}
 	flush(core);

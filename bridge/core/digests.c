@@ -6,6 +6,7 @@
  */
 #include "core/digests.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/now.h"
 #include "base/text.h"
@@ -260,6 +261,7 @@ freeze(struct core *core, struct group *group, const struct subscriber *subscrib
 	};
 	if (record(core, subscriber, slot, &gathered, now_ms) && gathered.count &&
 			digest_build(speech_rules(group), &digest, &speech, &text) == 0) {
+		FAULT_POINT("mid_digest");
 		post(core, subscriber, is_room, slot, &text, now_ms);
 		digest_text_fini(&text);
 	}

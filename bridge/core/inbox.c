@@ -6,6 +6,7 @@
  */
 #include "core/inbox_rows.h"
 
+#include "base/fault.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/now.h"
@@ -142,6 +143,7 @@ inbox_accept(struct inbox *inbox, enum network network, const char *room, const 
 	add_row(inbox, network, room, source_id, sealed, sealed_size, inbox_gate_closed(inbox, room) ? INBOX_GATED : INBOX_NEW,
 			FATE_OPEN);
 	free(sealed);
+	FAULT_POINT("mid_acceptance");
 	if (store_failed(inbox->store))
 		return -EIO;
 	return store_changes(inbox->store) ? 0 : INBOX_E_KNOWN;
@@ -238,6 +240,7 @@ inbox_open_gate(struct inbox *inbox, const char *room, const char *const *ids, s
 	for (size_t i = 0; i < count; i++)
 		place_row(inbox, room, ids[i]);
 	place_rest(inbox, room);
+	FAULT_POINT("mid_gate");
 	if (last_id)
 		write_cursor(inbox, group->room[NETWORK_XMPP] && strcmp(group->room[NETWORK_XMPP], room) == 0, room, last_id, last_ms);
 	struct open_gate *gate = xcalloc(1, sizeof(*gate));

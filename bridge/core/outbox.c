@@ -7,6 +7,7 @@
  */
 #include "core/outbox_rows.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
@@ -331,6 +332,7 @@ release(struct outbox *outbox, int64_t now_ms)
 	query_done(&query);
 	if (!any)
 		return;
+	FAULT_POINT("mid_release");
 	query = store_query(outbox->core->store, OUTBOX_RELEASED);
 	query_int(&query, now_ms);
 	query_run(&query);
@@ -545,6 +547,7 @@ outbox_send(struct outbox *outbox, bool committed)
 		list_remove(&flight->link);
 		list_append(&outbox->flights, &flight->link);
 		port->ops->send(port, &flight->sending);
+		FAULT_POINT("mid_window");
 	}
 }
 
@@ -615,6 +618,7 @@ outbox_settled(struct outbox *outbox, int64_t id, const char *remote_id)
 		inbox_erase(outbox->core->inbox, row.inbox_seq);
 	free(row.lane);
 	free(row.group);
+	FAULT_POINT("after_settle");
 }
 
 static const char *const refusal_names[REFUSAL_COUNT] = {
@@ -685,6 +689,7 @@ outbox_lost(struct outbox *outbox, enum network network, bool blamed)
 			strike(outbox, flight->id);
 		drop_flight(outbox, flight);
 	}
+	FAULT_POINT("mid_loss");
 	land_all(outbox, network);
 }
 

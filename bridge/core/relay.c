@@ -394,6 +394,7 @@ work_on(struct relay *relay, const struct inbox_row *row)
 		return;
 	store_savepoint(core->store);
 	process(relay, row);
+	FAULT_POINT("mid_judgement");
 	if (store_release(core->store, true) || store_failed(core->store))
 		return;
 	log_error(LOG_RELAY, "row could not be judged row=%" PRId64 " room=%s", row->seq, row->room);

@@ -6,6 +6,7 @@
  */
 #include "matrix/ghost.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/now.h"
 
@@ -251,6 +252,7 @@ took_register(struct ghost *ghost, const struct judged *judged)
 	ghost->registered = true;
 	if (!ghost->record.device[0])
 		seal_random_text(ghost->record.device, 10, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	FAULT_POINT("matrix_ghost_registered");
 	save(ghost);
 	return true;
 }
@@ -389,6 +391,7 @@ took_join(struct ghost *ghost, const struct judged *judged)
 		stay->since_ms = 0;
 		stay->invited = false;
 		people_save_occupant(ghost->matrix->parts.people, NETWORK_MATRIX, stay->room, ghost->person, "", true);
+		FAULT_POINT("matrix_ghost_joined");
 	} else if (!stay->invited) {
 		stay->invite = true;
 	} else {

@@ -87,7 +87,7 @@ def fault_points():
     found = set()
     for file in (HERE.parent.parent / "bridge").rglob("*.c"):
         found |= set(re.findall(r'FAULT_POINT\("([a-z0-9_]+)"\)', file.read_text()))
-    return sorted(found)
+    return sorted(found, key=lambda name: ("ghost" not in name, name))  # ghosts are made once: their points come first
 
 
 def points(stage, options):
@@ -96,9 +96,10 @@ def points(stage, options):
     names, never = fault_points(), []
     with Pair(stage, matrix=6, natives=6) as pair:
         pair.start()
-        warm(pair, options)
         loads = pair.say_matrix(rate=6), pair.say_xmpp(rate=4)
         for name in names:
+            if name in ELSEWHERE:
+                continue
             reached = sum(crash_at(pair, options, result, name) for _ in range(options.many(2, 20)))
             if not reached:
                 never.append(name)
@@ -108,19 +109,21 @@ def points(stage, options):
         pair.bridge.wait_ready()
         for load in loads:
             load.stop()
-        result.notes.append(f"{len(names)} points, {len(names) - len(never)} reached; never: {' '.join(never) or 'none'}")
-        result.require(len(never) < len(names), "no point was reached: is the daemon built with --enable-fault-points?")
+        reached = len(names) - len(never) - len(set(names) & set(ELSEWHERE))
+        result.notes.append(f"{len(names)} points, {reached} reached; never: {' '.join(never) or 'none'}; in other rows: {' '.join(ELSEWHERE)}")
+        result.require(reached > 0, "no point was reached: is the daemon built with --enable-fault-points?")
         return finish(result, pair, options)
 
 
 POINT_PATIENCE = 6.0
+ELSEWHERE = ("mid_release", "mid_digest")  # the rows held and digests pass them
 
 
 def crash_at(pair, options, result, name):
     """One life that ends at the n-th pass of a point, or is killed when it never comes there. True: it came there."""
     bridge = pair.bridge
     bridge.kill()
-    bridge.env["CRASH_AT"] = f"{name}:{options.dice.randrange(1, 6)}"
+    bridge.env["CRASH_AT"] = f"{name}:{1 if 'ghost' in name else options.dice.randrange(1, 6)}"
     bridge.launch()
     end = time.monotonic() + POINT_PATIENCE
     while bridge.alive() and time.monotonic() < end:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from datetime import time as dtime
 from zoneinfo import ZoneInfo
 
-from clients import until
+from clients import Impatience, until
 from load import settled
 from row import LINGER, Result, end, finish
 from row import strike as strike_once
@@ -45,6 +45,7 @@ def held(stage, options):
         due = near + 3.0
         # In: the first at the very instant, the others while rows are going out.
         time.sleep(max(0.0, due - time.monotonic() - 0.05))
+        end_within(pair, options, result, "mid_release", due)
         for number in range(max(2, options.kills // 4)):
             strikes(pair, options, result, [options.dice.uniform(0.0, 0.3)], aimed=number > 0)
             resume(pair, due)
@@ -66,13 +67,33 @@ def strikes(pair, options, result, delays, aimed=False):
         strike_once(pair, options, result, aimed)
 
 
-def resume(pair, due, hour=8):
+def run_on(pair, due, hour):
     """Start the daemon again with the test clock where it would be had it run on."""
     passed = time.monotonic() - due
     seconds = 30 * 60 + passed
     pair.bridge.set_clock(f"{MONDAY} {hour:02d}:{int(seconds // 60):02d}:{int(seconds % 60):02d}")
     pair.bridge.launch()
+
+
+def resume(pair, due, hour=8):
+    run_on(pair, due, hour)
     pair.bridge.wait_ready()
+
+
+def end_within(pair, options, result, point, due, hour=8):
+    """A life that ends itself at a named point, in the middle of what the instant brings; then one that does not."""
+    pair.bridge.kill()
+    pair.bridge.env["CRASH_AT"] = f"{point}:1"
+    time.sleep(max(0.0, due + 0.1 - time.monotonic()))
+    run_on(pair, due, hour)
+    try:
+        until(lambda: not pair.bridge.alive(), 8, f"the end at {point}")
+        result.notes.append(f"ended at {point}: {pair.bridge.process.process.wait()}")
+    except Impatience:
+        result.notes.append(f"never came to {point}")
+    pair.bridge.env.pop("CRASH_AT")
+    pair.bridge.kill()
+    resume(pair, due, hour)
 
 
 def arrived(pair):
@@ -130,6 +151,7 @@ def digests(stage, options):
         time.sleep(2.5)
         result.early = len(fresh("matrix")) + len(fresh("xmpp"))
         time.sleep(max(0.0, due - time.monotonic() - 0.05))
+        end_within(pair, options, result, "mid_digest", due, 17)
         for number in range(max(2, options.kills // 4)):
             strikes(pair, options, result, [options.dice.uniform(0.0, 0.2)], aimed=number > 0)
             resume(pair, due, 17)
