@@ -107,6 +107,7 @@ def finish(result, pair, options, outward=None, inward=None):
             result.figures.add(ledger.verdict(bodies))
             result.story += ledger.story(bodies)
     result.echoes += pair.echoes()
+    result.story += pair.raw_story()
     end(result, pair)
     return result
 

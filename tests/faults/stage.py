@@ -246,6 +246,15 @@ class Pair:
     def archive_matrix(self):
         return self.watcher.history(self.own_users)
 
+    def raw_story(self):
+        """Every message of both rooms with its ids and its speaker, as the readers saw it: for a person who looks for a fault."""
+        matrix = [f"{e['event_id']} {e['sender']} {e['content'].get('org.sourdine.id', '-')} {e['content'].get('body', '')[:24]!r}" for e in self.raw_matrix()]
+        xmpp = [f"{said.stanza_id} {said.name} {said.id} {said.stamp or '-'} {said.body[:24]!r}" for said in self.stage.bob.timeline(self.muc)]
+        return "\n".join(["", "Matrix:", *matrix, "", "XMPP:", *xmpp, ""])
+
+    def raw_matrix(self):
+        return list(self.watcher.events)
+
     def echoes(self):
         """How many messages came back into the room that they were written in."""
         back = self.outward.seen(self.seen_matrix())
@@ -304,3 +313,6 @@ class FakePair(Pair):
         return self.hs.bodies(self.fake)
 
     archive_matrix = seen_matrix
+
+    def raw_matrix(self):
+        return [event for event in self.fake.events if event["type"] == "m.room.message"]
