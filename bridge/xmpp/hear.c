@@ -323,6 +323,27 @@ accept_said(struct room *room, const char *nick, xmpp_stanza_t *message, const c
 		inbox_move_cursor(room->jabber->parts.inbox, NETWORK_XMPP, room->address, made, at_ms);
 }
 
+static bool
+has_id_by(const struct room *room, xmpp_stanza_t *message)
+{
+	for (xmpp_stanza_t *child = xmpp_stanza_get_children(message); child; child = xmpp_stanza_get_next(child))
+		if (stanza_is(child, "stanza-id", NS_SID) && strcmp(stanza_get(child, "by"), room->jid) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A server that has not noticed our restart goes on sending us what is said. Until the room is described and joined neither its
+ * ids nor its people are known; the archive will show the message once more, under its id and its author.
+ */
+static bool
+comes_again(const struct room *room, xmpp_stanza_t *message)
+{
+	if (room->phase == ROOM_JOINING)
+		return room->has_archive && room->has_ids && has_id_by(room, message);
+	return room->phase <= ROOM_ASKING && has_id_by(room, message);
+}
+
 void
 hear_groupchat(struct jabber *jabber, xmpp_stanza_t *message)
 {
@@ -341,7 +362,7 @@ hear_groupchat(struct jabber *jabber, xmpp_stanza_t *message)
 	}
 	const char *stanza_id = trusted_id(room, message);
 	bool history = hear_delay(message, room->jid, &at_ms) || room->phase <= ROOM_JOINING;
-	if (!is_echo(room, nick, message, stanza_id) && stanza_find(message, "body", NULL))
+	if (!is_echo(room, nick, message, stanza_id) && stanza_find(message, "body", NULL) && !comes_again(room, message))
 		accept_said(room, nick, message, stanza_id, !history, at_ms);
 	if (stanza_id && !history && !inbox_gate_closed(jabber->parts.inbox, room->address))
 		inbox_move_cursor(jabber->parts.inbox, NETWORK_XMPP, room->address, stanza_id, at_ms);
