@@ -19,6 +19,7 @@
 #include "xmpp/hear.h"
 #include "xmpp/inside.h"
 #include "xmpp/jid.h"
+#include "xmpp/member.h"
 #include "xmpp/muc.h"
 #include "xmpp/nick.h"
 #include "xmpp/speak.h"
@@ -303,13 +304,14 @@ jabber_trouble(const struct port *port, const char *address, char *out, size_t s
 		[ROOM_SETTLING] = "its archive is being read", [ROOM_READY] = "", [ROOM_SHUT] = "it does not let us in",
 	};
 	const struct jabber *jabber = (const struct jabber *)port;
-	struct room *room;
+	struct room *room = muc_find_address(jabber, address);
 
-	snprintf(out, size, "%s", "the server was not asked yet");
-	LIST_FOR_EACH(room, &jabber->rooms, struct room, link)
-		if (strcmp(room->address, address) == 0)
-			snprintf(out, size, "%s%s%s", words[room->phase], room->phase == ROOM_SHUT ? ": " : "", room->phase == ROOM_SHUT ?
-					ghost_reason_name(room->listener->reason) : "");
+	if (!room) {
+		snprintf(out, size, "%s", "the server was not asked yet");
+		return;
+	}
+	const char *why = room->phase == ROOM_SHUT || room->phase == ROOM_OUT ? member_why(room->listener) : "";
+	snprintf(out, size, "%s%s%s", words[room->phase], *why ? ": " : "", why);
 }
 
 bool

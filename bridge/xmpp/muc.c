@@ -30,20 +30,20 @@
 
 /* ---- finding ---- */
 
-static struct room **
-bucket_of(struct room **buckets, const char *text, size_t n)
+static size_t
+bucket_of(const char *text, size_t n)
 {
 	unsigned hash = 5381;
 
 	for (size_t i = 0; i < n; i++)
 		hash = hash * 33 ^ (unsigned char)text[i];
-	return &buckets[hash % ROOM_BUCKETS];
+	return hash % ROOM_BUCKETS;
 }
 
 struct room *
-muc_find(struct jabber *jabber, const char *jid)
+muc_find(const struct jabber *jabber, const char *jid)
 {
-	struct room *room = *bucket_of(jabber->by_jid, jid, jid_bare_length(jid));
+	struct room *room = jabber->by_jid[bucket_of(jid, jid_bare_length(jid))];
 
 	while (room && !jid_same_bare(room->jid, jid))
 		room = room->next_by_jid;
@@ -51,9 +51,9 @@ muc_find(struct jabber *jabber, const char *jid)
 }
 
 struct room *
-muc_find_address(struct jabber *jabber, const char *address)
+muc_find_address(const struct jabber *jabber, const char *address)
 {
-	struct room *room = *bucket_of(jabber->by_address, address, strlen(address));
+	struct room *room = jabber->by_address[bucket_of(address, strlen(address))];
 
 	while (room && strcmp(room->address, address) != 0)
 		room = room->next_by_address;
@@ -63,8 +63,8 @@ muc_find_address(struct jabber *jabber, const char *address)
 static void
 index_room(struct room *room)
 {
-	struct room **by_jid = bucket_of(room->jabber->by_jid, room->jid, strlen(room->jid));
-	struct room **by_address = bucket_of(room->jabber->by_address, room->address, strlen(room->address));
+	struct room **by_jid = &room->jabber->by_jid[bucket_of(room->jid, strlen(room->jid))];
+	struct room **by_address = &room->jabber->by_address[bucket_of(room->address, strlen(room->address))];
 
 	room->next_by_jid = *by_jid;
 	room->next_by_address = *by_address;
@@ -74,8 +74,8 @@ index_room(struct room *room)
 static void
 forget_room(struct room *room)
 {
-	struct room **by_jid = bucket_of(room->jabber->by_jid, room->jid, strlen(room->jid));
-	struct room **by_address = bucket_of(room->jabber->by_address, room->address, strlen(room->address));
+	struct room **by_jid = &room->jabber->by_jid[bucket_of(room->jid, strlen(room->jid))];
+	struct room **by_address = &room->jabber->by_address[bucket_of(room->address, strlen(room->address))];
 
 	while (*by_jid != room)
 		by_jid = &(*by_jid)->next_by_jid;

@@ -22,8 +22,8 @@ void muc_add_rooms(struct jabber *jabber);
 void muc_close(struct jabber *jabber);
 
 /* The room that this occupant JID, or bare JID, belongs to; NULL. */
-struct room *muc_find(struct jabber *jabber, const char *jid);
-struct room *muc_find_address(struct jabber *jabber, const char *address);
+struct room *muc_find(const struct jabber *jabber, const char *jid);
+struct room *muc_find_address(const struct jabber *jabber, const char *address);
 
 /* Begins at the beginning, when it is its turn (pace.c): gate closed, disco#info, join, archive. */
 void muc_enter(struct room *room);
