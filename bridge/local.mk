@@ -5,6 +5,7 @@ libbridge_a_SOURCES = $(base_sources) $(store_sources) $(core_sources) $(matrix_
 
 base_sources = \
 	bridge/base/config.c bridge/base/config.h \
+	bridge/base/disk.c bridge/base/disk.h \
 	bridge/base/fault.c bridge/base/fault.h \
 	bridge/base/json.c bridge/base/json.h \
 	bridge/base/list.h \
@@ -111,11 +112,15 @@ cli_sources = \
 	bridge/cli/answer.c bridge/cli/answer.h \
 	bridge/cli/charter.c bridge/cli/charter.h \
 	bridge/cli/check.c bridge/cli/check.h \
-	bridge/cli/check_peers.c \
+	bridge/cli/check_homeserver.c \
+	bridge/cli/check_machine.c \
 	bridge/cli/check_ping.c \
+	bridge/cli/check_rooms.c \
+	bridge/cli/check_store.c \
+	bridge/cli/check_words.c \
+	bridge/cli/check_xmpp.c \
 	bridge/cli/cli.c bridge/cli/cli.h \
 	bridge/cli/control.c bridge/cli/control.h \
-	bridge/cli/disk.c bridge/cli/disk.h \
 	bridge/cli/example_config.c \
 	bridge/cli/gauges.c bridge/cli/gauges.h \
 	bridge/cli/metrics.c bridge/cli/metrics.h \

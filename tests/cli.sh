@@ -136,7 +136,16 @@ run -c "$work/config.yaml" check config
 ok 'now check config is content, and prints no secret' $?
 expect 'check config as JSON' 0 '"status": 0' check config --json -c "$work/config.yaml"
 chmod 644 "$registration"
-expect 'a registration that everybody may read' 0 'warn  config: ' -c "$work/config.yaml" check config
+expect 'a registration that everybody may read' 1 'FAIL  config: ' -c "$work/config.yaml" check config
+chmod 640 "$registration"
+expect 'the machine' 0 'ok    machine: the clock says' -c "$work/config.yaml" check machine
+TZDIR=$work/nowhere && export TZDIR
+expect 'no time zones' 1 'install the package tzdata' -c "$work/config.yaml" check machine
+unset TZDIR
+(ulimit -n 100 && "$sourdine" -c "$work/config.yaml" check machine) >"$work/out" 2>"$work/err"
+grep -q 'warn  machine: only 100 files may be open' "$work/out"
+ok 'too few open files' $?
+expect 'an area by its old name' 0 'ok    database: ' -c "$work/config.yaml" check store
 expect 'a homeserver that is away' 69 'FAIL  homeserver: ' -c "$work/config.yaml" check homeserver
 
 # ---- status ----

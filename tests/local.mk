@@ -71,8 +71,9 @@ tests_unit_test_stanza_SOURCES = tests/unit/test_stanza.c
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 
 # The base and the command line.
-unit_tests += tests/unit/test_config tests/unit/test_control tests/unit/test_loop tests/unit/test_now tests/unit/test_seal \
+unit_tests += tests/unit/test_check tests/unit/test_config tests/unit/test_control tests/unit/test_loop tests/unit/test_now tests/unit/test_seal \
 	tests/unit/test_str tests/unit/test_text
+tests_unit_test_check_SOURCES = tests/unit/test_check.c
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_control_SOURCES = tests/unit/test_control.c
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c

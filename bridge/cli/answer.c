@@ -7,10 +7,11 @@
 
 #include "cli/answer.h"
 
+#include "base/disk.h"
 #include "base/json.h"
 #include "base/now.h"
 #include "cli/control.h"
-#include "cli/disk.h"
+#include "core/ledger.h"
 #include "core/outbox_rows.h"
 #include "matrix/matrix.h"
 #include "xmpp/jabber.h"
@@ -27,6 +28,32 @@ struct answers {
 	struct answers_parts parts;
 	struct control *control;
 };
+
+/* ---- ledger ---- */
+
+#define LEDGER_WINDOW 100000 /* newest rows: a fifth of a second */
+#define STATUS_WINDOW 5000
+
+static json_t *
+describe_ledger(struct store *store, int64_t window)
+{
+	int64_t newest = ledger_newest(store);
+	struct ledger ledger;
+
+	ledger_count(store, newest > window ? newest - window : 0, &ledger);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "accepted", (json_int_t)ledger.accepted, "difference",
+			(json_int_t)ledger_difference(&ledger), "unjudged", (json_int_t)ledger.unjudged, "ignored", (json_int_t)ledger.ignored, "waiting",
+			(json_int_t)ledger.waiting, "held", (json_int_t)ledger.held, "delivered", (json_int_t)ledger.delivered, "refused",
+			(json_int_t)ledger.refused, "rejected", (json_int_t)ledger.rejected, "digested", (json_int_t)ledger.digested, "quarantined",
+			(json_int_t)ledger.quarantined);
+}
+
+static json_t *
+tell_ledger(struct answers *answers, char **words, size_t word_count)
+{
+	(void)words, (void)word_count;
+	return describe_ledger(answers->parts.core->store, LEDGER_WINDOW);
+}
 
 /* ---- status ---- */
 
@@ -128,6 +155,8 @@ describe_disk(const char *directory, json_t *problems)
 
 	if (!disk_look(directory, &disk))
 		return json_null();
+	if (disk.low_inodes)
+		add_problem(problems, "%s: only %" PRId64 " more files fit on its disk", directory, disk.free_inodes);
 	if (disk.low)
 		add_problem(problems, "%s: only %" PRId64 " MiB are free on its disk", directory, disk.free_bytes >> 20);
 	return json_pack("{s:I, s:I}", "free_bytes", (json_int_t)disk.free_bytes, "free_inodes", (json_int_t)disk.free_inodes);
@@ -147,11 +176,15 @@ tell_status(struct answers *answers, char **words, size_t word_count)
 			answers_rooms_wanted(parts->core, NETWORK_MATRIX), matrix_failure(parts->matrix), problems);
 	json_t *xmpp = describe_link("XMPP", jabber_connected(parts->jabber), jabber_joined(parts->jabber),
 			answers_rooms_wanted(parts->core, NETWORK_XMPP), jabber_failure(parts->jabber), problems);
+	json_t *ledger = describe_ledger(store, STATUS_WINDOW);
+	int64_t difference = json_integer_value(json_object_get(ledger, "difference"));
+	if (difference)
+		add_problem(problems, "%" PRId64 " accepted messages are not accounted for: \"sourdine check database\"", difference);
 	json_t *groups = describe_groups(answers, problems), *disk = describe_disk(parts->config->state, problems);
-	json_t *document = json_pack("{s:s, s:b, s:I, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:o}", "version", PACKAGE_VERSION, "ready",
+	json_t *document = json_pack("{s:s, s:b, s:I, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "ready",
 			*parts->ready, "uptime_s", (json_int_t)((now_monotonic_ms() - parts->started_ms) / 1000), "now", now, "test_clock",
 			now_is_test_clock(), "matrix", matrix, "xmpp", xmpp, "messages", describe_messages(store, parts->core->outbox),
-			"database_bytes", (json_int_t)store_size(store), "disk", disk, "groups", groups);
+			"database_bytes", (json_int_t)store_size(store), "disk", disk, "ledger", ledger, "groups", groups);
 	if (!*parts->ready)
 		add_problem(problems, "the daemon is still starting");
 	json_object_set_new(document, "problems", problems);
@@ -166,6 +199,7 @@ static const struct {
 	json_t *(*tell)(struct answers *answers, char **words, size_t word_count);
 } verbs[] = {
 	{ "status", 0, tell_status },
+	{ "ledger", 0, tell_ledger },
 };
 
 static void

@@ -6,6 +6,7 @@
  * What the running daemon answers over the control socket (control.h). A request is a verb and its words:
  *
  *   status                    the document that `sourdine status` prints; see cli_status()
+ *   ledger                    the books over the newest 100,000 messages: {accepted, difference, delivered, ...}, see ledger.h
  *
  * Every other answer is an object with "error", a sentence, when it could not be done. None of them holds the daemon up: what
  * takes longer goes on in later turns.

@@ -5,13 +5,11 @@
  */
 #include "cli/check.h"
 
-#include "base/now.h"
-#include "base/seal.h"
 #include "base/text.h"
 #include "cli/charter.h"
 #include "cli/cli.h"
 #include "cli/control.h"
-#include "store/store.h"
+#include "matrix/http.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,7 +23,7 @@
 void
 check_say(struct check *check, enum level level, const char *area, const char *fix, const char *format, ...)
 {
-	static const char *const names[] = { "ok", "warn", "FAIL" };
+	static const char *const names[] = { "ok", "note", "warn", "FAIL" };
 	va_list args;
 
 	va_start(args, format);
@@ -70,8 +68,8 @@ check_modes(struct check *check)
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (paths[i] && others_may_read(paths[i]))
-			check_say(check, LEVEL_WARN, "config", "chmod o-rwx that file", "%s holds a secret, and everybody on this machine may read it",
-					paths[i]);
+			check_say(check, LEVEL_FAIL, "config", "chmod o-rwx that file, then make new secrets (\"sourdine registration --rotate-tokens\")",
+					"%s holds a secret, and everybody on this machine may read it", paths[i]);
 }
 
 static void
@@ -169,109 +167,42 @@ check_rules(struct check *check)
 	check_strays(check);
 }
 
-/* ---- store ---- */
-
-static void
-check_key(struct check *check)
-{
-	const char *path = check->config->master_key_file, *fault;
-	struct seal *seal = NULL;
-	int r = seal_open(&seal, path, false);
-
-	seal_close(seal);
-	if (!r) {
-		check_say(check, LEVEL_OK, "store", NULL, "the master key can be read");
-		return;
-	}
-	fault = r == SEAL_E_MISSING ? "is missing" : r == SEAL_E_SHORT ? "does not hold 32 bytes" : r == SEAL_E_READABLE ?
-		"may be read by everybody" : strerror(-r);
-	check_say(check, LEVEL_FAIL, "store", r == SEAL_E_READABLE ? "chmod 0600 that file" :
-			"bring it back from your backup: without it nothing in the database can be read", "%s: the master key %s", path, fault);
-	check->misconfigured = true;
-}
-
-static void
-check_database(struct check *check, const char *directory)
-{
-	static const char *const faults[] = {
-		[STORE_E_NEWER] = "was made by a newer Sourdine", [STORE_E_CORRUPT] = "is damaged",
-		[STORE_E_NETWORK] = "lies on a network file system, where its locks do not hold", [STORE_E_LOCKED] = "is in use",
-	};
-	static const char *const fixes[] = {
-		[STORE_E_NEWER] = "install that release again", [STORE_E_CORRUPT] = "restore your last backup",
-		[STORE_E_NETWORK] = "let state: name a directory on a disk of this machine", [STORE_E_LOCKED] = "end the other process",
-	};
-	struct store *store = NULL;
-	char why[256] = "";
-	bool created;
-	int r = store_open(&store, directory, &created);
-
-	if (!r)
-		r = store_verify(store, why, sizeof(why));
-	if (!r)
-		check_say(check, LEVEL_OK, "store", NULL, "the database is whole (%lld bytes)", (long long)store_size(store));
-	else
-		check_say(check, LEVEL_FAIL, "store", r > 0 ? fixes[r] : "run this as the user that the daemon runs as",
-				"the database in %s %s%s%s", directory, r > 0 ? faults[r] : strerror(-r), *why ? ": " : "", why);
-	store_close(store);
-}
-
-/* The state directory, or when there is none yet the one it will be made in. */
-static bool
-check_directory(struct check *check)
-{
-	const char *state = check->config->state;
-	struct stat info;
-
-	if (stat(state, &info) < 0) {
-		check_say(check, errno == ENOENT ? LEVEL_OK : LEVEL_FAIL, "store", errno == ENOENT ? NULL : "make it readable for this user",
-				"%s: %s", state, errno == ENOENT ? "there is none yet; the first start makes it" : strerror(errno));
-		return false;
-	}
-	if (!S_ISDIR(info.st_mode) || access(state, R_OK | W_OK | X_OK) < 0) {
-		check_say(check, LEVEL_FAIL, "store", "give it to the user that the daemon runs as", "%s: %s", state,
-				S_ISDIR(info.st_mode) ? strerror(errno) : "is no directory");
-		return false;
-	}
-	if (info.st_mode & (S_IRWXG | S_IRWXO))
-		check_say(check, LEVEL_WARN, "store", "chmod 0700 it", "%s: other users may enter it", state);
-	return true;
-}
-
-static void
-check_store(struct check *check)
-{
-	AUTO_FREE char *path = config_state_file(check->config, "sourdine.db");
-
-	if (check->daemon) {
-		check_say(check, LEVEL_OK, "store", NULL, "in use by the running daemon");
-		return;
-	}
-	if (!check_directory(check))
-		return;
-	if (access(path, F_OK) < 0) {
-		check_say(check, LEVEL_OK, "store", NULL, "%s: there is none yet; the first start makes it", path);
-		return;
-	}
-	check_key(check);
-	check_database(check, check->config->state);
-}
-
 /* ---- the whole ---- */
 
 static const struct {
-	const char *name;
+	const char *name, *alias; /* alias: another word for it, or NULL */
 	void (*look)(struct check *check);
 } areas[] = {
-	{ "config", check_config },
-	{ "rules", check_rules },
-	{ "store", check_store },
-	{ "homeserver", check_homeserver },
-	{ "xmpp", check_xmpp },
-	{ "rooms", check_rooms },
+	{ "config", NULL, check_config },
+	{ "machine", NULL, check_machine },
+	{ "rules", NULL, check_rules },
+	{ "database", "store", check_store },
+	{ "homeserver", NULL, check_homeserver },
+	{ "xmpp", NULL, check_xmpp },
+	{ "rooms", NULL, check_rooms },
 };
 
 #define AREAS (sizeof(areas) / sizeof(areas[0]))
+
+static bool
+is_area(size_t i, const char *word)
+{
+	return str_equal(areas[i].name, word) || str_equal(areas[i].alias, word);
+}
+
+/* Who knows our hs_token is a Sourdine. One that is not at our control socket has another state directory. */
+static bool
+has_rival(const struct config *config)
+{
+	AUTO_FREE char *address = xasprintf(strchr(config->appservice.hostname, ':') ? "http://[%s]:%d" : "http://%s:%d",
+			config->appservice.hostname, config->appservice.port);
+	const struct http_ask ask = { .method = "POST", .path = "/_matrix/app/v1/ping", .body = "{}", .timeout_ms = 2000 };
+	struct http_answer *answer = http_ask_once(address, config->registration.hs_token, &ask);
+	bool rival = answer->status == 200;
+
+	http_answer_free(answer);
+	return rival;
+}
 
 static void
 find_daemon(struct check *check)
@@ -282,6 +213,7 @@ find_daemon(struct check *check)
 	if (control_ask(path, "status", CONTROL_PATIENCE_MS, &text) == 0)
 		check->daemon = json_read_answer(text, strlen(text));
 	free(text);
+	check->rival = !check->daemon && check->with_registration && has_rival(check->config);
 }
 
 /* The configuration comes first whatever area is asked for; false when nothing else can be looked at. */
@@ -328,14 +260,14 @@ cli_check(const struct cli_options *options)
 	struct check check = { .json = options->json };
 	size_t known = 0;
 
-	while (wanted && known < AREAS && !str_equal(areas[known].name, wanted))
+	while (wanted && known < AREAS && !is_area(known, wanted))
 		known++;
 	if (known == AREAS)
-		return cli_fail(CLI_USAGE, "unknown area \"%s\": config, rules, store, homeserver, xmpp or rooms", wanted);
+		return cli_fail(CLI_USAGE, "unknown area \"%s\": config, machine, rules, database, homeserver, xmpp or rooms", wanted);
 	check.findings = json_array();
 	if (open_config(&check, options->config))
 		for (size_t i = 0; i < AREAS; i++)
-			if (!wanted || str_equal(areas[i].name, wanted))
+			if (!wanted || is_area(i, wanted))
 				areas[i].look(&check);
 	return end_check(&check);
 }

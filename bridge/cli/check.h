@@ -7,14 +7,17 @@
 #include "base/config.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "xmpp/jabber.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
-enum level { LEVEL_OK, LEVEL_WARN, LEVEL_FAIL };
+enum level { LEVEL_OK, LEVEL_NOTE, LEVEL_WARN, LEVEL_FAIL };
 
 struct check {
 	struct config *config;
 	bool with_secret, with_registration; /* both could be read */
+	bool rival;      /* another Sourdine answers at our appservice port: its XMPP connection is left alone */
 	json_t *daemon;  /* the running daemon's status, or NULL when none runs */
 	bool json;       /* collect instead of printing */
 	json_t *findings;
@@ -24,9 +27,55 @@ struct check {
 /* One finding. `fix` may be NULL; never a secret in either. */
 void check_say(struct check *check, enum level level, const char *area, const char *fix, const char *format, ...) PRINTF_LIKE(5, 6);
 
+/* The areas that have a file of their own. */
+void check_machine(struct check *check);
+void check_store(struct check *check);
 void check_homeserver(struct check *check);
 void check_xmpp(struct check *check);
 void check_rooms(struct check *check);
+
+/* ---- answers that were seen in the wild, ---- */
+
+enum step { STEP_TOKEN, STEP_MASK, STEP_PING, STEP_XMPP };
+
+/* What an answer means; NULL: nobody knows. Its `sentence` is NULL when the answer is one already. */
+struct known {
+	enum step step;
+	const char *needle, *also; /* both stand in the answer; NULL: anything */
+	const char *sentence, *fix;
+};
+const struct known *check_find_known(enum step step, const char *text);
+
+/* ---- one request to the homeserver ---- */
+
+struct check_answer {
+	long status; /* 0: nobody answered */
+	char *text;  /* owns; the body, or why nobody answered */
+	json_t *json; /* owns; NULL when it is none */
+};
+
+/* `user` NULL: the appservice itself. Ended by check_answer_fini(). */
+struct check_answer check_request(const struct check *check, const char *method, const char *path, const char *user, const char *body);
+void check_answer_fini(struct check_answer *answer);
+#define AUTO_ANSWER CLEANUP(check_answer_fini)
+/* What an unexpected answer comes to, in few words: its error, never its whole body. Lent. */
+const char *check_error_of(const struct check_answer *answer);
+
+/* ---- XMPP ---- */
+
+#define CHECK_DETAIL 512
+struct jabber_settings check_jabber_settings(const struct config *config);
+
+/* ---- judgements that tests make with made-up facts ---- */
+
+/* Whether the computer's clock can be right; both in milliseconds. */
+bool check_clock_is_possible(int64_t now_ms, int64_t built_ms);
+/* Whether this release of SQLite ("3.40.1") has the WAL-reset bug (3.7.0 to 3.51.2, but not 3.44.6 and 3.50.7). */
+bool check_sqlite_is_faulty(const char *version);
+/* How many files in DIRECTORY/homeserver.yaml and DIRECTORY/conf.d set app_service_config_files: Synapse heeds only the last. */
+unsigned check_count_lists(const char *directory);
+/* Whether what is sent to this host leaves the machine. */
+bool check_is_remote(const char *host);
 
 /* Answers the homeserver's ping in the place of a daemon that does not run; see check_ping.c. 0 or -errno. */
 struct check_responder;

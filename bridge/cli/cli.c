@@ -38,7 +38,7 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{ "run", RUN, "", 0, 0, run_daemon, "the daemon, in the foreground; log on stderr" },
-	{ "check", CHECK, "[AREA]", 0, 1, cli_check, "the doctor: config, rules, store, homeserver, xmpp, rooms" },
+	{ "check", CHECK, "[AREA]", 0, 1, cli_check, "the doctor: config, machine, rules, database, homeserver, xmpp, rooms" },
 	{ "registration", REGISTRATION, "", 0, 0, cli_registration, "writes the registration that the homeserver loads" },
 	{ "example-config", EXAMPLE, "", 0, 0, cli_example_config, "prints a commented configuration" },
 	{ "status", STATUS, "", 0, 0, cli_status, "what the running daemon does" },

@@ -69,6 +69,18 @@ create(sqlite3 *db)
 }
 
 int
+migrations_look(sqlite3 *db)
+{
+	int id, version;
+
+	if (pragma(db, "PRAGMA application_id", &id) || pragma(db, "PRAGMA user_version", &version))
+		return STORE_E_CORRUPT;
+	if (id != APPLICATION_ID || version < 1)
+		return STORE_E_CORRUPT;
+	return version > SCHEMA_VERSION ? STORE_E_NEWER : version < SCHEMA_VERSION ? STORE_E_OLDER : 0;
+}
+
+int
 migrations_run(sqlite3 *db)
 {
 	int id, version;

@@ -13,4 +13,7 @@ struct sqlite3;
  */
 int migrations_run(struct sqlite3 *db) MUST_USE;
 
+/* Looks only: 0: up to date; STORE_E_OLDER, STORE_E_NEWER, STORE_E_CORRUPT. */
+int migrations_look(struct sqlite3 *db) MUST_USE;
+
 #endif

@@ -6,26 +6,27 @@
  */
 #include "store/store.h"
 
+#include "base/disk.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/str.h"
 #include "store/migrations.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #define CHECKPOINT_PAGES 1000
 #define BALLAST_BYTES (16 << 20)
-#define SPACE_BYTES (UINT64_C(256) << 20)
 
 struct callback {
 	struct callback *next;
@@ -193,6 +194,54 @@ store_open(struct store **out, const char *directory, bool *created)
 	store_keep_ballast(store);
 	*out = store;
 	return 0;
+}
+
+/* SQLite's name of the file, for reading. Without a WAL nothing of it may change, so that nothing is made beside it either. */
+static char *
+reading_name(const char *path)
+{
+	AUTO_FREE char *wal = xasprintf("%s-wal", path);
+	struct str name AUTO_STR;
+
+	str_init(&name, 4 * PATH_MAX);
+	str_add(&name, "file:");
+	for (const char *at = path; *at; at++)
+		if (strchr("?#%", *at))
+			str_addf(&name, "%%%02x", (unsigned)(unsigned char)*at);
+		else
+			str_add_char(&name, *at);
+	str_add(&name, access(wal, F_OK) == 0 ? "?mode=ro" : "?mode=ro&immutable=1");
+	return xstrdup(str_get(&name));
+}
+
+int
+store_open_reading(struct store **out, const char *directory)
+{
+	struct store *store = xcalloc(1, sizeof(*store));
+
+	store->lock = -1;
+	store->last = &store->first;
+	store->path = xasprintf("%s/sourdine.db", directory);
+	AUTO_FREE char *name = reading_name(store->path);
+	int r = -EIO;
+	if (sqlite3_open_v2(name, &store->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL) == SQLITE_OK) {
+		sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		r = migrations_look(store->db);
+	}
+	if (!r)
+		r = prepare_all(store);
+	if (r) {
+		store_close(store);
+		return r;
+	}
+	*out = store;
+	return 0;
+}
+
+const char *
+store_engine(void)
+{
+	return sqlite3_libversion();
 }
 
 void
@@ -400,15 +449,9 @@ store_abandon(struct store *store)
 bool
 store_has_space(const struct store *store)
 {
-	struct statvfs disk;
+	struct disk disk;
 
-	if (statvfs(store->path, &disk) < 0)
-		return true;
-	uint64_t size = (uint64_t)disk.f_blocks * disk.f_frsize, free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-	uint64_t least = SPACE_BYTES < size / 4 ? SPACE_BYTES : size / 4;
-	if (least < size / 20)
-		least = size / 20;
-	return free_bytes >= least && (disk.f_files == 0 || disk.f_favail >= disk.f_files / 20);
+	return !disk_look(store->path, &disk) || (!disk.low && !disk.low_inodes);
 }
 
 void
@@ -473,12 +516,12 @@ store_after_commit(struct store *store, void (*then)(void *context, bool done), 
 }
 
 int
-store_verify(struct store *store, char *why, size_t size)
+store_verify(struct store *store, bool whole, char *why, size_t size)
 {
 	sqlite3_stmt *check;
 
 	snprintf(why, size, "%s", "cannot be read");
-	if (sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &check, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(store->db, whole ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)", -1, &check, NULL) != SQLITE_OK)
 		return STORE_E_CORRUPT;
 	if (sqlite3_step(check) == SQLITE_ROW)
 		snprintf(why, size, "%s", (const char *)sqlite3_column_text(check, 0));

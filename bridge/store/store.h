@@ -18,7 +18,7 @@
 
 struct store;
 
-enum { STORE_E_NEWER = 1, STORE_E_CORRUPT = 2, STORE_E_NETWORK = 3, STORE_E_LOCKED = 4 };
+enum { STORE_E_NEWER = 1, STORE_E_CORRUPT = 2, STORE_E_NETWORK = 3, STORE_E_LOCKED = 4, STORE_E_OLDER = 5 };
 
 /*
  * Opens DIR/sourdine.db, made when missing (*created tells), and locks the directory against a second daemon.
@@ -26,7 +26,15 @@ enum { STORE_E_NEWER = 1, STORE_E_CORRUPT = 2, STORE_E_NETWORK = 3, STORE_E_LOCK
  * STORE_E_LOCKED: another process has it; -errno.
  */
 int store_open(struct store **out, const char *directory, bool *created) MUST_USE;
+/*
+ * The same for a look at it while no daemon runs: writes nothing, takes no lock, brings no schema up to date (STORE_E_OLDER).
+ * Only reading statements may be asked for.
+ */
+int store_open_reading(struct store **out, const char *directory) MUST_USE;
 void store_close(struct store *store);
+
+/* SQLite's version: "3.40.1". */
+const char *store_engine(void);
 
 /* One run of a statement: bind in the order of its parameters, step, read columns, done. */
 struct query {
@@ -84,8 +92,8 @@ int store_probe(struct store *store) MUST_USE;
 /* Lays the ballast down again when there is room for it: 16 MiB that a full disk gives back, so that confirmations commit. */
 void store_keep_ballast(struct store *store);
 
-/* PRAGMA quick_check: 0, or STORE_E_CORRUPT and its first line in `why`. */
-int store_verify(struct store *store, char *why, size_t size) MUST_USE;
+/* PRAGMA quick_check, or with `whole` integrity_check (slower): 0, or STORE_E_CORRUPT and its first line in `why`. */
+int store_verify(struct store *store, bool whole, char *why, size_t size) MUST_USE;
 
 /* Bytes of database and WAL. */
 int64_t store_size(struct store *store);

@@ -63,10 +63,31 @@ enum jabber_probe { JABBER_FINE, JABBER_UNREACHABLE, JABBER_REFUSED };
 /* Connects and authenticates, then leaves. `detail` gets one sentence: what the server said, or the system's error. */
 enum jabber_probe jabber_probe(const struct jabber_settings *settings, char *detail, size_t size);
 
+/* What a room says of itself; only `exists` counts when that is false. */
+struct jabber_room {
+	bool exists;      /* else the daemon's bot makes it */
+	bool has_archive; /* XEP-0313 */
+	bool has_ids;     /* XEP-0359: its messages carry stanza-ids */
+	bool visitor;     /* the bot came in without a voice */
+};
+
 /*
  * With a connection of its own: whether the bot can enter this MUC under its nick. The same answers; REFUSED with the room's
  * true reason. Must not be called while the daemon runs under the same component (it would replace its connection).
  */
-enum jabber_probe jabber_probe_room(const struct jabber_settings *settings, const char *room, char *detail, size_t size);
+enum jabber_probe jabber_probe_room(const struct jabber_settings *settings, const char *room, struct jabber_room *facts, char *detail,
+		size_t size);
+
+/* The HTTP upload service (XEP-0363) of the server `domain`. */
+struct jabber_upload {
+	char server[64];   /* what the server calls itself: "Prosody", "ejabberd"; "" when it does not say */
+	char service[256]; /* address; "": none was found */
+	bool allowed;      /* our people get a slot */
+	char refusal[256]; /* else: the service's reason */
+};
+
+/* The same; FINE when the question was answered, however. */
+enum jabber_probe jabber_probe_upload(const struct jabber_settings *settings, const char *domain, struct jabber_upload *upload,
+		char *detail, size_t size);
 
 #endif

@@ -37,6 +37,7 @@
 #define NS_REPLY "urn:xmpp:reply:0"
 #define NS_FALLBACK "urn:xmpp:fallback:0"
 #define NS_HINTS "urn:xmpp:hints"
+#define NS_UPLOAD "urn:xmpp:http:upload:0"
 #define NS_MARK "urn:sourdine:mark"
 
 #define STANZA_OUT_MAX 65536 /* bytes: nothing larger leaves (delivery 17) */

@@ -212,6 +212,35 @@ is_innocent(const char *condition)
 	return false;
 }
 
+/*
+ * Refusals that stay until somebody changes a configuration. ejabberd answers an unknown component and a wrong secret with the
+ * same word and no text. At a port for clients Prosody says that it does not serve this host, ejabberd finds the namespace wrong.
+ */
+static void
+note_refusal(struct stream *stream, const char *condition, const char *text)
+{
+	static const struct {
+		const char *condition, *text; /* part of it; "": whatever it says; NULL: none at all */
+		const char *sentence;
+	} known[] = {
+		{ "not-authorized", NULL, "the XMPP server refuses our secret for the component {component}, or knows no such component (it does not "
+			"say which)" },
+		{ "not-authorized", "", "the XMPP server refuses our secret for the component {component}" },
+		{ "host-unknown", "does not serve", "what answers is the XMPP server's port for clients, where the component {component} has no place" },
+		{ "invalid-namespace", "", "what answers is the XMPP server's port for clients, where the component {component} has no place" },
+		{ "host-unknown", "", "the XMPP server knows no component {component}" },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(known[i].condition, condition) != 0 || (known[i].text ? !strstr(text, known[i].text) : text[0] != '\0'))
+			continue;
+		stream->refused = true;
+		AUTO_FREE char *sentence = str_fill(known[i].sentence, "component", stream->settings.component);
+		snprintf(stream->refusal, sizeof(stream->refusal), "%s", sentence);
+		return;
+	}
+}
+
 /* RFC 6120 §4.9.3, and what XEP-0114 §3 makes of a wrong secret or an unknown component. */
 static void
 on_stream_error(struct stream *stream, xmpp_stanza_t *error)
@@ -229,14 +258,8 @@ on_stream_error(struct stream *stream, xmpp_stanza_t *error)
 	if (stream->state != UP && stream->conflict)
 		snprintf(stream->trouble, sizeof(stream->trouble), "the server holds another connection of the component %.120s: an old one that it"
 				" has not missed yet, or a second daemon", stream->settings.component);
-	if (stream->state != UP && strcmp(condition, "not-authorized") == 0) {
-		stream->refused = true;
-		snprintf(stream->refusal, sizeof(stream->refusal), "the XMPP server refuses our secret for the component %.120s",
-				stream->settings.component);
-	} else if (stream->state != UP && (strcmp(condition, "host-unknown") == 0 || strcmp(condition, "invalid-namespace") == 0)) {
-		stream->refused = true;
-		snprintf(stream->refusal, sizeof(stream->refusal), "the XMPP server knows no component %.120s", stream->settings.component);
-	}
+	if (stream->state != UP)
+		note_refusal(stream, condition, text);
 }
 
 static void

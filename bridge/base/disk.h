@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_DISK_H
-#define CLI_DISK_H
+#ifndef BASE_DISK_H
+#define BASE_DISK_H
 
-/* How much room the state directory's disk has left. */
+/* How much room a directory's disk has left, and when that is too little (delivery.md 11). */
 
 #include "base/mem.h"
 
@@ -11,14 +11,13 @@
 
 struct disk {
 	int64_t free_bytes, free_inodes; /* for us, not for root; inodes -1: this file system does not count them */
-	bool low;           /* less than 5 % or 256 MiB, whichever is more (delivery.md 11) */
-	bool low_inodes;    /* less than 5 % of them */
+	bool low, low_inodes;
 };
 
 /* False when the directory cannot be looked at (errno). */
 bool disk_look(const char *directory, struct disk *out) MUST_USE;
 
-/* The judgement alone: both in bytes. */
-bool disk_is_low(int64_t free_bytes, int64_t size_bytes);
+/* Less than the larger of 5 % and 256 MiB (of a quarter of the disk, when it is smaller than 1 GiB). Bytes. */
+bool disk_is_low(uint64_t free_bytes, uint64_t size_bytes);
 
 #endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The doctor's judgements, with made-up facts; what servers say to it is in tests/e2e/test_check.py. */
+#include "cli/check.h"
+
+#include "base/disk.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void
+test_clock(void **state)
+{
+	(void)state;
+	const int64_t built = INT64_C(1790000000000);
+
+	assert_true(check_clock_is_possible(built, built));
+	assert_true(check_clock_is_possible(built + INT64_C(86400000), built));
+	assert_false(check_clock_is_possible(built - 1, built));
+	assert_false(check_clock_is_possible(0, built));
+	assert_false(check_clock_is_possible(built * 2, built));
+}
+
+static void
+test_sqlite(void **state)
+{
+	(void)state;
+	static const char *const faulty[] = { "3.7.0", "3.40.1", "3.44.5", "3.45.0", "3.50.6", "3.51.2" };
+	static const char *const sound[] = { "3.6.23", "3.44.6", "3.44.7", "3.50.7", "3.51.3", "3.53.0", "4.0.0", "?" };
+
+	for (size_t i = 0; i < sizeof(faulty) / sizeof(faulty[0]); i++)
+		assert_true(check_sqlite_is_faulty(faulty[i]));
+	for (size_t i = 0; i < sizeof(sound) / sizeof(sound[0]); i++)
+		assert_false(check_sqlite_is_faulty(sound[i]));
+}
+
+static void
+test_remote(void **state)
+{
+	(void)state;
+	static const char *const here[] = { "localhost", "127.0.0.1", "127.8.9.10", "::1" };
+	static const char *const away[] = { "10.0.0.1", "128.0.0.1", "fe80::1", "xmpp.example.org" };
+
+	for (size_t i = 0; i < 4; i++) {
+		assert_false(check_is_remote(here[i]));
+		assert_true(check_is_remote(away[i]));
+	}
+}
+
+static void
+test_disk(void **state)
+{
+	(void)state;
+	const uint64_t mib = 1 << 20;
+
+	assert_true(disk_is_low(255 * mib, 4096 * mib));
+	assert_false(disk_is_low(256 * mib, 4096 * mib));
+	assert_true(disk_is_low(4999 * mib, 100000 * mib));
+	assert_false(disk_is_low(5000 * mib, 100000 * mib));
+	assert_false(disk_is_low(30 * mib, 64 * mib)); /* a small disk: a quarter */
+	assert_true(disk_is_low(15 * mib, 64 * mib));
+}
+
+static void
+write_file(const char *directory, const char *name, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void
+test_lists(void **state)
+{
+	(void)state;
+	char directory[] = "/tmp/sourdine-check-XXXXXX", folder[64], command[128];
+
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(check_count_lists(directory), 0);
+	snprintf(folder, sizeof(folder), "%s/conf.d", directory);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	write_file(directory, "homeserver.yaml", "server_name: x\napp_service_config_files:\n  - a\n");
+	assert_int_equal(check_count_lists(directory), 1);
+	write_file(directory, "conf.d/other.yaml", "# app_service_config_files:\nx: 1\n");
+	write_file(directory, "conf.d/backup.yaml~", "app_service_config_files: [b]\n");
+	assert_int_equal(check_count_lists(directory), 1);
+	write_file(directory, "conf.d/bridge.yaml", "app_service_config_files: [b]\n");
+	assert_int_equal(check_count_lists(directory), 2);
+	snprintf(command, sizeof(command), "rm -rf %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
+/* Every string that was seen, and what it comes to. */
+static void
+test_words(void **state)
+{
+	(void)state;
+	static const struct {
+		enum step step;
+		const char *seen, *said, *fix;
+	} rows[] = {
+		{ STEP_TOKEN, "{\"errcode\":\"M_UNKNOWN_TOKEN\",\"error\":\"Invalid access token passed.\"}", "does not know our as_token", "restart" },
+		{ STEP_MASK, "{\"errcode\":\"M_EXCLUSIVE\",\"error\":\"Invalid user localpart for this application service.\"}",
+			"does not cover this name", "sourdine registration" },
+		{ STEP_MASK, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"Application service cannot masquerade as this user (@x:other)\"}",
+			"does not cover this name", "homeserver.domain must be its server_name" },
+		{ STEP_MASK, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"Application service has not registered this user\"}",
+			"before it was registered", "report" },
+		{ STEP_PING, "{\"errcode\":\"M_CONNECTION_FAILED\",\"error\":\"ConnectionRefusedError: 111\"}", "cannot reach us", "port" },
+		{ STEP_PING, "{\"errcode\":\"M_BAD_STATUS\",\"status\":403}", "another hs_token", "restart" },
+		{ STEP_PING, "{\"errcode\":\"M_BAD_STATUS\",\"status\":404}", "somebody else answers", "appservice.address" },
+		{ STEP_PING, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"Mismatching application service ID in path\"}", "another id", "restart" },
+		{ STEP_PING, "{\"errcode\":\"M_CONNECTION_FAILED\",\"error\":\"PartialDownloadError: 200 OK\"}", "had no length", "report" },
+		{ STEP_PING, "{\"errcode\":\"M_URL_NOT_SET\"}", "has no url", "sourdine registration" },
+		{ STEP_XMPP, "the XMPP server knows no component x", NULL, "Component block" },
+		{ STEP_XMPP, "the XMPP server refuses our secret for the component x", NULL, "component_secret" },
+		{ STEP_XMPP, "refuses our secret for the component x, or knows no such component (it does not say which)", NULL, "ejabberd_service" },
+		{ STEP_XMPP, "what answers is the XMPP server's port for clients, where", NULL, "5347" },
+		{ STEP_XMPP, "Connection refused", "nobody listens", "Component" },
+		{ STEP_XMPP, "cannot read the stream: not well-formed", "speaks no XMPP", "5347" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct known *known = check_find_known(rows[i].step, rows[i].seen);
+		if (!known)
+			fail_msg("nothing for: %s", rows[i].seen);
+		if (rows[i].said ? !known->sentence || !strstr(known->sentence, rows[i].said) : known->sentence != NULL)
+			fail_msg("%s: %s", rows[i].seen, known->sentence ? known->sentence : "(itself)");
+		if (!strstr(known->fix, rows[i].fix))
+			fail_msg("%s: %s", rows[i].seen, known->fix);
+	}
+	assert_null(check_find_known(STEP_TOKEN, "something else"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_clock), cmocka_unit_test(test_sqlite), cmocka_unit_test(test_remote), cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_lists), cmocka_unit_test(test_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
