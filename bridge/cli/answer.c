@@ -139,7 +139,7 @@ static json_t *
 describe_messages(struct store *store, struct outbox *outbox)
 {
 	struct outbox_counts counts;
-	int64_t oldest_ms = count(store, HELD_OLDEST);
+	int64_t oldest_ms = count(store, OUTBOX_OLDEST_HELD);
 
 	outbox_count(outbox, &counts);
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "unjudged", (json_int_t)count(store, INBOX_COUNT), "waiting",

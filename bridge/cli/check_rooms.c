@@ -139,7 +139,7 @@ check_muc(struct check *check, const struct config_group *group)
 		check_say(check, LEVEL_FAIL, "rooms", "the room must let the bot in as a participant", "%s: %s: %s", group->name, group->xmpp,
 				detail);
 	else if (facts.visitor)
-		check_say(check, LEVEL_FAIL, "rooms", "give the bot and the component's domain a voice (affiliation member), or end the room's moderation",
+		check_say(check, LEVEL_FAIL, "rooms", "give the bot and the ghosts a voice (affiliation member), or let the room not be moderated",
 				"%s: the bot has no voice in %s", group->name, group->xmpp);
 	else
 		check_say(check, LEVEL_OK, "rooms", NULL, facts.exists ? "%s: the bot can enter %s" : "%s: %s does not exist yet; the daemon makes it",

@@ -85,7 +85,6 @@
 	X(OUTBOX_HELD_OF, "SELECT o.inbox_seq, min(o.due_ms) FROM outbox o JOIN decision d ON d.inbox_seq = o.inbox_seq" \
 		" WHERE o.grp = ? AND d.person = ? AND o.state = 0 AND o.held = 1 AND o.kind = 0 GROUP BY o.inbox_seq ORDER BY o.inbox_seq") \
 	X(OUTBOX_HELD, "SELECT DISTINCT inbox_seq FROM outbox WHERE grp = ? AND state = 0 AND held = 1 AND kind = 0 ORDER BY inbox_seq") \
-	X(HELD_OLDEST, "SELECT coalesce(min(i.received_ms), 0) FROM outbox o JOIN inbox i ON i.seq = o.inbox_seq WHERE o.state = 0 AND o.held = 1") \
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \
 	X(OUTBOX_DUE_OF, "SELECT max(due_ms) FROM outbox WHERE inbox_seq = ? AND lane = ? AND state = 0") \
 	X(OUTBOX_RELEASING, "SELECT lane, network, grp, count(DISTINCT inbox_seq), min(place), min(inbox_seq) FROM outbox" \

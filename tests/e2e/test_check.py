@@ -267,7 +267,7 @@ def test_another_daemon(team):
 
 
 def test_a_room_without_an_archive_and_without_a_voice(folder, make_group, make_bridge):
-    group = make_group(muc={"enablearchiving": False, "moderatedroom": True})
+    group = make_group(muc={"enablearchiving" if XMPP_SERVER == "prosody" else "mam": False, "moderatedroom": True})
     bridge = make_bridge([group])
     code, said = say(bridge, "rooms")
     assert code == PROBLEM, said
