@@ -19,6 +19,7 @@ base_sources = \
 	bridge/base/text.c bridge/base/text.h
 
 store_sources = \
+	bridge/store/bundle.c bridge/store/bundle.h \
 	bridge/store/migrations.c bridge/store/migrations.h \
 	bridge/store/statements.h \
 	bridge/store/store.c bridge/store/store.h
@@ -69,6 +70,8 @@ core_sources = \
 	bridge/core/pressure.h \
 	bridge/core/relay.c \
 	bridge/core/relay.h \
+	bridge/core/restored.c \
+	bridge/core/restored.h \
 	bridge/core/speech.c \
 	bridge/core/speech.h
 
@@ -110,6 +113,7 @@ xmpp_sources = \
 
 cli_sources = \
 	bridge/cli/answer.c bridge/cli/answer.h \
+	bridge/cli/backup.c \
 	bridge/cli/charter.c bridge/cli/charter.h \
 	bridge/cli/check.c bridge/cli/check.h \
 	bridge/cli/check_homeserver.c \

@@ -21,13 +21,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WORDS_MAX 4
+#define BACKUP_NAME "backup.new"
 
 struct answers {
 	struct answers_parts parts;
 	struct control *control;
+	uint64_t ticket;         /* of the request that is being looked at */
+	struct store_copy *copy; /* owns; a backup under way, or NULL */
+	uint64_t copy_ticket;    /* who asked for it */
 };
+
+static void
+answer(struct answers *answers, uint64_t ticket, json_t *document)
+{
+	AUTO_FREE char *text = json_dumps(document, JSON_COMPACT);
+
+	json_decref(document);
+	if (text)
+		control_answer(answers->control, ticket, text, strlen(text));
+}
 
 /* ---- ledger ---- */
 
@@ -191,26 +206,58 @@ tell_status(struct answers *answers, char **words, size_t word_count)
 	return document;
 }
 
+/* ---- backup ---- */
+
+static json_t *
+tell_backup(struct answers *answers, char **words, size_t word_count)
+{
+	AUTO_FREE char *path = config_state_file(answers->parts.config, BACKUP_NAME);
+
+	(void)words, (void)word_count;
+	if (answers->copy)
+		return json_pack("{s:s}", "error", "another backup is being made");
+	unlink(path);
+	int r = store_copy_begin(&answers->copy, answers->parts.core->store, path);
+	if (r)
+		return json_pack("{s:s+}", "error", "the database cannot be copied: ", strerror(-r));
+	answers->copy_ticket = answers->ticket;
+	return NULL;
+}
+
+/* Half a megabyte a turn. */
+static bool
+go_on_copying(struct answers *answers)
+{
+	AUTO_FREE char *path = config_state_file(answers->parts.config, BACKUP_NAME);
+	int r = answers->copy ? store_copy_step(answers->copy) : 0;
+
+	if (!answers->copy || r == 1)
+		return answers->copy != NULL;
+	store_copy_end(answers->copy);
+	answers->copy = NULL;
+	answer(answers, answers->copy_ticket, r ? json_pack("{s:s}", "error", "the database cannot be copied: is the disk full?") :
+			json_pack("{s:s}", "path", path));
+	return false;
+}
+
+bool
+answers_turn(struct answers *answers)
+{
+	return go_on_copying(answers);
+}
+
 /* ---- verbs ---- */
 
+/* NULL: the answer comes later. */
 static const struct {
 	const char *verb;
 	size_t words; /* that follow it */
 	json_t *(*tell)(struct answers *answers, char **words, size_t word_count);
 } verbs[] = {
+	{ "backup", 0, tell_backup },
 	{ "status", 0, tell_status },
 	{ "ledger", 0, tell_ledger },
 };
-
-static void
-answer(struct answers *answers, uint64_t ticket, json_t *document)
-{
-	AUTO_FREE char *text = json_dumps(document, JSON_COMPACT);
-
-	json_decref(document);
-	if (text)
-		control_answer(answers->control, ticket, text, strlen(text));
-}
 
 static void
 on_request(void *context, uint64_t ticket, const char *request)
@@ -224,7 +271,10 @@ on_request(void *context, uint64_t ticket, const char *request)
 		words[n++] = word;
 	for (size_t i = 0; n && i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(verbs[i].verb, words[0]) == 0 && n - 1 == verbs[i].words) {
-			answer(answers, ticket, verbs[i].tell(answers, words + 1, n - 1));
+			answers->ticket = ticket;
+			json_t *document = verbs[i].tell(answers, words + 1, n - 1);
+			if (document)
+				answer(answers, ticket, document);
 			return;
 		}
 	answer(answers, ticket, json_pack("{s:s}", "error", "the daemon does not know this request: are it and this program of one release?"));
@@ -251,6 +301,7 @@ answers_close(struct answers *answers)
 {
 	if (!answers)
 		return;
+	store_copy_end(answers->copy);
 	control_close(answers->control);
 	free(answers);
 }

@@ -7,6 +7,7 @@
  *
  *   status                    the document that `sourdine status` prints; see cli_status()
  *   ledger                    the books over the newest 100,000 messages: {accepted, difference, delivered, ...}, see ledger.h
+ *   backup                    copies the database to STATE/backup.new, then {"path": ...}; the asker takes it away
  *
  * Every other answer is an object with "error", a sentence, when it could not be done. None of them holds the daemon up: what
  * takes longer goes on in later turns.
@@ -36,6 +37,9 @@ struct answers_parts {
 int answers_open(struct answers **out, const struct answers_parts *parts) MUST_USE;
 /* NULL is fine. */
 void answers_close(struct answers *answers);
+
+/* What takes longer, a piece of it: at the end of each turn. True when there is more to do at once. */
+bool answers_turn(struct answers *answers);
 
 /* How many rooms of this network the groups name. */
 unsigned answers_rooms_wanted(const struct core *core, enum network network);

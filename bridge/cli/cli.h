@@ -21,7 +21,8 @@ struct cli_options {
 	const char *output;     /* -o */
 	const char *group;      /* --group */
 	const char *test_clock; /* --test-clock */
-	bool rotate_tokens, json, quiet;
+	const char *since;      /* --since */
+	bool rotate_tokens, json, quiet, with_key, repair, csv;
 	char **words;           /* what follows the sub-command's options */
 	int count;
 };
@@ -36,6 +37,8 @@ int cli_check(const struct cli_options *options);
 int cli_registration(const struct cli_options *options);
 int cli_example_config(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
+int cli_backup(const struct cli_options *options);
+int cli_restore(const struct cli_options *options);
 int cli_rules(const struct cli_options *options);
 
 /* Prints "sourdine: SENTENCE" on stderr and returns `status`. */

@@ -99,6 +99,8 @@ turn(void *context)
 	struct daemon *daemon = context;
 	bool more = core_turn(daemon->core);
 
+	more |= answers_turn(daemon->answers);
+
 	announce_ready(daemon);
 	stop_if_refused(daemon);
 	int64_t due = core_next_due(daemon->core);

@@ -13,6 +13,7 @@
 #include "core/plumb_open.h"
 #include "core/pressure.h"
 #include "core/relay.h"
+#include "core/restored.h"
 
 #include <stdlib.h>
 
@@ -86,6 +87,7 @@ core_start(struct core *core, char *why, size_t size)
 {
 	recall_rooms(core);
 	plumb_load(core->plumb);
+	core->restored = restored_open(core);
 	return charters_load(core->charters, why, size);
 }
 
@@ -95,6 +97,7 @@ core_close(struct core *core)
 	if (!core)
 		return;
 	plumb_close(core->plumb);
+	restored_close(core->restored);
 	relay_close(core->relay);
 	digests_close(core->digests);
 	outbox_close(core->outbox);
@@ -123,13 +126,15 @@ relay_turn(struct core *core)
 
 	plumb_work(core->plumb, now_ms);
 	digests_work(core->digests, now_ms);
-	outbox_pick(core->outbox, now_ms);
+	bool held = restored_holds(core->restored);
+	if (!held)
+		outbox_pick(core->outbox, now_ms);
 	bool committed = store_commit(core->store) == 0 && !store_broken(core->store);
 	FAULT_POINT("after_pick");
 	outbox_send(core->outbox, committed);
 	if (!committed)
 		pressure_stall(core->pressure);
-	return committed && (more || outbox_restless(core->outbox));
+	return committed && (more || (!held && outbox_restless(core->outbox)));
 }
 
 bool

@@ -22,6 +22,7 @@ struct core {
 	struct port *port[2];        /* by enum network; borrowed; NULL until it is opened */
 	struct charters *charters;
 	struct relay *relay;
+	struct restored *restored;   /* or NULL */
 	struct digests *digests;
 	struct plumb *plumb;
 	const char *language;        /* of the site; borrowed */

@@ -16,6 +16,7 @@
 	X(META_GET, "SELECT value FROM meta WHERE key = ?") \
 	X(META_SET, "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value") \
 	\
+	X(META_END, "DELETE FROM meta WHERE key = ?") \
 	X(ROOM_CURSOR, "SELECT cursor, cursor_ms FROM room WHERE address = ?") \
 	X(ROOM_MOVE, "INSERT INTO room (address, network, cursor, cursor_ms) VALUES (?, ?, ?, ?)" \
 		" ON CONFLICT DO UPDATE SET cursor = excluded.cursor, cursor_ms = excluded.cursor_ms") \
@@ -85,6 +86,8 @@
 	X(OUTBOX_HELD_OF, "SELECT o.inbox_seq, min(o.due_ms) FROM outbox o JOIN decision d ON d.inbox_seq = o.inbox_seq" \
 		" WHERE o.grp = ? AND d.person = ? AND o.state = 0 AND o.held = 1 AND o.kind = 0 GROUP BY o.inbox_seq ORDER BY o.inbox_seq") \
 	X(OUTBOX_HELD, "SELECT DISTINCT inbox_seq FROM outbox WHERE grp = ? AND state = 0 AND held = 1 AND kind = 0 ORDER BY inbox_seq") \
+	X(OUTBOX_DOUBT_ALL, "UPDATE outbox SET state = 1, first_try_ms = coalesce(first_try_ms, ?1)" \
+		" WHERE state IN (0, 1) AND (due_ms <= ?2 OR inbox_seq > ?3)") \
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \
 	X(OUTBOX_DUE_OF, "SELECT max(due_ms) FROM outbox WHERE inbox_seq = ? AND lane = ? AND state = 0") \
 	X(OUTBOX_RELEASING, "SELECT lane, network, grp, count(DISTINCT inbox_seq), min(place), min(inbox_seq) FROM outbox" \

@@ -542,3 +542,71 @@ store_size(struct store *store)
 		size += info.st_size;
 	return size;
 }
+
+/* ---- a copy ---- */
+
+#define COPY_PAGES 128 /* a step: half a megabyte */
+
+struct store_copy {
+	struct store *store;
+	sqlite3 *db;
+	sqlite3_backup *backup;
+	char *path; /* owns; NULL once it is complete */
+};
+
+int
+store_copy_begin(struct store_copy **out, struct store *store, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	struct store_copy *copy = xcalloc(1, sizeof(*copy));
+	copy->store = store;
+	copy->path = xstrdup(path);
+	if (sqlite3_open_v2(path, &copy->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
+			sqlite3_exec(copy->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL) == SQLITE_OK)
+		copy->backup = sqlite3_backup_init(copy->db, "main", store->db, "main");
+	if (!copy->backup) {
+		store_copy_end(copy);
+		return -EIO;
+	}
+	*out = copy;
+	return 0;
+}
+
+int
+store_copy_step(struct store_copy *copy)
+{
+	if (copy->store->open)
+		return 1;
+	int r = sqlite3_backup_step(copy->backup, COPY_PAGES);
+	if (r == SQLITE_OK || r == SQLITE_BUSY || r == SQLITE_LOCKED)
+		return 1;
+	if (r != SQLITE_DONE)
+		return -EIO;
+	free(copy->path);
+	copy->path = NULL;
+	return 0;
+}
+
+void
+store_copy_end(struct store_copy *copy)
+{
+	if (!copy)
+		return;
+	if (copy->backup)
+		sqlite3_backup_finish(copy->backup);
+	sqlite3_close(copy->db);
+	if (copy->path)
+		unlink(copy->path);
+	free(copy->path);
+	free(copy);
+}
+
+int
+store_lock(const char *directory, int *fd)
+{
+	return take_lock(directory, fd);
+}

@@ -33,6 +33,21 @@ int store_open(struct store **out, const char *directory, bool *created) MUST_US
 int store_open_reading(struct store **out, const char *directory) MUST_USE;
 void store_close(struct store *store);
 
+/*
+ * A consistent copy of the open database in a new file, made piece by piece, so that a running daemon goes on in between; what
+ * is written meanwhile is in it. The file (0600) is complete when step() says 0, but on the disk only after an fsync.
+ */
+struct store_copy;
+/* 0; -EEXIST; -errno. */
+int store_copy_begin(struct store_copy **out, struct store *store, const char *path) MUST_USE;
+/* 0: complete; 1: call again (nothing is done while a transaction is open); -EIO. */
+int store_copy_step(struct store_copy *copy) MUST_USE;
+/* An incomplete file is removed. NULL is fine. */
+void store_copy_end(struct store_copy *copy);
+
+/* Only the lock of a state directory, for whoever replaces its database: *fd is to be closed. 0; STORE_E_LOCKED; -errno. */
+int store_lock(const char *directory, int *fd) MUST_USE;
+
 /* SQLite's version: "3.40.1". */
 const char *store_engine(void);
 

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an admin does with a daemon that runs, or ran: status, backup and restore, audit, the moderators' log."""
+
+import json
+import shutil
+import stat
+import time
+
+from checks import crosses, once_in_matrix, once_in_muc, saying
+from clients import until
+from test_configuration import change
+
+
+def test_status(team):
+    bridge = team.bridge
+    crosses(team)
+    done = bridge.run("status", "--json")
+    said = json.loads(done.stdout)
+    assert done.returncode == 0 and said["problems"] == [], said
+    assert said["version"] and said["test_clock"] is True and said["ready"] is True and said["uptime_s"] >= 0
+    assert said["ledger"]["accepted"] >= 2 and said["ledger"]["difference"] == 0
+    assert said["ledger"]["delivered"] >= 2 and said["messages"]["in_doubt"] == 0
+    assert said["disk"]["free_bytes"] > 0 and said["database_bytes"] > 0
+    assert [group["name"] for group in said["groups"]] == ["marketing"]
+    assert bridge.run("status", "-q").returncode == 0
+    assert "problems: 0" in bridge.run("status").stdout
+    bridge.stop()
+    assert bridge.run("status", "-q").returncode == 69
+
+
+def test_status_names_what_is_wrong(world, make_group, make_bridge):
+    """A room that does not let us in, and why."""
+    group = make_group(muc={"membersonly": True})
+    bridge = make_bridge([group])
+    bridge.launch()
+
+    def problem():
+        try:
+            problems = bridge.ask("status")["problems"]
+        except OSError:
+            return None
+        return [one for one in problems if group.muc in one and "it does not let us in" in one]
+
+    assert "members only" in until(problem, what="the problem")[0]
+    done = bridge.run("status")
+    assert done.returncode == 1 and "members only" in done.stdout
+
+
+def test_backup_under_load_and_restore(team):
+    """Nothing of before, during or after the backup is lost or comes twice."""
+    bridge, backup = team.bridge, team.bridge.folder / "backup.db"
+    said = []
+
+    def say(word, count):
+        for i in range(count):
+            stamp = f"{word} {i} {time.time_ns()}"
+            said.append((f"{stamp} m", f"{stamp} x"))
+            team.alice.send(team.room, f"{stamp} m")
+            team.bob.send(team.muc, f"{stamp} x")
+
+    say("before", 10)
+    done = bridge.run("backup", backup)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "without which it cannot be read" in done.stdout
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert not (bridge.state / "backup.new").exists()
+    say("after", 10)
+    team.bob.wait(team.muc, said[-1][0])
+    team.alice.wait(team.room, said[-1][1])
+    done = bridge.run("restore", backup)
+    assert done.returncode == 1 and "stop it first" in done.stderr
+    bridge.stop()
+    say("while nobody runs", 5)
+    done = bridge.run("restore", backup)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "asks the rooms" in done.stdout
+    bridge.start()
+    crosses(team)
+    assert "restored: asking after rows=" in bridge.said()
+    for to_muc, to_matrix in said:
+        once_in_muc(team.bob, team.muc, to_muc)
+        once_in_matrix(team.alice, team.room, to_matrix)
+    status = bridge.ask("status")
+    assert status["problems"] == [] and status["ledger"]["difference"] == 0
+
+
+def test_a_backup_with_its_key_brings_a_lost_state_back(team):
+    bridge, backup = team.bridge, team.bridge.folder / "backup.db"
+    bridge.write_charter("seo", 'version 1\ngroup "seo" {\n}\n')
+    crosses(team, "before the fire")
+    bridge.stop()
+    assert bridge.run("backup", backup).returncode == 0
+    assert bridge.run("backup", "--with-key", bridge.folder / "whole.db").returncode == 0
+    shutil.rmtree(bridge.state)
+    (bridge.charters / "seo.charter").unlink()
+    done = bridge.run("restore", backup)
+    assert done.returncode == 78 and "the master key is missing" in done.stderr, done.stderr
+    assert not (bridge.state / "sourdine.db").exists()
+    done = bridge.run("restore", bridge.folder / "whole.db")
+    assert done.returncode == 0 and "and the master key" in done.stdout, done.stdout + done.stderr
+    assert (bridge.charters / "seo.charter").exists()
+    assert stat.S_IMODE((bridge.state / "master.key").stat().st_mode) == 0o600
+    bridge.start()
+    crosses(team, "after the fire")
+    assert len(saying(team.bob.archive(team.muc), "before the fire")) == 2
+
+
+def test_what_is_no_backup(team):
+    bridge = team.bridge
+    bridge.stop()
+    junk = bridge.world.write(bridge.folder / "junk", "x" * 5000)
+    for path, words in ((junk, "no backup of Sourdine"), (bridge.folder / "none", "No such file")):
+        done = bridge.run("restore", path)
+        assert done.returncode == 1 and words in done.stderr
+    done = bridge.run("backup", bridge.folder / "a.db")
+    assert done.returncode == 0, done.stderr
+    import sqlite3
+
+    with sqlite3.connect(bridge.folder / "a.db") as database:
+        database.execute("PRAGMA user_version = 9999")
+    before = (bridge.state / "sourdine.db").read_bytes()
+    done = bridge.run("restore", bridge.folder / "a.db")
+    assert done.returncode == 78 and "newer Sourdine" in done.stderr
+    assert (bridge.state / "sourdine.db").read_bytes() == before
+    change(bridge, f"state: {bridge.state}", f"state: {bridge.folder / 'nowhere' / 'deep'}")
+    assert bridge.run("backup", bridge.folder / "b.db").returncode == 1
+    assert not (bridge.folder / "b.db").exists() and not (bridge.folder / "b.db.new").exists()
