@@ -30,7 +30,7 @@ def test_status(team):
 
 def test_status_names_what_is_wrong(world, make_group, make_bridge):
     """A room that does not let us in, and why."""
-    group = make_group(muc={"membersonly": True})
+    group = make_group(guests=(), muc={"membersonly": True})
     bridge = make_bridge([group])
     bridge.launch()
 
