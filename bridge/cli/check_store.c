@@ -75,7 +75,7 @@ check_database(struct check *check, const char *directory)
 		return;
 	}
 	if (!r)
-		r = store_verify(store, true, why, sizeof(why));
+		r = store_verify_whole(store, why, sizeof(why));
 	if (!r) {
 		check_say(check, LEVEL_OK, "database", NULL, "the database is whole (%lld bytes)", (long long)store_size(store));
 		check_ledger(check, store);

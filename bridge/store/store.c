@@ -515,18 +515,30 @@ store_after_commit(struct store *store, void (*then)(void *context, bool done), 
 	store->last = &callback->next;
 }
 
-int
-store_verify(struct store *store, bool whole, char *why, size_t size)
+static int
+verify(struct store *store, const char *sql, char *why, size_t size)
 {
 	sqlite3_stmt *check;
 
 	snprintf(why, size, "%s", "cannot be read");
-	if (sqlite3_prepare_v2(store->db, whole ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)", -1, &check, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(store->db, sql, -1, &check, NULL) != SQLITE_OK)
 		return STORE_E_CORRUPT;
 	if (sqlite3_step(check) == SQLITE_ROW)
 		snprintf(why, size, "%s", (const char *)sqlite3_column_text(check, 0));
 	sqlite3_finalize(check);
 	return strcmp(why, "ok") == 0 ? 0 : STORE_E_CORRUPT;
+}
+
+int
+store_verify(struct store *store, char *why, size_t size)
+{
+	return verify(store, "PRAGMA quick_check(1)", why, size);
+}
+
+int
+store_verify_whole(struct store *store, char *why, size_t size)
+{
+	return verify(store, "PRAGMA integrity_check(1)", why, size);
 }
 
 int64_t

@@ -107,8 +107,10 @@ int store_probe(struct store *store) MUST_USE;
 /* Lays the ballast down again when there is room for it: 16 MiB that a full disk gives back, so that confirmations commit. */
 void store_keep_ballast(struct store *store);
 
-/* PRAGMA quick_check, or with `whole` integrity_check (slower): 0, or STORE_E_CORRUPT and its first line in `why`. */
-int store_verify(struct store *store, bool whole, char *why, size_t size) MUST_USE;
+/* PRAGMA quick_check: 0, or STORE_E_CORRUPT and its first line in `why`. */
+int store_verify(struct store *store, char *why, size_t size) MUST_USE;
+/* The same by PRAGMA integrity_check, which also compares the indices and takes longer. */
+int store_verify_whole(struct store *store, char *why, size_t size) MUST_USE;
 
 /* Bytes of database and WAL. */
 int64_t store_size(struct store *store);

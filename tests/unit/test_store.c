@@ -199,7 +199,7 @@ test_verify(void **state)
 	struct scene *scene = *state;
 	char why[128];
 
-	assert_int_equal(store_verify(scene->store, true, why, sizeof(why)), 0);
+	assert_int_equal(store_verify(scene->store, why, sizeof(why)), 0);
 	assert_string_equal(why, "ok");
 	assert_true(store_size(scene->store) > 0);
 }
