@@ -37,6 +37,8 @@ bridge/store/schema.h: bridge/store/schema.sql
 core_sources = \
 	bridge/core/arena.c \
 	bridge/core/arena.h \
+	bridge/core/audit.c \
+	bridge/core/audit.h \
 	bridge/core/charters.c \
 	bridge/core/charters.h \
 	bridge/core/command.c \
@@ -89,6 +91,7 @@ matrix_sources = \
 	bridge/matrix/power.c bridge/matrix/power.h \
 	bridge/matrix/readback.c bridge/matrix/readback.h \
 	bridge/matrix/room.c bridge/matrix/room.h \
+	bridge/matrix/survey.c bridge/matrix/survey.h \
 	bridge/matrix/walk.c bridge/matrix/walk.h
 
 xmpp_sources = \
@@ -105,6 +108,7 @@ xmpp_sources = \
 	bridge/xmpp/pace.c bridge/xmpp/pace.h \
 	bridge/xmpp/probe.c \
 	bridge/xmpp/reader.c bridge/xmpp/reader.h \
+	bridge/xmpp/review.c bridge/xmpp/review.h \
 	bridge/xmpp/roster.c bridge/xmpp/roster.h \
 	bridge/xmpp/sent.c bridge/xmpp/sent.h \
 	bridge/xmpp/speak.c bridge/xmpp/speak.h \
@@ -113,6 +117,7 @@ xmpp_sources = \
 
 cli_sources = \
 	bridge/cli/answer.c bridge/cli/answer.h \
+	bridge/cli/audit.c \
 	bridge/cli/backup.c \
 	bridge/cli/charter.c bridge/cli/charter.h \
 	bridge/cli/check.c bridge/cli/check.h \
@@ -127,6 +132,7 @@ cli_sources = \
 	bridge/cli/control.c bridge/cli/control.h \
 	bridge/cli/example_config.c \
 	bridge/cli/gauges.c bridge/cli/gauges.h \
+	bridge/cli/log.c bridge/cli/log.h \
 	bridge/cli/metrics.c bridge/cli/metrics.h \
 	bridge/cli/registration.c \
 	bridge/cli/rules.c \

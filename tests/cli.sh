@@ -47,7 +47,7 @@ expect 'too many words' 2 'usage: sourdine run' run extra
 expect 'too few words' 2 'usage: sourdine rules' rules
 expect 'an unknown area' 2 'unknown area "weather"' check weather
 expect 'an unknown verb of rules' 2 'rules explain FILE' rules frobnicate
-for later in audit log forget export; do
+for later in forget export; do
 	expect "$later is not there yet" 2 'not yet' $later something
 done
 for later in replay export apply; do
@@ -58,7 +58,7 @@ expect 'short help' 0 'usage: sourdine' -h
 run --help
 ! grep -qw -e forget -e export "$work/out" && [ ! -s "$work/err" ]
 ok 'help lists only what there is' $?
-for command in run check registration example-config status rules backup restore; do
+for command in run check registration example-config status rules audit log backup restore; do
 	expect "help of $command" 0 "$command" $command --help
 done
 expect 'version' 0 'sourdine 0.' -V

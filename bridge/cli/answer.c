@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "base/now.h"
 #include "cli/control.h"
+#include "cli/log.h"
+#include "core/audit.h"
 #include "core/ledger.h"
 #include "core/outbox_rows.h"
 #include "matrix/matrix.h"
@@ -32,6 +34,8 @@ struct answers {
 	uint64_t ticket;         /* of the request that is being looked at */
 	struct store_copy *copy; /* owns; a backup under way, or NULL */
 	uint64_t copy_ticket;    /* who asked for it */
+	struct audit *audit;     /* owns; under way, or NULL */
+	uint64_t audit_ticket;
 };
 
 static void
@@ -246,6 +250,70 @@ answers_turn(struct answers *answers)
 	return go_on_copying(answers);
 }
 
+/* ---- audit ---- */
+
+static void
+add_list(json_t *object, const char *name, const struct audit_list *list)
+{
+	json_t *ids = json_array();
+
+	for (size_t i = 0; i < list->count && i < AUDIT_IDS_MAX; i++)
+		json_array_append_new(ids, json_string(list->ids[i]));
+	json_object_set_new(object, name, json_pack("{s:I, s:o}", "count", (json_int_t)list->count, "ids", ids));
+}
+
+static json_t *
+describe_direction(const struct audit_direction *direction)
+{
+	json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "messages", (json_int_t)direction->messages, "crossed",
+			(json_int_t)direction->crossed, "waiting", (json_int_t)direction->waiting, "ended", (json_int_t)direction->ended, "recent",
+			(json_int_t)direction->recent, "unknown", (json_int_t)direction->unknown);
+
+	add_list(object, "missing", &direction->missing);
+	add_list(object, "lost", &direction->lost);
+	add_list(object, "duplicated", &direction->duplicated);
+	add_list(object, "out_of_order", &direction->disordered);
+	return object;
+}
+
+static void
+on_audited(void *context, const struct audit_report *report)
+{
+	struct answers *answers = context;
+	json_t *document = report->failure ? json_pack("{s:s}", "error", report->failure) : json_pack("{s:b, s:o, s:o}", "repaired",
+			report->repaired, "to_matrix", describe_direction(&report->to[NETWORK_MATRIX]), "to_xmpp",
+			describe_direction(&report->to[NETWORK_XMPP]));
+
+	answer(answers, answers->audit_ticket, document);
+	audit_end(answers->audit);
+	answers->audit = NULL;
+}
+
+static json_t *
+tell_audit(struct answers *answers, char **words, size_t word_count)
+{
+	const struct group *group = groups_find(&answers->parts.core->groups, words[0]);
+	int64_t since_ms = now_real_ms() - strtoll(words[1], NULL, 10);
+	const char *why = "there is no such group";
+
+	(void)word_count;
+	if (answers->audit)
+		return json_pack("{s:s}", "error", "another audit is under way");
+	if (group)
+		answers->audit = audit_begin(answers->parts.core, group, since_ms, strcmp(words[2], "1") == 0, on_audited, answers, &why);
+	answers->audit_ticket = answers->ticket;
+	return answers->audit ? NULL : json_pack("{s:s}", "error", why);
+}
+
+/* ---- log ---- */
+
+static json_t *
+tell_log(struct answers *answers, char **words, size_t word_count)
+{
+	(void)word_count;
+	return log_rows(answers->parts.core->store, words[0], now_rules_ms() - strtoll(words[1], NULL, 10));
+}
+
 /* ---- verbs ---- */
 
 /* NULL: the answer comes later. */
@@ -254,7 +322,9 @@ static const struct {
 	size_t words; /* that follow it */
 	json_t *(*tell)(struct answers *answers, char **words, size_t word_count);
 } verbs[] = {
+	{ "audit", 3, tell_audit },
 	{ "backup", 0, tell_backup },
+	{ "log", 2, tell_log },
 	{ "status", 0, tell_status },
 	{ "ledger", 0, tell_ledger },
 };
@@ -302,6 +372,7 @@ answers_close(struct answers *answers)
 	if (!answers)
 		return;
 	store_copy_end(answers->copy);
+	audit_end(answers->audit);
 	control_close(answers->control);
 	free(answers);
 }

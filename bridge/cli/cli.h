@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { CLI_FINE = 0, CLI_PROBLEM = 1, CLI_USAGE = 2, CLI_UNAVAILABLE = 69, CLI_CONFIG = 78 };
 
@@ -39,9 +40,14 @@ int cli_example_config(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_backup(const struct cli_options *options);
 int cli_restore(const struct cli_options *options);
+int cli_audit(const struct cli_options *options);
+int cli_log(const struct cli_options *options);
 int cli_rules(const struct cli_options *options);
 
 /* Prints "sourdine: SENTENCE" on stderr and returns `status`. */
 int cli_fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* "30d", "24h", "15m" in milliseconds. False: it is none. */
+bool cli_parse_span(const char *text, int64_t *out);
 
 #endif

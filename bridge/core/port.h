@@ -117,6 +117,24 @@ struct arena;
 void *arena_take(struct arena *arena, size_t size) MUST_USE;
 char *arena_copy(struct arena *arena, const char *text) MUST_USE;
 
+/* One message of a room's archive, for the audit (core/audit.h). Lent for the call. */
+struct archived {
+	const char *id;   /* source id: event id, stanza-id */
+	const char *name; /* ours: the row's name that it carries; "" otherwise */
+	int64_t at_ms;    /* by its server's clock */
+	bool own;         /* said by one of ours */
+	bool missing;     /* of others, and it never reached us */
+};
+
+/* What read_archive() reads for. Lives until done() was called, which happens once. */
+struct archive_reader {
+	int64_t since_ms; /* server time */
+	bool repair;      /* what is missing is accepted, as from any archive */
+	void (*each)(void *context, const struct archived *archived); /* oldest first */
+	void (*done)(void *context, const char *failure); /* NULL: all was read; else why not, a static sentence */
+	void *context;
+};
+
 struct port_ops {
 	enum network network;
 
@@ -175,6 +193,9 @@ struct port_ops {
 
 	/* Fills *out. */
 	void (*stand)(struct port *port, const char *room, struct standing *out);
+
+	/* Reads a room's archive from an instant on, page by page; done() may come from within the call. NULL: it cannot. */
+	void (*read_archive)(struct port *port, const char *room, const struct archive_reader *reader);
 };
 
 struct port {

@@ -37,6 +37,7 @@ struct matrix {
 	struct http_request *request; /* of the arrival: probe, ping, rooms */
 	struct http_request *sync;
 	char *since;
+	struct survey *survey;   /* owns: an audit's reading, or NULL */
 	struct loop_timer probe; /* next attempt to arrive */
 	struct loop_timer ping;  /* after a 503 of ours */
 	struct loop_timer refill; /* archives are read again */

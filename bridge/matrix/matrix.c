@@ -16,6 +16,7 @@
 #include "matrix/lane.h"
 #include "matrix/link.h"
 #include "matrix/room.h"
+#include "matrix/survey.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -273,6 +274,12 @@ port_reset(struct port *port)
 	link_restart(matrix);
 }
 
+static void
+port_read_archive(struct port *port, const char *room, const struct archive_reader *reader)
+{
+	survey_begin(of_port(port), room, reader);
+}
+
 static const struct port_ops ops = {
 	.network = NETWORK_MATRIX,
 	.start = port_start,
@@ -288,6 +295,7 @@ static const struct port_ops ops = {
 	.leave = port_leave,
 	.rights = port_rights,
 	.stand = port_stand,
+	.read_archive = port_read_archive,
 };
 
 /* ---- what the listener calls ---- */
@@ -374,6 +382,7 @@ matrix_close(struct port *port)
 		return;
 	port_stop(port);
 	matrix = of_port(port);
+	survey_stop(matrix, true);
 	free(matrix->failure);
 	free(matrix->bot);
 	free(matrix);

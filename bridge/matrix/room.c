@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "matrix/ghost.h"
+#include "matrix/survey.h"
 #include "matrix/walk.h"
 
 #include <stdio.h>
@@ -215,6 +216,7 @@ room_leave_all(struct matrix *matrix)
 {
 	struct room *room;
 
+	survey_stop(matrix, false);
 	LIST_FOR_EACH(room, &matrix->rooms, struct room, link)
 		walk_halt(room);
 }

@@ -86,6 +86,10 @@
 	X(OUTBOX_HELD_OF, "SELECT o.inbox_seq, min(o.due_ms) FROM outbox o JOIN decision d ON d.inbox_seq = o.inbox_seq" \
 		" WHERE o.grp = ? AND d.person = ? AND o.state = 0 AND o.held = 1 AND o.kind = 0 GROUP BY o.inbox_seq ORDER BY o.inbox_seq") \
 	X(OUTBOX_HELD, "SELECT DISTINCT inbox_seq FROM outbox WHERE grp = ? AND state = 0 AND held = 1 AND kind = 0 ORDER BY inbox_seq") \
+	X(LOG_SINCE, "SELECT at_ms, actor, verb, before, after FROM audit WHERE grp = ? AND at_ms >= ? ORDER BY seq DESC LIMIT 5000") \
+	X(AUDIT_COPIES, "SELECT state, remote_id FROM outbox WHERE inbox_seq = ? AND lane = ? AND kind = 0") \
+	X(AUDIT_PLACE, "SELECT coalesce(i.place, 0), o.kind = 0 AND o.held = 0 AND i.place IS NOT NULL FROM outbox o" \
+		" LEFT JOIN inbox i ON i.seq = o.inbox_seq WHERE o.name = ? AND o.lane = ?") \
 	X(OUTBOX_DOUBT_ALL, "UPDATE outbox SET state = 1, first_try_ms = coalesce(first_try_ms, ?1)" \
 		" WHERE state IN (0, 1) AND (due_ms <= ?2 OR inbox_seq > ?3)") \
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \

@@ -368,6 +368,18 @@ hear_groupchat(struct jabber *jabber, xmpp_stanza_t *message)
 		inbox_move_cursor(jabber->parts.inbox, NETWORK_XMPP, room->address, stanza_id, at_ms);
 }
 
+bool
+hear_is_message(struct room *room, xmpp_stanza_t *message, bool *own)
+{
+	const char *from = stanza_get(message, "from"), *nick = jid_resource(from);
+
+	if (!jid_same_bare(from, room->jid) || !nick[0] || strcmp(stanza_get(message, "type"), "groupchat") != 0)
+		return false;
+	AUTO_FREE char *jid = archived_jid(room, message, trusted_occupant_id(room, message));
+	*own = jid ? jid_in_domain(jid, room->jabber->settings.component) : speak_marked(room, message);
+	return stanza_find(message, "body", NULL) != NULL;
+}
+
 void
 hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t at_ms)
 {

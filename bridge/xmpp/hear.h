@@ -8,6 +8,8 @@
 
 /* A groupchat message to the listener. */
 void hear_groupchat(struct jabber *jabber, xmpp_stanza_t *message);
+/* Whether a message of the room's archive says something to the room, and whether it was one of ours who said it. */
+bool hear_is_message(struct room *room, xmpp_stanza_t *message, bool *own);
 /* A message that the archive holds under this id. */
 void hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t at_ms);
 /* A chat message to the bot, the component, or the listener through a room. */

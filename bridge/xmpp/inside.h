@@ -144,6 +144,8 @@ struct room {
 	struct loop_timer pulse;    /* self-pings */
 };
 
+struct review;
+
 #define CALLERS_MAX 64
 #define ROOM_BUCKETS 256
 
@@ -155,6 +157,7 @@ struct jabber {
 	struct stream *stream; /* owns */
 	struct requests requests;
 	struct list rooms;     /* owns: room::link */
+	struct review *review; /* owns: an audit's reading, or NULL */
 	struct room *by_jid[ROOM_BUCKETS], *by_address[ROOM_BUCKETS]; /* the same */
 	struct list services;  /* owns: service::link */
 	char *bot;             /* owns: "bot@COMPONENT" */

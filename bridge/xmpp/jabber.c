@@ -23,6 +23,7 @@
 #include "xmpp/muc.h"
 #include "xmpp/nick.h"
 #include "xmpp/speak.h"
+#include "xmpp/review.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -98,7 +99,7 @@ hear_message(struct jabber *jabber, xmpp_stanza_t *message)
 		speak_failed(jabber, message);
 	else if (strcmp(type, "groupchat") == 0)
 		hear_groupchat(jabber, message);
-	else if (room && archive_hear(room, message))
+	else if (room && (review_hear(room, message) || archive_hear(room, message)))
 		return;
 	else if (muc_hear_invitation(jabber, message))
 		return;
@@ -144,6 +145,7 @@ on_down(void *context, bool blamed)
 
 	jabber->changed_ms = now_real_ms();
 	requests_lose(&jabber->requests);
+	review_stop(jabber, false);
 	muc_lose(jabber);
 	speak_forget_privates(jabber, jabber->starting_over);
 	outbox_lost(jabber->parts.outbox, NETWORK_XMPP, blamed);
@@ -178,6 +180,7 @@ stop(struct port *port)
 	struct jabber *jabber = (struct jabber *)port;
 
 	speak_flush(port);
+	review_stop(jabber, true);
 	stream_close(jabber->stream);
 	jabber->stream = NULL;
 	muc_close(jabber);
@@ -200,6 +203,12 @@ reset(struct port *port)
 	jabber->starting_over = false;
 }
 
+static void
+read_archive(struct port *port, const char *room, const struct archive_reader *reader)
+{
+	review_begin((struct jabber *)port, room, reader);
+}
+
 static const struct port_ops ops = {
 	.network = NETWORK_XMPP,
 	.start = start,
@@ -215,6 +224,7 @@ static const struct port_ops ops = {
 	.leave = muc_leave,
 	.rights = hear_rights,
 	.stand = muc_stand,
+	.read_archive = read_archive,
 };
 
 /* Faults on purpose, so that the fault runner can show that it sees them (decisions 7.2). */

@@ -14,6 +14,7 @@
 #include "xmpp/jid.h"
 #include "xmpp/member.h"
 #include "xmpp/pace.h"
+#include "xmpp/review.h"
 #include "xmpp/roster.h"
 #include "xmpp/speak.h"
 
@@ -168,6 +169,7 @@ free_room(struct room *room)
 	member_close_all(room);
 	roster_clear(room);
 	archive_reset(room);
+	review_leave(room);
 	speak_forget(room);
 	loop_timer_stop(&room->retry);
 	loop_timer_stop(&room->overflow);

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an admin does with a daemon that runs, or ran: status, backup and restore, audit, the moderators' log."""
 
+import csv
 import json
 import shutil
+import sqlite3
 import stat
 import time
 
-from checks import crosses, once_in_matrix, once_in_muc, saying
+from checks import ask_matrix, crosses, once_in_matrix, once_in_muc, saying
 from clients import until
 from test_configuration import change
+from world import own
 
 
 def test_status(team):
@@ -113,8 +116,6 @@ def test_what_is_no_backup(team):
         assert done.returncode == 1 and words in done.stderr
     done = bridge.run("backup", bridge.folder / "a.db")
     assert done.returncode == 0, done.stderr
-    import sqlite3
-
     with sqlite3.connect(bridge.folder / "a.db") as database:
         database.execute("PRAGMA user_version = 9999")
     before = (bridge.state / "sourdine.db").read_bytes()
@@ -124,3 +125,73 @@ def test_what_is_no_backup(team):
     change(bridge, f"state: {bridge.state}", f"state: {bridge.folder / 'nowhere' / 'deep'}")
     assert bridge.run("backup", bridge.folder / "b.db").returncode == 1
     assert not (bridge.folder / "b.db").exists() and not (bridge.folder / "b.db.new").exists()
+
+
+def tamper(bridge, sql, *values):
+    """Change the database behind the daemon's back."""
+    with sqlite3.connect(bridge.state / "sourdine.db", timeout=10) as database:
+        assert database.execute(sql, values).rowcount == 1
+    for path in bridge.state.glob("sourdine.db*"):
+        own(path)
+
+
+def audit(bridge, *arguments):
+    done = bridge.run("audit", "marketing", "--json", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_audit(team):
+    """What never reached us is named and, when asked for, taken in; nothing else is touched."""
+    bridge = team.bridge
+    crosses(team)
+    lost = [f"nobody heard {i} {time.time_ns()}" for i in range(3)]
+    before = team.alice.send(team.room, "!sd help")
+    until(lambda: bridge.ask("status")["ledger"]["ignored"] >= 1, what="the command")
+    time.sleep(11)  # the audit leaves out what was said in the last ten seconds
+    report = audit(bridge)
+    for direction, messages in (("to_xmpp", 2), ("to_matrix", 1)):
+        assert report[direction]["messages"] == messages and report[direction]["crossed"] == 1, report
+        for fault in ("missing", "lost", "duplicated", "out_of_order"):
+            assert report[direction][fault]["count"] == 0, report
+    assert report["to_xmpp"]["ended"] == 1
+    done = bridge.run("audit", "marketing")
+    assert done.returncode == 0 and "missing 0, lost 0, duplicated 0, out of order 0" in done.stdout, done.stdout
+    bridge.stop()
+    for text in lost:
+        team.bob.send(team.muc, text)
+    # The gap is beyond the cursor, and so it is never read.
+    tamper(bridge, "UPDATE room SET cursor = '', cursor_ms = ? WHERE address = ?", int(time.time() * 1000) + 600000, team.muc)
+    bridge.start()
+    crosses(team, "and on")
+    tamper(bridge, "DELETE FROM inbox WHERE source_id = ?", before)
+    time.sleep(11)
+    done = bridge.run("audit", "marketing", "--since", "1h")
+    assert done.returncode == 1 and "never reached us" in done.stdout and lost[0] not in done.stdout, done.stdout
+    report = audit(bridge, "--repair")
+    assert report["to_matrix"]["missing"]["count"] == 3 and report["to_xmpp"]["missing"]["ids"] == [before], report
+    for text in lost:
+        team.alice.wait(team.room, text)
+        once_in_matrix(team.alice, team.room, text)
+    audit(bridge, "--repair")
+    report = audit(bridge)
+    assert report["to_matrix"]["missing"]["count"] == report["to_xmpp"]["missing"]["count"] == 0, report
+    for text in lost:
+        once_in_matrix(team.alice, team.room, text)
+    assert bridge.run("audit", "seo").returncode == 1
+    assert bridge.run("audit", "marketing", "--since", "soon").returncode == 2
+
+
+def test_the_log_of_the_moderators(team):
+    bridge = team.bridge
+    ask_matrix(team.alice, team.room, "!sd hours mon-fri 9:00-18:00")
+    ask_matrix(team.alice, team.room, "!sd yes")
+    done = bridge.run("log", "marketing")
+    assert done.returncode == 0 and "@alice:hs.test" in done.stdout and "revision 0 -> 1" in done.stdout, done.stdout
+    done = bridge.run("log", "marketing", "--csv", "--since", "1h")
+    rows = list(csv.reader(done.stdout.splitlines()))
+    assert rows[0] == ["at", "actor", "verb", "before", "after"] and len(rows) == 2
+    assert rows[1][1] == "'@alice:hs.test" and rows[1][3:] == ["0", "1"]
+    assert bridge.run("log", "nothing").returncode == 2
+    bridge.stop()
+    assert bridge.run("log", "marketing", "--since", "30d").stdout == bridge.run("log", "marketing").stdout
