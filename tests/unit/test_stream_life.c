@@ -324,17 +324,19 @@ static void
 test_refused(void **state)
 {
 	static const struct {
-		const char *condition, *refusal;
+		const char *condition, *text, *refusal;
 	} cases[] = {
-		{ "not-authorized", "refuses our secret for the component c.x" },
-		{ "host-unknown", "knows no component c.x" },
-		{ "invalid-namespace", "knows no component c.x" },
+		{ "not-authorized", "why", "refuses our secret for the component c.x" },
+		{ "not-authorized", "", "refuses our secret for the component c.x, or knows no such component" },
+		{ "host-unknown", "why", "knows no component c.x" },
+		{ "host-unknown", "This server does not serve c.x", "port for clients" },
+		{ "invalid-namespace", "why", "port for clients" },
 	};
 	struct scene *scene = *state;
 
-	for (size_t i = 0; i < 3; i++) {
-		AUTO_FREE char *error = xasprintf(HEAD ERROR_HEAD "some text<%s " NS "/><text " NS ">why</text></stream:error></stream:stream>",
-				cases[i].condition);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		AUTO_FREE char *error = xasprintf(HEAD ERROR_HEAD "some text<%s " NS "/><text " NS ">%s</text></stream:error></stream:stream>",
+				cases[i].condition, cases[i].text);
 		pass(scene, 0);
 		server_says(scene, error);
 		assert_non_null(strstr(stream_refusal(scene->stream), cases[i].refusal));
