@@ -53,6 +53,7 @@ struct incoming {
 	const char *reply_address; /* lane for a private answer to the author */
 	bool moderator;       /* decisions 2.2, at the moment of the message */
 	bool live;            /* false: from an archive; may be bridged, is never obeyed */
+	bool stray;           /* its server brought it late, behind what followed it: shown with the instant of its writing (delivery 1.1) */
 	bool direct;          /* said to the bot alone, not to a room of a group */
 	const char *direct_room; /* with `direct`: the room whose group is meant (a private message through a MUC), or NULL */
 	int64_t origin_ms;    /* by its server's clock; for display only */

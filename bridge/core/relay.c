@@ -154,7 +154,8 @@ say(const struct passage *passage, const struct group *group, enum network netwo
 	struct outbox_draft draft = {
 		.outgoing = {
 			.kind = OUTGOING_MESSAGE, .lane = lane, .message = passage->in->message, .text = own ? spoken : text,
-			.delay_ms = due_ms - passage->row->received_ms > DELAY_STAMP_AFTER_MS ? passage->row->received_ms : 0,
+			.delay_ms = due_ms - passage->row->received_ms > DELAY_STAMP_AFTER_MS ? passage->row->received_ms :
+				passage->in->stray ? passage->in->origin_ms : 0,
 		},
 		.network = network, .group = group->name, .inbox_seq = passage->row->seq, .source = source, .held = late, .due_ms = due_ms,
 	};

@@ -20,6 +20,7 @@
  */
 #define EVENT_ARCHIVE_MARK 'A'
 #define EVENT_LATE_MARK 'B'
+#define EVENT_STRAY_MARK 'C' /* late, and found behind what had come already */
 
 #define EVENT_OUT_MAX (60 * 1024) /* canonical JSON of an event of ours; the homeserver's limit is 64 KiB with what it adds */
 
@@ -38,6 +39,7 @@ struct event {
 	enum event_kind kind;
 	bool archive; /* or late */
 	bool late;
+	bool stray;   /* comes out of its place */
 	const char *sender;
 	int64_t origin_ms;
 	enum message_kind message;

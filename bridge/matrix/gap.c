@@ -71,14 +71,14 @@ gap_path(const struct gap *gap)
 /* ---- one page ---- */
 
 static void
-keep(struct gap *gap, const struct json_event *event)
+keep(struct gap *gap, const struct json_event *event, bool behind)
 {
 	struct found *found = xcalloc(1, sizeof(*found));
 
 	found->id = xstrndup(event->event_id.p, event->event_id.n);
 	found->size = event->raw.n + 1;
 	found->raw = xmalloc(found->size);
-	found->raw[0] = matrix_is_late(gap->matrix, event->stamp_ms) ? EVENT_LATE_MARK : EVENT_ARCHIVE_MARK;
+	found->raw[0] = behind ? EVENT_STRAY_MARK : matrix_is_late(gap->matrix, event->stamp_ms) ? EVENT_LATE_MARK : EVENT_ARCHIVE_MARK;
 	memcpy(found->raw + 1, event->raw.p, event->raw.n);
 	found->stamp_ms = event->stamp_ms;
 	found->own = event->sender.p && matrix_is_own(gap->matrix, event->sender.p, event->sender.n);
@@ -120,9 +120,11 @@ on_event(void *context, const struct json_event *event)
 
 	if (is_read(gap) || !matrix_take_id(event->event_id, id, sizeof(id)))
 		return;
-	gap->beyond += gap->met;
-	gap->met = gap->met || is_met(gap, event, id);
-	keep(gap, event);
+	bool behind = gap->met;
+
+	gap->beyond += behind;
+	gap->met = behind || is_met(gap, event, id);
+	keep(gap, event, behind);
 }
 
 enum gap_progress

@@ -176,6 +176,7 @@ read_message(struct matrix *matrix, const char *room, const struct event *event,
 	out->reply_to = event->reply_to;
 	out->reply_address = event->sender;
 	out->live = !event->late && event->origin_ms >= now_real_ms() - LIVE_MS;
+	out->stray = event->stray;
 	out->origin_ms = event->origin_ms;
 	out->direct = people_direct_of(matrix->parts.people, room, person, sizeof(person));
 	if (out->direct && event->sender && strcmp(person, event->sender) != 0) {

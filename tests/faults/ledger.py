@@ -46,6 +46,7 @@ class Figures:
     duplicated: int = 0
     reordered: int = 0
     altered: int = 0  # arrived, but not with the text that was sent
+    late: int = 0  # out of order, and marked with the instant of its writing (delivery 1.1, clause 4)
     unsent: int = 0  # never acknowledged by its own server: the test failed, not the bridge
     examples: list = field(default_factory=list)
 
@@ -53,7 +54,7 @@ class Figures:
         return not (self.lost or self.duplicated or self.reordered or self.altered or self.unsent)
 
     def add(self, other):
-        for name in ("sent", "delivered", "lost", "duplicated", "reordered", "altered", "unsent"):
+        for name in ("sent", "delivered", "lost", "duplicated", "reordered", "altered", "late", "unsent"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.examples = (self.examples + other.examples)[:12]
         return self
@@ -89,8 +90,11 @@ class Ledger:
         known = {message.key for message in self.messages}
         return len({key for body in bodies for key in self.keys_in(body)} & known)
 
-    def verdict(self, bodies, between_senders=True):
-        """Judge the bodies that a reader saw, in his order (a digest groups by sender: only each sender's order counts)."""
+    def verdict(self, bodies, between_senders=True, stamped=()):
+        """Judge the bodies that a reader saw, in his order (a digest groups by sender: only each sender's order counts).
+
+        `stamped`: the keys of messages that were shown with the instant of their writing, which excuses their place.
+        """
         by_key = {message.key: message for message in self.messages}
         figures = Figures(sent=len(self.messages))
         times, last_number, latest_start = {}, {}, 0.0
@@ -108,7 +112,7 @@ class Ledger:
                     self._blame(figures, "altered", "other words in", key)
                 overtaken = between_senders and message.end and message.end < latest_start
                 if message.number < last_number.get(message.sender, -1) or overtaken:
-                    self._blame(figures, "reordered", "late", key)
+                    self._blame(figures, "late" if key in stamped else "reordered", "late", key)
                 last_number[message.sender] = max(message.number, last_number.get(message.sender, -1))
                 latest_start = max(latest_start, message.start)
         for message in self.messages:

@@ -79,7 +79,7 @@ class Result:
             f"{'ok' if self.good() else 'FAILED':6} {self.name:18} sent {f.sent} delivered {f.delivered}",
             f"lost {f.lost} duplicated {f.duplicated} reordered {f.reordered}",
         ]
-        for count, word in ((f.altered, "altered"), (f.unsent, "unsent"), (self.echoes, "echoed"), (self.early, "early")):
+        for count, word in ((f.late, "late, and marked so,"), (f.altered, "altered"), (f.unsent, "unsent"), (self.echoes, "echoed"), (self.early, "early")):
             if count:
                 words.append(f"{word} {count}")
         if self.kills:
@@ -104,7 +104,7 @@ def finish(result, pair, options, outward=None, inward=None):
     for ledger, read in readers:
         if ledger.messages:
             bodies = read()
-            result.figures.add(ledger.verdict(bodies))
+            result.figures.add(ledger.verdict(bodies, stamped=pair.stamped() if ledger is pair.outward and not pair.holds else ()))
             result.story += ledger.story(bodies)
     result.echoes += pair.echoes()
     result.story += pair.raw_story()

@@ -109,6 +109,7 @@ class Pair:
         """`ports`: of proxies in front of servers, as World.config() takes them; `room`: settings of the MUC."""
         self.stage = stage
         self.vitals_at_start = None
+        self.holds = bool(charter)  # what is released bears a stamp too
         name = stage.unique("load")
         self.matrix_count = matrix
         self.watcher = None
@@ -245,6 +246,10 @@ class Pair:
 
     def archive_matrix(self):
         return self.watcher.history(self.own_users)
+
+    def stamped(self):
+        """The keys of the messages that came into the MUC with the instant of their writing (XEP-0203)."""
+        return {key for said in self.stage.bob.timeline(self.muc) if said.stamp for key in self.outward.keys_in(said.body)}
 
     def raw_story(self):
         """Every message of both rooms with its ids and its speaker, as the readers saw it: for a person who looks for a fault."""

@@ -25,6 +25,16 @@ def filled(senders=5, each=40):
     return ledger, [message.text for message in ledger.messages]
 
 
+def test_a_late_one_is_excused_by_its_stamp_only():
+    ledger, bodies = filled()
+    key = ledger.keys_in(bodies[3])[0]
+    bodies.insert(60, bodies.pop(3))
+    assert ledger.verdict(bodies).reordered == 1
+    seen = ledger.verdict(bodies, stamped={key})
+    assert (seen.reordered, seen.late, seen.clean()) == (0, 1, True)
+    assert ledger.verdict(bodies, stamped={("s9", 1)}).reordered == 1
+
+
 def figures(change):
     ledger, bodies = filled()
     return ledger.verdict(change(bodies))
