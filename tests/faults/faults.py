@@ -193,7 +193,7 @@ def raw(wanted, options):
 def main():
     wanted = arguments()
     if wanted.list:
-        for name, row in catalogue.ROWS.items():
+        for name, row in sorted(catalogue.ROWS.items(), key=lambda item: item[1].number):
             print(f"{row.number or '-':>3} {name:18}{' short' if row.short else ''}{''.join(f' red with {mode}' for mode in row.breaks)}")
         return 0
     options = options_of(wanted)
