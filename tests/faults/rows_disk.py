@@ -143,7 +143,7 @@ def disk_full(stage, options):
     """The disk of the state fills up under load, stays full for a while, and has room again."""
     result = Result()
     with FakePair(stage, natives=3) as pair:
-        with small_disk(pair.bridge.state, "24m") as mounted:
+        with small_disk(pair.bridge.state, "96m") as mounted:
             result.require(mounted, "cannot mount a tmpfs")
             pair.start()
             pair.hand_all(pair.tell(8))
