@@ -22,6 +22,7 @@ disk_look(const char *directory, struct disk *out)
 	if (statvfs(directory, &info) < 0)
 		return false;
 	uint64_t block = info.f_frsize, free_bytes = info.f_bavail * block;
+	out->size_bytes = (int64_t)(info.f_blocks * block);
 	out->free_bytes = (int64_t)free_bytes;
 	out->free_inodes = info.f_files ? (int64_t)info.f_favail : -1;
 	out->low = disk_is_low(free_bytes, info.f_blocks * block);

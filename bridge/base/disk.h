@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct disk {
-	int64_t free_bytes, free_inodes; /* for us, not for root; inodes -1: this file system does not count them */
+	int64_t size_bytes, free_bytes, free_inodes; /* for us, not for root; inodes -1: this file system does not count them */
 	bool low, low_inodes;
 };
 

@@ -446,25 +446,23 @@ store_abandon(struct store *store)
 
 /* ---- a full disk ---- */
 
-/* Whether as much is free as there should be, and `beside` bytes more. */
-static bool
-has_space(const struct store *store, uint64_t beside)
-{
-	struct statvfs disk;
-
-	if (statvfs(store->path, &disk) < 0)
-		return true;
-	uint64_t size = (uint64_t)disk.f_blocks * disk.f_frsize, free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-	uint64_t least = SPACE_BYTES < size / 4 ? SPACE_BYTES : size / 4;
-	if (least < size / 20)
-		least = size / 20;
-	return free_bytes >= least + beside && (disk.f_files == 0 || disk.f_favail >= disk.f_files / 20);
-}
-
 bool
 store_has_space(const struct store *store)
 {
-	return has_space(store, 0);
+	struct disk disk;
+
+	return !disk_look(store->path, &disk) || (!disk.low && !disk.low_inodes);
+}
+
+/* The ballast must not be what makes the disk short. */
+static bool
+has_space_for_ballast(const struct store *store)
+{
+	struct disk disk;
+
+	if (!store_has_space(store) || !disk_look(store->path, &disk) || disk.free_bytes < BALLAST_BYTES)
+		return false;
+	return !disk_is_low((uint64_t)(disk.free_bytes - BALLAST_BYTES), (uint64_t)disk.size_bytes);
 }
 
 void
@@ -472,8 +470,7 @@ store_keep_ballast(struct store *store)
 {
 	struct stat info;
 
-	/* It must not be what makes the disk short. */
-	if (stat(store->ballast, &info) == 0 || !has_space(store, BALLAST_BYTES))
+	if (stat(store->ballast, &info) == 0 || !has_space_for_ballast(store))
 		return;
 	int fd = open(store->ballast, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
