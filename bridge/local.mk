@@ -43,6 +43,11 @@ core_sources = \
 	bridge/core/charters.h \
 	bridge/core/command.c \
 	bridge/core/command.h \
+	bridge/core/command_charter.c \
+	bridge/core/command_inside.h \
+	bridge/core/command_people.c \
+	bridge/core/command_plumb.c \
+	bridge/core/command_rights.c \
 	bridge/core/core.c \
 	bridge/core/core.h \
 	bridge/core/decisions.c \

@@ -3,18 +3,15 @@
  * One entry a command. A change that touches anybody but its author is previewed first: it is kept with the revision it
  * was previewed against, and done when `yes` follows within two minutes and that revision is still in force.
  */
-#include "core/command.h"
+#include "core/command_inside.h"
 
 #include "base/log.h"
 #include "base/now.h"
 #include "base/text.h"
-#include "core/charters.h"
 #include "core/decisions.h"
 #include "core/digests.h"
 #include "core/notices.h"
 #include "core/outbox_rows.h"
-#include "core/relay.h"
-#include "core/speech.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -23,34 +20,22 @@
 #include <string.h>
 
 #define PENDING_MS (2 * 60 * 1000)
-#define LINK_MS (15 * 60 * 1000)
 #define DAY_MS (24 * 3600 * 1000)
 #define WORD_MAX 64
 
-/* One command being run. */
-struct asking {
-	struct core *core;
-	struct group *group;        /* NULL until it is known */
-	const struct inbox_row *row;
-	const struct incoming *in;
-	const char *language;
-	char *arguments;            /* what follows the command's name; "" when nothing does; lent */
-	bool confirmed;             /* said yes, or --yes */
-	int answers;                /* so far; part of the rows' names */
-};
-
 enum { FOR_ALL, FOR_MODERATORS };
-enum { NO_GROUP, NEEDS_GROUP };
 
 struct command {
 	const char *english, *french;
-	int rights, scope;
+	int rights;
+	enum command_scope scope;
 	void (*run)(struct asking *asking);
 	const char *usage, *summary; /* msgids; NULL: not listed */
 };
 
 static const struct command *find_command(const char *name);
 static void run_help(struct asking *asking);
+static void list_groups(struct asking *asking, const char *name);
 
 /* ---- words ---- */
 
@@ -75,8 +60,8 @@ fold(const char *word, char *out, size_t size)
 	out[n] = '\0';
 }
 
-static bool
-same_word(const char *a, const char *b)
+bool
+command_same_word(const char *a, const char *b)
 {
 	char left[WORD_MAX], right[WORD_MAX];
 
@@ -94,8 +79,8 @@ skip_space(char *p)
 }
 
 /* Cuts the first word off; *rest is what follows it. */
-static char *
-take_word(char *p, char **rest)
+char *
+command_take_word(char *p, char **rest)
 {
 	char *word = skip_space(p), *end = word;
 
@@ -133,15 +118,15 @@ command_is(const struct core *core, const char *text)
 
 /* ---- answers ---- */
 
-static const char *
-say(const struct asking *asking, const char *msgid)
+const char *
+command_say(const struct asking *asking, const char *msgid)
 {
 	return text_in(asking->language, msgid);
 }
 
 /* `to_all`: it concerns the whole room. Otherwise privately where the network can, else under the command. */
-static void
-answer_to(struct asking *asking, bool to_all, const char *text)
+void
+command_answer_to(struct asking *asking, bool to_all, const char *text)
 {
 	const struct incoming *in = asking->in;
 	char number[16];
@@ -162,31 +147,31 @@ answer_to(struct asking *asking, bool to_all, const char *text)
 		log_warning(LOG_COMMAND, "answer too long room=%s", asking->row->room);
 }
 
-static void
-answer(struct asking *asking, const char *text)
+void
+command_answer(struct asking *asking, const char *text)
 {
-	answer_to(asking, false, text);
+	command_answer_to(asking, false, text);
 }
 
 /* Takes over `text`. */
-static void
-answer_new(struct asking *asking, char *text)
+void
+command_answer_new(struct asking *asking, char *text)
 {
-	answer(asking, text);
+	command_answer(asking, text);
 	free(text);
 }
 
 /* How a command is written where this one was asked: "!" or "!sd ". */
-static const char *
-prefix(const struct asking *asking)
+const char *
+command_prefix(const struct asking *asking)
 {
 	return asking->in->direct ? "!" : "!sd ";
 }
 
-/* ---- hours, rules, why, held ---- */
+/* ---- previews ---- */
 
-static void
-preview(struct asking *asking, const char *command, const char *what)
+void
+command_preview(struct asking *asking, const char *command, const char *what)
 {
 	struct query query = store_query(asking->core->store, PENDING_SET);
 
@@ -199,322 +184,27 @@ preview(struct asking *asking, const char *command, const char *what)
 	struct str out AUTO_STR;
 	str_init(&out, 16384);
 	str_add(&out, what);
-	AUTO_FREE char *how = str_fill(say(asking, N_("Answer {command} within two minutes and it is done.")), "command",
-			asking->in->direct ? say(asking, N_("!yes")) : say(asking, N_("!sd yes")));
+	AUTO_FREE char *how = str_fill(command_say(asking, N_("Answer {command} within two minutes and it is done.")), "command",
+			asking->in->direct ? command_say(asking, N_("!yes")) : command_say(asking, N_("!sd yes")));
 	str_addf(&out, "\n%s", how);
-	answer(asking, str_get(&out));
+	command_answer(asking, str_get(&out));
 }
 
-static long
-held_count(const struct asking *asking)
-{
-	struct query query = store_query(asking->core->store, OUTBOX_HELD);
-	long count = 0;
-
-	query_text(&query, asking->group->name);
-	while (query_step(&query))
-		count++;
-	query_done(&query);
-	return count;
-}
-
-/* The hours as they would be: rules of the new text, in words. */
-static char *
-hours_of_text(const struct asking *asking, const char *text)
-{
-	struct group imagined = *asking->group;
-	struct complaint why;
-
-	imagined.rules = NULL;
-	if (rules_parse(&imagined.rules, text, strlen(text), &why))
-		return xstrdup("");
-	rules_set_site(imagined.rules, asking->core->groups.site);
-	rules_set_zone(imagined.rules, charters_zone(asking->core->charters, rules_zone_name(imagined.rules)));
-	char *words = speech_hours(asking->core, &imagined, asking->row->received_ms);
-	rules_free(imagined.rules);
-	return words;
-}
-
-static void
-preview_hours(struct asking *asking, const char *text, const char *command)
-{
-	struct str out AUTO_STR;
-	char held[24];
-
-	AUTO_FREE char *before = speech_hours(asking->core, asking->group, asking->row->received_ms);
-	AUTO_FREE char *after = hours_of_text(asking, text);
-	snprintf(held, sizeof(held), "%ld", held_count(asking));
-	str_init(&out, 16384);
-	str_addf(&out, "%s\n%s\n%s\n%s\n", say(asking, N_("Now:")), before, say(asking, N_("It would be:")), after);
-	AUTO_FREE char *count = str_fill(say(asking, N_("Held messages that would be planned again: {count}.")), "count", held);
-	str_add(&out, count);
-	preview(asking, command, str_get(&out));
-}
-
-/* Applies a charter's text and tells the room. */
-static void
-apply(struct asking *asking, const char *text, const char *verb)
-{
-	struct complaint why;
-	char revision[16];
-
-	if (charters_apply(asking->core->charters, asking->group, text, asking->in->author.person, verb, &why)) {
-		answer(asking, why.text);
-		return;
-	}
-	snprintf(revision, sizeof(revision), "%d", asking->group->revision);
-	struct str out AUTO_STR;
-	str_init(&out, 16384);
-	AUTO_FREE char *words = speech_hours(asking->core, asking->group, asking->row->received_ms);
-	AUTO_FREE char *done = str_fill(say(asking, N_("Done: the charter is now at revision {revision}.")), "revision", revision);
-	str_addf(&out, "%s\n%s\n%s", done, words,
-			say(asking, N_("People on the same network still see each other at once; to be left alone, mute this room in your client and take the digest (!sd mode digest).")));
-	answer_to(asking, true, str_get(&out));
-}
-
-static void
-change_hours(struct asking *asking)
-{
-	struct complaint why;
-	int revision;
-	AUTO_FREE char *text = charters_text(asking->core->charters, asking->group, &revision);
-	AUTO_FREE char *line = xasprintf("hours %s", asking->arguments);
-	AUTO_FREE char *changed = NULL;
-	const char *old = text ? text : "";
-
-	int r = rules_edit_line(old, strlen(old), asking->group->name, "hours", line, &changed, &why);
-	if (r) {
-		AUTO_FREE char *place = xasprintf("%d: %s", why.column, r == RULES_E_SYNTAX ? why.text : strerror(-r));
-		answer_new(asking, str_fill(say(asking, N_("These hours cannot be read, at character {place}. For instance: !sd hours mon-fri 9:00-18:00")),
-				"place", place));
-		return;
-	}
-	if (asking->confirmed)
-		apply(asking, changed, "hours");
-	else
-		preview_hours(asking, changed, line);
-}
-
+/* Whether it may run here and now; else he is told why not. */
 static bool
-refuse_unless_moderator(struct asking *asking)
+is_permitted(struct asking *asking, const struct command *command)
 {
-	if (asking->in->moderator)
-		return false;
-	answer(asking, say(asking, N_("Only moderators of the group can do that, in its room: Matrix members who may change the room's settings, and owners and admins of the XMPP room.")));
-	return true;
-}
+	const struct group *group = asking->group;
+	bool for_moderators = command->rights == FOR_MODERATORS;
+	enum command_place place = group ? PLACE_GROUP : asking->visit ? PLACE_VISIT : PLACE_NOWHERE;
+	enum command_permit permit = command_judge(command->scope, for_moderators, place, for_moderators && command_moderates(asking),
+			group && group->kind == GROUP_CONFIGURED);
 
-static void
-run_hours(struct asking *asking)
-{
-	if (!*asking->arguments)
-		answer_new(asking, speech_hours(asking->core, asking->group, asking->row->received_ms));
-	else if (!refuse_unless_moderator(asking))
-		change_hours(asking);
-}
-
-static void
-run_rules(struct asking *asking)
-{
-	answer_new(asking, speech_rule_list(asking->core, asking->group));
-}
-
-static void
-run_undo(struct asking *asking)
-{
-	int revision = asking->group->revision;
-	AUTO_FREE char *text = charters_revision(asking->core->charters, asking->group, revision - 1);
-
-	if (!text) {
-		answer(asking, say(asking, N_("There is nothing to undo: this is the charter's first revision.")));
-		return;
-	}
-	if (asking->confirmed)
-		apply(asking, text, "undo");
-	else
-		preview_hours(asking, text, "undo");
-}
-
-/* The message meant: the one answered, "h42", or the asker's latest. */
-static bool
-find_decision(struct asking *asking, struct decision *out)
-{
-	const struct incoming *in = asking->in;
-	const char *room = in->direct && in->direct_room ? in->direct_room : asking->row->room;
-	int64_t seq = 0;
-
-	if (in->reply_to)
-		seq = relay_row_of(asking->core->relay, room, in->reply_to);
-	else if (*asking->arguments == 'h' || *asking->arguments == '#')
-		seq = strtoll(asking->arguments + 1, NULL, 10);
-	if (seq)
-		return decisions_get(asking->core->store, seq, out);
-	return decisions_last(asking->core->store, asking->group->name, in->author.person, out);
-}
-
-static void
-run_why(struct asking *asking)
-{
-	struct decision decision;
-
-	if (!find_decision(asking, &decision) || strcmp(decision.group, asking->group->name) != 0) {
-		answer(asking, say(asking, N_("I know of no such message. Answer the message with !sd why, or ask after your own latest one.")));
-		return;
-	}
-	if (strcmp(decision.person, asking->in->author.person) != 0 && !asking->in->moderator) {
-		answer(asking, say(asking, N_("That message is somebody else's: only its author and the moderators are told.")));
-		return;
-	}
-	answer_new(asking, speech_why(asking->core, asking->group, &decision.verdict, asking->row->received_ms));
-}
-
-static void
-add_held_line(struct asking *asking, struct str *out, int64_t seq, int64_t due_ms)
-{
-	struct decision decision;
-	char written[64], due[64], number[24];
-
-	if (!decisions_get(asking->core->store, seq, &decision))
-		return;
-	speech_instant(asking->core, asking->group, decision.verdict.now_ms, asking->row->received_ms, written, sizeof(written));
-	speech_instant(asking->core, asking->group, due_ms, asking->row->received_ms, due, sizeof(due));
-	snprintf(number, sizeof(number), "h%" PRId64, seq);
-	AUTO_FREE char *one = str_fill(say(asking, N_("{number}: written {written}, delivered on {due}")), "number", number);
-	AUTO_FREE char *two = str_fill(one, "written", written);
-	AUTO_FREE char *three = str_fill(two, "due", due);
-	str_addf(out, "\n%s", three);
-}
-
-static void
-run_held(struct asking *asking)
-{
-	struct query query = store_query(asking->core->store, OUTBOX_HELD_OF);
-	int64_t held[50][2];
-	size_t count = 0;
-	struct str out AUTO_STR;
-
-	query_text(&query, asking->group->name);
-	query_text(&query, asking->in->author.person);
-	while (count < 50 && query_step(&query)) {
-		held[count][0] = query_get_int(&query, 0);
-		held[count++][1] = query_get_int(&query, 1);
-	}
-	query_done(&query);
-	str_init(&out, 16384);
-	str_add(&out, say(asking, count ? N_("Your messages that wait:") : N_("None of your messages waits.")));
-	for (size_t i = 0; i < count; i++)
-		add_held_line(asking, &out, held[i][0], held[i][1]);
-	answer(asking, str_get(&out));
-}
-
-/* ---- mode, link ---- */
-
-static void
-tell_next_digest(struct asking *asking)
-{
-	char key[32], when[64];
-	int64_t now_ms = asking->row->received_ms;
-	int64_t next_ms = rules_next_slot(speech_rules(asking->group), now_ms, key, sizeof(key));
-
-	speech_instant(asking->core, asking->group, next_ms, now_ms, when, sizeof(when));
-	AUTO_FREE char *named = str_fill(say(asking, N_("From now on you get {group} as a digest by direct message, the next one on {when}. To be left alone, mute the room in your client: people on the same network still see each other at once. !sd mode live ends it.")),
-			"group", asking->group->name);
-	answer_new(asking, str_fill(named, "when", when));
-}
-
-/* An XMPP occupant whose account is not known proves it: a code by private message, sent back from the account. */
-static void
-ask_for_link(struct asking *asking)
-{
-	char code[9];
-	struct query query = store_query(asking->core->store, LINK_ADD);
-
-	seal_random_text(code, 8, "abcdefghjkmnpqrstuvwxyz23456789");
-	query_text(&query, code);
-	query_text(&query, asking->in->author.person);
-	query_text(&query, asking->group->name);
-	query_int(&query, now_rules_ms() + LINK_MS);
-	query_run(&query);
-	AUTO_FREE char *named = str_fill(say(asking, N_("This room does not show me your account. Send !link {code} to {bot} from it within 15 minutes, and your digests go there.")),
-			"code", code);
-	answer_new(asking, str_fill(named, "bot", asking->core->xmpp_bot));
-}
-
-static void
-subscribe(struct asking *asking)
-{
-	const char *person = asking->in->author.person;
-
-	if (asking->row->network == NETWORK_MATRIX) {
-		digests_subscribe(asking->core->digests, asking->group, person, NETWORK_MATRIX, person, asking->row->received_ms);
-	} else if (strchr(person, '/')) {
-		ask_for_link(asking);
-		return;
-	} else {
-		digests_subscribe(asking->core->digests, asking->group, person, NETWORK_XMPP, person + strlen("xmpp:"), asking->row->received_ms);
-	}
-	tell_next_digest(asking);
-}
-
-static bool
-is_inside(const struct asking *asking)
-{
-	char name[PEOPLE_NAME_MAX];
-
-	if (!asking->in->direct || asking->in->direct_room)
-		return true;
-	return asking->row->network == NETWORK_MATRIX &&
-			people_name(asking->core->people, asking->group->room[NETWORK_MATRIX], asking->in->author.person, name, sizeof(name));
-}
-
-static void
-run_mode(struct asking *asking)
-{
-	char *rest;
-	char *mode = take_word(asking->arguments, &rest);
-	const char *person = asking->in->author.person;
-
-	if (same_word(mode, "digest") || same_word(mode, "resume")) {
-		if (is_inside(asking))
-			subscribe(asking);
-		else
-			answer(asking, say(asking, N_("Please say that in the group's room, or by private message to me there.")));
-	} else if (same_word(mode, "live") || same_word(mode, "direct")) {
-		bool was = digests_unsubscribe(asking->core->digests, asking->group, person, asking->row->received_ms);
-		answer(asking, was ? say(asking, N_("Digests have ended; you read everything at once.")) : say(asking, N_("You read everything at once.")));
-	} else if (!*mode) {
-		answer(asking, digests_subscribed(asking->core->digests, asking->group, person) ? say(asking, N_("Your mode is digest.")) :
-				say(asking, N_("Your mode is live.")));
-	} else {
-		answer(asking, say(asking, N_("Say !sd mode live or !sd mode digest.")));
-	}
-}
-
-static void
-run_link(struct asking *asking)
-{
-	char *rest;
-	char *code = take_word(asking->arguments, &rest);
-	struct query query = store_query(asking->core->store, LINK_GET);
-	AUTO_FREE char *person = NULL;
-
-	query_text(&query, code);
-	if (asking->row->network == NETWORK_XMPP && asking->in->direct && !asking->in->direct_room && query_step(&query) &&
-			query_get_int(&query, 2) >= now_rules_ms()) {
-		person = xstrdup(query_get_text(&query, 0));
-		asking->group = groups_find(&asking->core->groups, query_get_text(&query, 1));
-	}
-	query_done(&query);
-	if (!person || !asking->group) {
-		answer(asking, say(asking, N_("That code is not known, or too old. Say !sd mode digest in the room again for a new one.")));
-		return;
-	}
-	query = store_query(asking->core->store, LINK_END);
-	query_text(&query, code);
-	query_int(&query, now_rules_ms());
-	query_run(&query);
-	digests_subscribe(asking->core->digests, asking->group, person, NETWORK_XMPP, asking->in->reply_address, asking->row->received_ms);
-	tell_next_digest(asking);
+	if (permit == PERMIT_WHICH_GROUP)
+		list_groups(asking, command->english);
+	else if (permit != PERMIT_FINE)
+		command_refuse(asking, permit, group ? group->name : "");
+	return permit == PERMIT_FINE;
 }
 
 /* ---- yes ---- */
@@ -538,17 +228,17 @@ run_yes(struct asking *asking)
 	query_text(&query, asking->group->name);
 	query_run(&query);
 	if (!line) {
-		answer(asking, say(asking, N_("There is nothing to say yes to, or more than two minutes have passed: please give the command again.")));
+		command_answer(asking, command_say(asking, N_("There is nothing to say yes to, or more than two minutes have passed: please give the command again.")));
 		return;
 	}
 	if (revision != asking->group->revision) {
-		answer(asking, say(asking, N_("The charter was changed meanwhile: please give the command again.")));
+		command_answer(asking, command_say(asking, N_("The charter was changed meanwhile: please give the command again.")));
 		return;
 	}
 	char *rest;
-	char *name = take_word(line, &rest);
+	char *name = command_take_word(line, &rest);
 	const struct command *command = find_command(name);
-	if (!command || (command->rights == FOR_MODERATORS && refuse_unless_moderator(asking)))
+	if (!command || !is_permitted(asking, command))
 		return;
 	asking->arguments = rest;
 	asking->confirmed = true;
@@ -558,17 +248,22 @@ run_yes(struct asking *asking)
 /* ---- the table ---- */
 
 static const struct command commands[] = {
-	{ "help", "aide", FOR_ALL, NO_GROUP, run_help, N_("help"), N_("this list") },
-	{ "hours", "horaires", FOR_ALL, NEEDS_GROUP, run_hours, N_("hours"), N_("opening hours and the next opening") },
-	{ "why", "pourquoi", FOR_ALL, NEEDS_GROUP, run_why, N_("why"), N_("why your latest message, or the one you answer, was held or passed on") },
-	{ "held", "attente", FOR_ALL, NEEDS_GROUP, run_held, N_("held"), N_("your messages that wait") },
-	{ "mode", "mode", FOR_ALL, NEEDS_GROUP, run_mode, N_("mode live|digest"), N_("read everything at once, or one digest") },
-	{ "rules", "regles", FOR_ALL, NEEDS_GROUP, run_rules, N_("rules"), N_("the group's rules in words") },
-	{ "charter", "charte", FOR_ALL, NEEDS_GROUP, run_rules, NULL, NULL },
-	{ "hours", "horaires", FOR_MODERATORS, NEEDS_GROUP, run_hours, N_("hours mon-fri 9:00-18:00"), N_("change the opening hours") },
-	{ "undo", "defaire", FOR_MODERATORS, NEEDS_GROUP, run_undo, N_("undo"), N_("back to the charter's previous revision") },
-	{ "yes", "oui", FOR_ALL, NEEDS_GROUP, run_yes, NULL, NULL },
-	{ "link", "lier", FOR_ALL, NO_GROUP, run_link, NULL, NULL },
+	{ "help", "aide", FOR_ALL, SCOPE_ANY, run_help, N_("help"), N_("this list") },
+	{ "hours", "horaires", FOR_ALL, SCOPE_GROUP, command_hours, N_("hours"), N_("opening hours and the next opening") },
+	{ "why", "pourquoi", FOR_ALL, SCOPE_GROUP, command_why, N_("why"), N_("why your latest message, or the one you answer, was held or passed on") },
+	{ "held", "attente", FOR_ALL, SCOPE_GROUP, command_held, N_("held"), N_("your messages that wait") },
+	{ "mode", "mode", FOR_ALL, SCOPE_GROUP, command_mode, N_("mode live|digest"), N_("read everything at once, or one digest") },
+	{ "rules", "regles", FOR_ALL, SCOPE_GROUP, command_rules, N_("rules"), N_("the group's rules in words") },
+	{ "charter", "charte", FOR_ALL, SCOPE_GROUP, command_rules, NULL, NULL },
+	{ "hours", "horaires", FOR_MODERATORS, SCOPE_GROUP, command_hours, N_("hours mon-fri 9:00-18:00"), N_("change the opening hours") },
+	{ "undo", "defaire", FOR_MODERATORS, SCOPE_GROUP, command_undo, N_("undo"), N_("back to the charter's previous revision") },
+	{ "status", "etat", FOR_ALL, SCOPE_GROUP, command_status, N_("status"), N_("what is joined with what, and how that stands") },
+	{ "whoami", "moi", FOR_ALL, SCOPE_ANY, command_whoami, N_("whoami"), N_("who you are for me, and what you may do") },
+	{ "plumb", "relier", FOR_ALL, SCOPE_ANY, command_plumb, N_("plumb ROOM"), N_("join this room with one of the other network") },
+	{ "confirm", "confirmer", FOR_ALL, SCOPE_ANY, command_confirm, NULL, NULL },
+	{ "unplumb", "delier", FOR_MODERATORS, SCOPE_PLUMBED, command_unplumb, N_("unplumb"), N_("part the rooms that were joined from chat") },
+	{ "yes", "oui", FOR_ALL, SCOPE_GROUP, run_yes, NULL, NULL },
+	{ "link", "lier", FOR_ALL, SCOPE_ANY, command_link, NULL, NULL },
 	{ NULL, NULL, 0, 0, NULL, NULL, NULL },
 };
 
@@ -578,20 +273,20 @@ run_help(struct asking *asking)
 	struct str out AUTO_STR;
 
 	str_init(&out, 16384);
-	str_add(&out, say(asking, N_("What you can say here:")));
+	str_add(&out, command_say(asking, N_("What you can say here:")));
 	for (const struct command *command = commands; command->english; command++) {
-		if (!command->summary || (command->rights == FOR_MODERATORS && !asking->in->moderator))
+		if (!command->summary || (command->rights == FOR_MODERATORS && !command_moderates(asking)))
 			continue;
-		str_addf(&out, "\n%s%s%s%s", prefix(asking), say(asking, command->usage), say(asking, N_(": ")), say(asking, command->summary));
+		str_addf(&out, "\n%s%s%s%s", command_prefix(asking), command_say(asking, command->usage), command_say(asking, N_(": ")), command_say(asking, command->summary));
 	}
-	answer(asking, str_get(&out));
+	command_answer(asking, str_get(&out));
 }
 
 static const struct command *
 find_command(const char *name)
 {
 	for (const struct command *command = commands; command->english; command++)
-		if (same_word(name, command->english) || same_word(name, command->french))
+		if (command_same_word(name, command->english) || command_same_word(name, command->french))
 			return command;
 	return NULL;
 }
@@ -631,8 +326,8 @@ belongs(const struct asking *asking, const struct group *group)
 }
 
 /* The person's only group, else the only group there is. */
-static bool
-choose_group(struct asking *asking)
+void
+command_choose_group(struct asking *asking)
 {
 	struct groups *groups = &asking->core->groups;
 	struct group *group, *found = NULL, *any = NULL;
@@ -647,7 +342,6 @@ choose_group(struct asking *asking)
 		}
 	}
 	asking->group = matches == 1 ? found : all == 1 ? any : NULL;
-	return asking->group != NULL;
 }
 
 static void
@@ -657,11 +351,11 @@ list_groups(struct asking *asking, const char *name)
 	struct str out AUTO_STR;
 
 	str_init(&out, 16384);
-	str_add(&out, say(asking, N_("Which group? Name it after the command:")));
+	str_add(&out, command_say(asking, N_("Which group? Name it after the command:")));
 	LIST_FOR_EACH(group, &asking->core->groups.all, struct group, link)
 		if (belongs(asking, group))
-			str_addf(&out, "\n%s%s #%s", prefix(asking), name, group->name);
-	answer(asking, str_get(&out));
+			str_addf(&out, "\n%s%s #%s", command_prefix(asking), name, group->name);
+	command_answer(asking, str_get(&out));
 }
 
 /* ---- the front door ---- */
@@ -672,7 +366,7 @@ take_group(struct asking *asking)
 {
 	if (!asking->in->direct || *asking->arguments != '#')
 		return;
-	char *name = take_word(asking->arguments + 1, &asking->arguments);
+	char *name = command_take_word(asking->arguments + 1, &asking->arguments);
 	struct group *named = groups_find(&asking->core->groups, name);
 	if (named)
 		asking->group = named;
@@ -698,20 +392,18 @@ dispatch(struct asking *asking, char *name)
 	const struct command *command = find_command(name);
 
 	if (!command) {
-		AUTO_FREE char *given = str_fill(say(asking, N_("I do not know {name}. Did you mean {nearest}? All commands: {help}")), "name", name);
+		AUTO_FREE char *given = str_fill(command_say(asking, N_("I do not know {name}. Did you mean {nearest}? All commands: {help}")), "name", name);
 		AUTO_FREE char *nearest = str_fill(given, "nearest", nearest_command(name));
-		AUTO_FREE char *help = xasprintf("%s%s", prefix(asking), say(asking, N_("help")));
-		answer_new(asking, str_fill(nearest, "help", help));
+		AUTO_FREE char *help = xasprintf("%s%s", command_prefix(asking), command_say(asking, N_("help")));
+		command_answer_new(asking, str_fill(nearest, "help", help));
 		return;
 	}
 	take_group(asking);
-	if (command->scope == NEEDS_GROUP && !asking->group && !choose_group(asking)) {
-		list_groups(asking, name);
-		return;
-	}
+	if (command->scope != SCOPE_ANY && !asking->group && (!asking->visit || asking->in->direct))
+		command_choose_group(asking);
 	asking->language = core_language(asking->core, asking->group);
 	take_yes(asking);
-	if (command->rights == FOR_MODERATORS && refuse_unless_moderator(asking))
+	if (!is_permitted(asking, command))
 		return;
 	log_info(LOG_COMMAND, "command name=%s group=%s network=%d", command->english, asking->group ? asking->group->name : "",
 			(int)asking->row->network);
@@ -723,18 +415,20 @@ command_run(struct core *core, struct group *group, const struct inbox_row *row,
 {
 	AUTO_FREE char *text = xstrdup(in->text);
 	size_t skip = prefix_length(core, text);
-	struct asking asking = { .core = core, .group = group, .row = row, .in = in, .language = core_language(core, group) };
+	bool visit = group && group->kind == GROUP_VISIT;
+	struct asking asking = { .core = core, .group = visit ? NULL : group, .visit = visit ? group : NULL, .row = row, .in = in,
+		.language = core_language(core, visit ? NULL : group) };
 	char *rest = skip_space(text + skip);
 
 	if (!skip && *rest == '!') {
 		rest++;
 	} else if (!skip) {
 		if (notices_first_time(core, row->room, in->author.person, "hint", row->received_ms / DAY_MS))
-			answer(&asking, say(&asking, N_("I understand commands: !help lists them.")));
+			command_answer(&asking, command_say(&asking, N_("I understand commands: !help lists them.")));
 		return; /* once a day: whoever writes may be a program that answers too */
 	}
 	if (*rest == '!')
 		rest++;
-	char *name = take_word(rest, &asking.arguments);
+	char *name = command_take_word(rest, &asking.arguments);
 	dispatch(&asking, *name ? name : (char[]){ "help" });
 }

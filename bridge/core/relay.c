@@ -318,7 +318,7 @@ handle(struct relay *relay, const struct inbox_row *row, const struct incoming *
 		return;
 	}
 	FAULT_TEXT(in->text);
-	if (passage.group)
+	if (passage.group && passage.group->kind != GROUP_VISIT)
 		relay_message(&passage, end);
 }
 

@@ -81,6 +81,7 @@ CREATE INDEX outbox_open ON outbox (lane, place, due_ms) WHERE state IN (0, 1);
 CREATE INDEX outbox_due ON outbox (due_ms) WHERE state IN (0, 1);
 CREATE INDEX outbox_flying ON outbox (network) WHERE state = 2;
 CREATE INDEX outbox_source ON outbox (inbox_seq);
+CREATE INDEX outbox_refused ON outbox (grp) WHERE state = 4;
 CREATE INDEX outbox_remote ON outbox (remote_id) WHERE remote_id IS NOT NULL;
 
 -- What a digest may be made of; kept only while somebody subscribes.

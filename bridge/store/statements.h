@@ -141,6 +141,10 @@
 	X(REQUEST_END, "DELETE FROM request WHERE code = ?") \
 	X(REQUEST_ALL, "SELECT code, network, person, lane, room, source_id, home, away, told, expires_ms FROM request") \
 	X(OUTBOX_WAITING_OF, "SELECT id FROM outbox WHERE grp = ? AND kind = 0 AND state IN (0, 1) AND state = 0") \
+	X(OUTBOX_COUNTS_OF, "SELECT (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND held <> 1 AND state IN (0, 1)) +" \
+		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND state = 2)," \
+		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND held = 1 AND state IN (0, 1))," \
+		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND state = 4)") \
 	X(OUTBOX_OPEN_OF, "SELECT id FROM outbox WHERE state IN (0, 1) AND (lane = ?1 OR substr(lane, 1, length(?1) + 1) = ?1 || '/')" \
 		" UNION ALL SELECT id FROM outbox WHERE state = 2 AND (lane = ?1 OR substr(lane, 1, length(?1) + 1) = ?1 || '/')") \
 	X(NOTICE_ADD, "INSERT OR IGNORE INTO notice (room, person, kind, period_ms) VALUES (?, ?, ?, ?)") \
