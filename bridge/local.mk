@@ -75,6 +75,8 @@ core_sources = \
 	bridge/core/port.h \
 	bridge/core/pressure.c \
 	bridge/core/pressure.h \
+	bridge/core/refusals.c \
+	bridge/core/refusals.h \
 	bridge/core/relay.c \
 	bridge/core/relay.h \
 	bridge/core/restored.c \

@@ -4,6 +4,9 @@ test_libs = libbridge.a librules.a $(bridge_libs) $(CMOCKA_LIBS)
 LDADD = $(test_libs)
 unit_tests =
 
+unit_tests += tests/unit/test_command_rights
+tests_unit_test_command_rights_SOURCES = tests/unit/test_command_rights.c
+
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = tests/unit/test_store.c
 EXTRA_DIST += tests/schema/1.sql

@@ -362,14 +362,18 @@ list_groups(struct asking *asking, const char *name)
 
 /* "#marketing" as the first word names the group; in a direct message that is how one of several is chosen. */
 static void
-take_group(struct asking *asking)
+take_group(struct asking *asking, bool may_be_a_room)
 {
+	AUTO_FREE char *copy = xstrdup(asking->arguments);
+	char *rest;
+
 	if (!asking->in->direct || *asking->arguments != '#')
 		return;
-	char *name = command_take_word(asking->arguments + 1, &asking->arguments);
-	struct group *named = groups_find(&asking->core->groups, name);
+	struct group *named = groups_find(&asking->core->groups, command_take_word(copy + 1, &rest));
 	if (named)
 		asking->group = named;
+	if (named || !may_be_a_room)
+		asking->arguments += rest - copy;
 }
 
 /* "--yes" at the end skips the preview. */
@@ -398,7 +402,7 @@ dispatch(struct asking *asking, char *name)
 		command_answer_new(asking, str_fill(nearest, "help", help));
 		return;
 	}
-	take_group(asking);
+	take_group(asking, command->scope == SCOPE_ANY);
 	if (command->scope != SCOPE_ANY && !asking->group && (!asking->visit || asking->in->direct))
 		command_choose_group(asking);
 	asking->language = core_language(asking->core, asking->group);

@@ -12,6 +12,7 @@
 #include "core/people_open.h"
 #include "core/plumb_open.h"
 #include "core/pressure.h"
+#include "core/refusals.h"
 #include "core/relay.h"
 #include "core/restored.h"
 
@@ -125,6 +126,7 @@ relay_turn(struct core *core)
 	bool more = relay_work(core->relay, ROWS_PER_TURN);
 
 	plumb_work(core->plumb, now_ms);
+	refusals_work(core, now_ms);
 	digests_work(core->digests, now_ms);
 	bool held = restored_holds(core->restored);
 	if (!held)

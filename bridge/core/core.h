@@ -25,6 +25,7 @@ struct core {
 	struct restored *restored;   /* or NULL */
 	struct digests *digests;
 	struct plumb *plumb;
+	int64_t refusals_hour;       /* refusals.c: hours before it are told */
 	const char *language;        /* of the site; borrowed */
 	const char *matrix_bot;      /* "@sourdine:example.org", for mentions; borrowed */
 	const char *nick;            /* the bot's, on XMPP; borrowed */

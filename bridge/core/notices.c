@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define QUOTE_MAX 160 /* bytes of somebody else's words */
+#define CHECK_MARK "\xE2\x9C\x85"
 #define HOURGLASS "\xE2\x8F\xB3"
 
 void
@@ -38,8 +39,8 @@ notices_tell(struct core *core, const struct group *group, enum network network,
 }
 
 /* Where this author hears of his message: on Matrix only a direct room that exists already. */
-static const char *
-private_lane(struct core *core, const struct decision *decision, enum network network)
+const char *
+notices_lane(struct core *core, const struct decision *decision, enum network network)
 {
 	char room[512];
 
@@ -61,16 +62,63 @@ notices_first_time(struct core *core, const char *room, const char *person, cons
 	return store_changes(core->store) > 0;
 }
 
+/* A reaction by the bot, or the end of one: `what` with the message makes the row's name, so that it is said once. */
 static void
-mark(struct core *core, const struct group *group, const char *room, const char *source_id, const char *emoji)
+mark(struct core *core, const char *group, const char *room, const char *source_id, int64_t seq, const char *what, struct outgoing outgoing)
 {
-	const char *source[] = { "mark", room, source_id, NULL };
+	const char *source[] = { what, room, source_id, NULL };
 	struct outbox_draft draft = {
-		.outgoing = { .kind = OUTGOING_MARK, .lane = room, .text = emoji, .reply_to = source_id },
-		.network = NETWORK_MATRIX, .group = group->name, .source = source, .due_ms = now_rules_ms(),
+		.outgoing = outgoing, .network = NETWORK_MATRIX, .group = group, .inbox_seq = seq, .source = source, .due_ms = now_rules_ms(),
 	};
 
+	draft.outgoing.lane = room;
 	outbox_add(core->outbox, &draft);
+}
+
+/* The reaction that says "held", once it has arrived: its event id. */
+static bool
+find_mark(struct core *core, int64_t seq, char *out, size_t size)
+{
+	struct query query = store_query(core->store, OUTBOX_MARK_OF);
+
+	query_int(&query, seq);
+	bool found = query_step(&query);
+	if (found)
+		snprintf(out, size, "%s", query_get_text(&query, 0));
+	query_done(&query);
+	return found && *out;
+}
+
+/* Whether nothing of the message waits any more, and whether something of it arrived. */
+static bool
+is_over(struct core *core, int64_t seq, bool *delivered)
+{
+	struct query query = store_query(core->store, OUTBOX_FATE_OF);
+	bool over = false;
+
+	query_int(&query, seq);
+	if (query_step(&query)) {
+		over = query_get_int(&query, 0) == 0;
+		*delivered = query_get_int(&query, 1) > 0;
+	}
+	query_done(&query);
+	return over;
+}
+
+void
+notices_released(struct core *core, int64_t seq, const char *group)
+{
+	struct inbox_row row;
+	char id[512];
+	bool delivered = false;
+
+	if (!is_over(core, seq, &delivered) || !find_mark(core, seq, id, sizeof(id)) || !inbox_get(core->inbox, seq, &row))
+		return;
+	mark(core, group, row.room, row.source_id, 0, "unmark", (struct outgoing){ .kind = OUTGOING_UNMARK, .text = "", .reply_to = id });
+	if (delivered)
+		mark(core, group, row.room, row.source_id, 0, "released",
+				(struct outgoing){ .kind = OUTGOING_MARK, .text = CHECK_MARK, .reply_to = row.source_id });
+	inbox_row_fini(&row);
 }
 
 void
@@ -84,7 +132,8 @@ notices_held(struct core *core, const struct group *group, const struct decision
 	if (verdict->due_ms <= verdict->now_ms || !verdict->notice)
 		return;
 	if (network == NETWORK_MATRIX)
-		mark(core, group, room, source_id, HOURGLASS);
+		mark(core, group->name, room, source_id, decision->inbox_seq, "mark",
+				(struct outgoing){ .kind = OUTGOING_MARK, .text = HOURGLASS, .reply_to = source_id });
 	if (!notices_first_time(core, room, decision->person, "held", verdict->period_ms))
 		return;
 	AUTO_FREE char *text = NULL;
@@ -95,7 +144,7 @@ notices_held(struct core *core, const struct group *group, const struct decision
 		AUTO_FREE char *format = xstrdup(text_in(language, "The group is closed. Your message is kept and will be delivered on {when}."));
 		text = str_fill(format, "when", when);
 	}
-	notices_tell(core, group, network, private_lane(core, decision, network), room, source_id, "held", text);
+	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, "held", text);
 }
 
 void
@@ -106,7 +155,7 @@ notices_rejected(struct core *core, const struct group *group, const struct deci
 			"Your message was not passed on: a rule of the group keeps it back ({reason}). !sd why explains."),
 			"reason", decision->verdict.reason);
 
-	notices_tell(core, group, network, private_lane(core, decision, network), room, source_id, "rejected", text);
+	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, "rejected", text);
 }
 
 void
@@ -116,25 +165,7 @@ notices_suggest(struct core *core, const struct group *group, const struct decis
 	AUTO_FREE char *text = str_fill(text_in(core_language(core, group), "This subject has a group of its own: {group}."), "group",
 			decision->verdict.target);
 
-	notices_tell(core, group, network, private_lane(core, decision, network), room, source_id, "suggest", text);
-}
-
-static const char *
-refusal_sentence(enum refusal why)
-{
-	static const char *const sentences[REFUSAL_COUNT] = {
-		[REFUSAL_NOT_MEMBER] = N_("Your message did not cross: the room on the other side admits members only."),
-		[REFUSAL_MODERATED] = N_("Your message did not cross: the room on the other side does not let us speak there."),
-		[REFUSAL_NICK] = N_("Your message did not cross: no nickname could be had for you on the other side."),
-		[REFUSAL_TOO_BIG] = N_("Your message did not cross: it is too long. Please send it as a file or in pieces."),
-		[REFUSAL_ROOM_GONE] = N_("Your message did not cross: the room on the other side no longer exists."),
-		[REFUSAL_BANNED] = N_("Your message did not cross: the room on the other side has banned you."),
-		[REFUSAL_POISON] = N_("Your message did not cross: it broke the connection to the other side three times and was set aside. The administrator can see that it was."),
-		[REFUSAL_PARTED] = N_("Your message did not cross: the two rooms were parted while it waited."),
-		[REFUSAL_OTHER] = N_("Your message did not cross: the other side refused it."),
-	};
-
-	return sentences[why];
+	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, "suggest", text);
 }
 
 char *
@@ -153,20 +184,6 @@ notices_quote(const char *language, const char *words)
 		return xstrdup(text_in(language, N_("it gave no reason")));
 	AUTO_FREE char *cut = xasprintf("%.*s%s", (int)n, clean, clean[n] ? "..." : "");
 	return str_fill(text_in(language, N_("it says \"{words}\"")), "words", cut);
-}
-
-void
-notices_refused(struct core *core, int64_t seq, const char *group_name, enum refusal why)
-{
-	struct group *group = groups_find(&core->groups, group_name);
-	struct decision decision;
-	struct inbox_row row;
-
-	if (!group || !decisions_get(core->store, seq, &decision) || !inbox_get(core->inbox, seq, &row))
-		return;
-	notices_tell(core, group, row.network, private_lane(core, &decision, row.network), row.room, row.source_id, "refused",
-			text_in(core_language(core, group), refusal_sentence(why)));
-	inbox_row_fini(&row);
 }
 
 void

@@ -15,8 +15,14 @@
 void notices_held(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);
 
-/* The author learns that his message did not cross, with the other side's reason. `group` is its name. */
-void notices_refused(struct core *core, int64_t inbox_seq, const char *group, enum refusal why);
+/*
+ * Something of a held message, or its hourglass, has arrived: once all of it has, the hourglass goes, and a check mark comes in its place
+ * (etiquette 5.4). Saying so again is harmless.
+ */
+void notices_released(struct core *core, int64_t inbox_seq, const char *group);
+
+/* Where this author hears of his message in private; NULL: nowhere yet (Matrix without a direct room). Lent, of `decision`. */
+const char *notices_lane(struct core *core, const struct decision *decision, enum network network);
 
 /* The author of what could not be read learns that it was set aside, if the port could tell who he is. */
 void notices_unreadable(struct core *core, const struct inbox_row *row, const struct incoming *in);

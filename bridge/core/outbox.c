@@ -13,6 +13,7 @@
 #include "base/now.h"
 #include "core/inbox_rows.h"
 #include "core/notices.h"
+#include "core/refusals.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -614,8 +615,10 @@ outbox_settled(struct outbox *outbox, int64_t id, const char *remote_id)
 		end_row(outbox, id, OUTBOX_DELIVERED, remote_id, NULL);
 		metric_add(row.network == NETWORK_XMPP ? METRIC_SETTLED_XMPP : METRIC_SETTLED_MATRIX, 1);
 	}
-	if (row.held)
+	if (row.held || row.kind == OUTGOING_MARK) {
 		inbox_erase(outbox->core->inbox, row.inbox_seq);
+		notices_released(outbox->core, row.inbox_seq, row.group);
+	}
 	free(row.lane);
 	free(row.group);
 	FAULT_POINT("after_settle");
@@ -645,9 +648,13 @@ outbox_refused(struct outbox *outbox, int64_t id, enum refusal why, const char *
 		log_warning(LOG_OUTBOX, "refused %s=%s row=%" PRId64 " why=%s detail=\"%s\"", row.kind == OUTGOING_PRIVATE ? "who" : "lane", row.lane,
 				id, refusal_names[why], detail ? detail : "");
 		if (row.kind == OUTGOING_MESSAGE && row.inbox_seq)
-			notices_refused(outbox->core, row.inbox_seq, row.group, why);
-		if (row.held)
+			refusals_note(outbox->core, row.inbox_seq, row.group, row.lane, why, detail);
+		else if (row.kind == OUTGOING_PRIVATE || row.kind == OUTGOING_ROOM)
+			refusals_note_digest(outbox->core, row.group, row.network, row.lane, detail);
+		if (row.held || row.kind == OUTGOING_MARK) {
 			inbox_erase(outbox->core->inbox, row.inbox_seq);
+			notices_released(outbox->core, row.inbox_seq, row.group);
+		}
 	}
 	free(row.lane);
 	free(row.group);

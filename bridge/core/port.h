@@ -65,6 +65,7 @@ enum outgoing_kind {
 	OUTGOING_ROOM,    /* the bot to a room, as a notice */
 	OUTGOING_PRIVATE, /* the bot to one person, as a notice */
 	OUTGOING_MARK,    /* the bot's reaction to a message: `text` is the emoji, `reply_to` the message (Matrix only) */
+	OUTGOING_UNMARK,  /* takes the bot's reaction `reply_to` back (Matrix only) */
 };
 
 /* What render() turns into bytes. All borrowed. */

@@ -17,6 +17,7 @@
 #include "core/digests.h"
 #include "core/inbox_rows.h"
 #include "core/notices.h"
+#include "core/refusals.h"
 #include "core/outbox_rows.h"
 #include "core/speech.h"
 
@@ -202,7 +203,7 @@ route(const struct passage *passage, const struct message *message, const struct
 		return;
 	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
 		if (!say(passage, group, (enum network)network, verdict.due_ms, passage->group->name))
-			log_warning(LOG_RELAY, "copy too long row=%" PRId64 " target=%s", passage->row->seq, target);
+			refusals_note(passage->core, passage->row->seq, target, group->room[network], REFUSAL_TOO_BIG, NULL);
 }
 
 static void
@@ -256,7 +257,7 @@ carry_out(const struct passage *passage, const struct decision *decision)
 	if (routing != ACTION_MOVE)
 		crossed = cross(passage, verdict);
 	if (!crossed)
-		notices_refused(passage->core, passage->row->seq, passage->group->name, REFUSAL_TOO_BIG);
+		refusals_note(passage->core, passage->row->seq, passage->group->name, "", REFUSAL_TOO_BIG, NULL);
 	describe(passage, &message, &facts);
 	if (routing == ACTION_MOVE || routing == ACTION_COPY)
 		route(passage, &message, &facts, verdict->target);

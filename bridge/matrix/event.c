@@ -266,12 +266,14 @@ mark_content(const struct outgoing *outgoing)
 void
 event_render(const struct outgoing *outgoing, const char *user, struct str *out)
 {
-	bool mark = outgoing->kind == OUTGOING_MARK;
-	json_t *content = mark ? mark_content(outgoing) : message_content(outgoing);
+	bool mark = outgoing->kind == OUTGOING_MARK, unmark = outgoing->kind == OUTGOING_UNMARK;
+	json_t *content = mark ? mark_content(outgoing) : unmark ? json_object() : message_content(outgoing);
 	json_t *whole = json_object();
 
 	put(content, "org.sourdine.id", json_string(outgoing->name));
-	put(whole, "type", json_string(mark ? "m.reaction" : "m.room.message"));
+	put(whole, "type", json_string(mark ? "m.reaction" : unmark ? EVENT_REDACTION : "m.room.message"));
+	if (unmark)
+		put(whole, "redacts", json_string(outgoing->reply_to));
 	put(whole, "content", content);
 	put(whole, "user", json_string(user));
 	json_add(out, whole);
@@ -286,6 +288,7 @@ event_unpack(const char *payload, size_t size, struct event_parts *out)
 	*out = (struct event_parts){ .json = json_read_answer(payload, size) };
 	out->type = json_text(out->json, "type");
 	out->user = json_text(out->json, "user");
+	out->redacts = json_text(out->json, "redacts");
 	if (!out->type || !out->user || !json_child(out->json, "content"))
 		return false;
 	str_init(&content, size);

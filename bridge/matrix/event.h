@@ -64,9 +64,12 @@ void event_fini(struct event *event);
 void event_render(const struct outgoing *outgoing, const char *user, struct str *out);
 
 /* A rendered row again. */
+#define EVENT_REDACTION "m.room.redaction"
+
 struct event_parts {
 	json_t *json;     /* owns the rest */
 	const char *type, *user;
+	const char *redacts; /* of EVENT_REDACTION: the event that it takes back */
 	char *content;    /* JSON; owns */
 };
 /* False when these bytes are not of event_render(). Followed by event_parts_fini() in either case. */

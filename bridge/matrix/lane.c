@@ -642,7 +642,9 @@ lane_send(struct matrix *matrix, const struct sending *row)
 		struct post *post = xcalloc(1, sizeof(*post));
 		post->id = row->id;
 		post->ghost = ghost;
-		post->path = matrix_path("/_matrix/client/v3/rooms/%s/send/%s/%s?user_id=%s&device_id=%s", id, parts.type, row->name,
+		post->path = parts.redacts ? matrix_path("/_matrix/client/v3/rooms/%s/redact/%s/%s?user_id=%s&device_id=%s", id, parts.redacts,
+			row->name, ghost_mxid(ghost), ghost_device(ghost)) :
+			matrix_path("/_matrix/client/v3/rooms/%s/send/%s/%s?user_id=%s&device_id=%s", id, parts.type, row->name,
 			ghost_mxid(ghost), ghost_device(ghost));
 		post->content = parts.content;
 		parts.content = NULL;

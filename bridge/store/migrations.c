@@ -28,6 +28,8 @@ static const char *const steps[] = {
 	"CREATE TABLE plumbing ( grp TEXT PRIMARY KEY, matrix TEXT NOT NULL, xmpp TEXT NOT NULL, at_ms INTEGER NOT NULL, ended_ms INTEGER ) WITHOUT ROWID;"
 	"CREATE TABLE visit ( address TEXT PRIMARY KEY, network INTEGER NOT NULL, person TEXT NOT NULL, until_ms INTEGER NOT NULL, hello INTEGER NOT NULL ) WITHOUT ROWID;"
 	"CREATE TABLE request ( code TEXT PRIMARY KEY, network INTEGER NOT NULL, person TEXT NOT NULL, lane TEXT NOT NULL, room TEXT NOT NULL, source_id TEXT NOT NULL, home TEXT NOT NULL, away TEXT NOT NULL, told INTEGER NOT NULL, expires_ms INTEGER NOT NULL ) WITHOUT ROWID;"
+	"CREATE TABLE refusal (room TEXT NOT NULL, person TEXT NOT NULL, grp TEXT NOT NULL, why INTEGER NOT NULL, hour INTEGER NOT NULL,"
+	" count INTEGER NOT NULL, inbox_seq INTEGER NOT NULL, PRIMARY KEY (room, person, grp, why, hour)) WITHOUT ROWID;"
 	"CREATE INDEX outbox_refused ON outbox (grp) WHERE state = 4;",
 };
 #define SCHEMA_VERSION (int)(sizeof(steps) / sizeof(steps[0]) + 1)

@@ -179,6 +179,18 @@ CREATE TABLE request (
 	expires_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- What did not cross, by author, reason and hour: the first are told one by one, the rest as a number.
+CREATE TABLE refusal (
+	room TEXT NOT NULL,
+	person TEXT NOT NULL,
+	grp TEXT NOT NULL,
+	why INTEGER NOT NULL,            -- enum refusal
+	hour INTEGER NOT NULL,
+	count INTEGER NOT NULL,
+	inbox_seq INTEGER NOT NULL,      -- the latest
+	PRIMARY KEY (room, person, grp, why, hour)
+) WITHOUT ROWID;
+
 -- What people were told once: one notice a person and closed period.
 CREATE TABLE notice (
 	room TEXT NOT NULL,

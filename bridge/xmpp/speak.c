@@ -117,7 +117,7 @@ speak_render(struct port *port, const struct outgoing *outgoing, struct str *out
 	bool private = outgoing->kind == OUTGOING_PRIVATE;
 	char key[17];
 
-	if (outgoing->kind == OUTGOING_MARK)
+	if (outgoing->kind == OUTGOING_MARK || outgoing->kind == OUTGOING_UNMARK)
 		return;
 	AUTO_FREE char *from = sender_of(jabber, outgoing);
 	AUTO_FREE char *to = target_of(jabber, outgoing->lane);
@@ -461,7 +461,7 @@ speak_send(struct port *port, const struct sending *row)
 	struct jabber *jabber = (struct jabber *)port;
 	struct room *room;
 
-	if (row->kind == OUTGOING_MARK)
+	if (row->kind == OUTGOING_MARK || row->kind == OUTGOING_UNMARK)
 		outbox_settled(jabber->parts.outbox, row->id, "");
 	else if (!row->size)
 		outbox_refused(jabber->parts.outbox, row->id, REFUSAL_TOO_BIG, "it could not be written as a stanza");
