@@ -2,7 +2,7 @@
 """Chat commands: both languages, both networks, the rights of this moment, preview and yes, undo."""
 
 import pytest
-from checks import answers_to, ask_matrix, ask_muc, bot_in_muc, crosses, saying
+from checks import answers_to, ask_matrix, ask_muc, bot_in_muc, crosses, hourglass, saying
 from clients import until
 from world import BOT, BOT_JID, BOT_NICK, COMPONENT
 
@@ -180,3 +180,38 @@ def test_what_is_held_is_planned_again(team):
     assert not saying(team.bob.timeline(team.muc), "à demain")
     team.bridge.set_clock("2026-11-24 09:00:00")
     team.bob.wait(team.muc, "à demain")
+
+
+@pytest.mark.clock("2026-11-23 19:04")
+@pytest.mark.charter(CHARTER)
+def test_the_hourglass_becomes_a_check_mark_once(team):
+    event = team.alice.send(team.room, "until tomorrow")
+    until(lambda: hourglass(team.alice, team.room, event), what="the hourglass")
+    team.bridge.set_clock("2026-11-24 08:30:00")
+    team.bob.wait(team.muc, "until tomorrow")
+    team.bridge.kill()
+    team.bridge.start()
+    marks = [(BOT, "\u2705")]
+    until(lambda: team.alice.reactions(team.room, event) == marks, what="a check mark instead")
+    crosses(team)
+    assert team.alice.reactions(team.room, event) == marks
+
+
+def test_a_flood_of_refusals_is_told_as_a_number(team):
+    team.alice.send(team.room, "before the ban")
+    team.bob.wait(team.muc, "before the ban")
+    jid = team.bob.occupants(team.muc)["Alice"]["jid"].split("/")[0]
+    team.bob.set_affiliation(team.muc, jid, "outcast")
+    until(lambda: "Alice" not in team.bob.occupants(team.muc), what="Alice being put out")
+
+    def told(text):
+        return [said for said in team.alice.timeline(team.room) if said.who == BOT and text in said.body]
+
+    for number in range(6):
+        team.alice.send(team.room, f"never heard {number}")
+    team.dave.send(team.room, "Dave is heard")
+    team.bob.wait(team.muc, "Dave is heard")
+    assert len(told("did not cross")) == 3
+    team.bridge.set_clock("2026-11-23 11:01")
+    until(lambda: told("3 more of your messages"), what="the number")
+    assert not saying(team.bob.archive(team.muc), "never heard")
