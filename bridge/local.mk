@@ -11,6 +11,8 @@ base_sources = \
 	bridge/base/list.h \
 	bridge/base/log.c bridge/base/log.h \
 	bridge/base/loop.c bridge/base/loop.h \
+	bridge/base/hush.c bridge/base/hush.h \
+	bridge/base/look.c bridge/base/look.h \
 	bridge/base/mem.c bridge/base/mem.h \
 	bridge/base/metric.c bridge/base/metric.h \
 	bridge/base/now.c bridge/base/now.h \

@@ -38,7 +38,7 @@ expat.h xmpp/reader.c
 strophe.h xmpp/*
 stringprep.h xmpp/jid.c xmpp/nick.c
 jansson.h base/json.h
-utf8proc.h -
+utf8proc.h base/look.c
 olm/* -
 '
 

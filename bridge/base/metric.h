@@ -45,6 +45,8 @@
 	X(METRIC_IGNORED_MALFORMED, "counter", "ignored_total", "reason=\"malformed\"", "") \
 	X(METRIC_IGNORED_FORGED, "counter", "ignored_total", "reason=\"forged\"", "") \
 	X(METRIC_IGNORED_ECHO, "counter", "ignored_total", "reason=\"echo\"", "") \
+	X(METRIC_IGNORED_UNASKED, "counter", "ignored_total", "reason=\"unasked\"", "") \
+	X(METRIC_IGNORED_FLOOD, "counter", "ignored_total", "reason=\"flood\"", "") \
 	X(METRIC_GAP_FILLED, "counter", "gap_filled_total", "", "Messages learnt from an archive.") \
 	X(METRIC_DUPLICATES_POSSIBLE, "counter", "possible_duplicates_total", "", "Rows sent again where no archive could be asked.") \
 	X(METRIC_COMMITS, "counter", "db_commits_total", "", "Durable commits.") \

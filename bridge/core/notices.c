@@ -186,6 +186,35 @@ notices_quote(const char *language, const char *words)
 	return str_fill(text_in(language, N_("it says \"{words}\"")), "words", cut);
 }
 
+/* A number for a name, so that another one is told anew. */
+static int64_t
+number_of(const char *name)
+{
+	uint32_t value = 5381;
+
+	for (; *name; name++)
+		value = value * 33 ^ (unsigned char)*name;
+	return value;
+}
+
+void
+notices_renamed(struct core *core, int64_t seq, const char *group_name, const char *as)
+{
+	struct group *group = groups_find(&core->groups, group_name);
+	struct decision decision;
+	struct inbox_row row;
+
+	if (!group || !decisions_get(core->store, seq, &decision) || !inbox_get(core->inbox, seq, &row))
+		return;
+	if (notices_first_time(core, row.room, decision.person, "renamed", number_of(as))) {
+		AUTO_FREE char *format = xstrdup(text_in(core_language(core, group),
+				"The room on the other side cannot show your name as it is: there you are called {name}."));
+		AUTO_FREE char *text = str_fill(format, "name", as);
+		notices_tell(core, group, row.network, private_lane(core, &decision, row.network), row.room, row.source_id, "renamed", text);
+	}
+	inbox_row_fini(&row);
+}
+
 void
 notices_unreadable(struct core *core, const struct inbox_row *row, const struct incoming *in)
 {

@@ -24,6 +24,9 @@ void notices_released(struct core *core, int64_t inbox_seq, const char *group);
 /* Where this author hears of his message in private; NULL: nowhere yet (Matrix without a direct room). Lent, of `decision`. */
 const char *notices_lane(struct core *core, const struct decision *decision, enum network network);
 
+/* The author learns that the other side does not take his name and what he is called there, once for each such name. */
+void notices_renamed(struct core *core, int64_t inbox_seq, const char *group, const char *as);
+
 /* The author of what could not be read learns that it was set aside, if the port could tell who he is. */
 void notices_unreadable(struct core *core, const struct inbox_row *row, const struct incoming *in);
 

@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/look.h"
 #include "base/metric.h"
 #include "base/now.h"
 #include "core/inbox_rows.h"
@@ -661,6 +662,17 @@ outbox_refused(struct outbox *outbox, int64_t id, enum refusal why, const char *
 }
 
 void
+outbox_renamed(struct outbox *outbox, int64_t id, const char *as)
+{
+	struct ended row = look_up(outbox, id);
+
+	if (row.found && row.kind == OUTGOING_MESSAGE && row.inbox_seq)
+		notices_renamed(outbox->core, row.inbox_seq, row.group, as);
+	free(row.lane);
+	free(row.group);
+}
+
+void
 outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms)
 {
 	struct flight *flight = find_flight(outbox, id);
@@ -801,7 +813,10 @@ outbox_overflow(struct outbox *outbox, const char *lane)
 	query_done(&query);
 	if (!readable)
 		return false;
-	AUTO_FREE char *said = xasprintf("%s: %s", author ? author : "?", text);
+	/* A name with a line's end in it would put words into others' mouths. */
+	char tidy[PEOPLE_NAME_MAX];
+	look_tidy(author ? author : "", tidy, sizeof(tidy));
+	AUTO_FREE char *said = xasprintf("%s: %s", tidy[0] ? tidy : "?", text);
 	mem_free_secret(text, size);
 	struct str rendered AUTO_STR;
 	unsigned char *payload;

@@ -38,6 +38,12 @@ void outbox_settled(struct outbox *outbox, int64_t id, const char *remote_id);
 /* The far side will never take it. `detail` is its own reason, for the log and the author (no body); may be NULL. */
 void outbox_refused(struct outbox *outbox, int64_t id, enum refusal why, const char *detail);
 
+/*
+ * On its way, but under a name that its author did not choose, since the other side does not take his: he is told so, once for
+ * each such name.
+ */
+void outbox_renamed(struct outbox *outbox, int64_t id, const char *as);
+
 /* It surely was not taken, or may be sent again under the same name without harm: hand it out again after delay_ms; the lane waits. */
 void outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms);
 

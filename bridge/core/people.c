@@ -2,6 +2,7 @@
 /* Names, ghosts, occupants and direct rooms: thin over the store, which is their only home. */
 #include "core/people_open.h"
 
+#include "base/look.h"
 #include "base/str.h"
 
 #include <stdio.h>
@@ -85,6 +86,22 @@ bool
 people_name(struct people *people, const char *room, const char *person, char *out, size_t size)
 {
 	return text_of_two(people, NAME_GET, room, person, out, size);
+}
+
+bool
+people_looks_taken(struct people *people, const char *room, const char *name)
+{
+	struct query query = store_query(people->store, NAME_EACH);
+	AUTO_FREE char *look = look_skeleton(name);
+	bool taken = false;
+
+	query_text(&query, room);
+	while (!taken && query_step(&query)) {
+		AUTO_FREE char *other = look_skeleton(query_get_text(&query, 0));
+		taken = strcmp(other, look) == 0;
+	}
+	query_done(&query);
+	return taken;
 }
 
 bool

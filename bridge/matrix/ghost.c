@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/look.h"
 #include "base/now.h"
 
 #include <stdio.h>
@@ -18,11 +19,15 @@
 #define RETRY_MAX_MS 60000
 #define REFUSAL_MS 60000 /* a room that refused is not asked again before */
 
+#define BOT_NAME "Sourdine"
+#define NAME_MARK " [xmpp]"
+
 /* A ghost and a room. */
 struct stay {
 	struct list link; /* ghost::stays */
 	char *room;
 	bool joined, wanted;
+	bool compared;       /* ghost::asked, with the names in this room */
 	bool invite;         /* the bot must invite it first */
 	bool invited;
 	int64_t since_ms;    /* monotonic: when it was first waited for; 0: not yet */
@@ -40,7 +45,9 @@ struct ghost {
 	struct ghost_record record;
 	bool registered;
 	bool name_refused;   /* the homeserver does not take `name`; not asked again until it changes */
-	char name[PEOPLE_NAME_MAX]; /* wanted */
+	char asked[PEOPLE_NAME_MAX]; /* the name that its person has over there, tidy */
+	char name[PEOPLE_NAME_MAX]; /* wanted: the same, perhaps with a mark */
+	bool marked;
 	struct list stays;   /* owns: stay::link */
 	struct http_request *request;
 	const struct step *step; /* of the request */
@@ -89,23 +96,6 @@ ghost_localpart(const struct seal *seal, const char *prefix, const char *stem, c
 	seal_alias(seal, fields, alias);
 	str_addf(&out, "%s=_%s", prefix, alias);
 	return str_take(&out);
-}
-
-/* Clean, without space at its ends, of at most 255 bytes. */
-static void
-tidy_name(const char *name, char out[PEOPLE_NAME_MAX])
-{
-	AUTO_FREE char *clean = str_clean(name, strlen(name));
-	const char *start = clean + strspn(clean, " \t\r\n");
-	size_t n = strlen(start);
-
-	if (n >= PEOPLE_NAME_MAX)
-		for (n = PEOPLE_NAME_MAX - 1; n > 0 && (start[n] & 0xC0) == 0x80; n--)
-			;
-	while (n > 0 && strchr(" \t\r\n", start[n - 1]))
-		n--;
-	memcpy(out, start, n);
-	out[n] = '\0';
 }
 
 /* ---- finding ---- */
@@ -267,7 +257,7 @@ static void
 ask_device(struct ghost *ghost)
 {
 	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/devices/%s?user_id=%s", ghost->record.device, ghost->record.address);
-	json_t *body = json_pack("{s:s}", "display_name", "Sourdine");
+	json_t *body = json_pack("{s:s}", "display_name", BOT_NAME);
 
 	ask(ghost, "PUT", path, body);
 	json_decref(body);
@@ -499,15 +489,37 @@ on_answer(void *context, const struct http_answer *answer)
 
 /* ---- asked from outside ---- */
 
+/* Names may be anybody's on XMPP. One that somebody here, or the bot, seems to have says where its bearer is (security S4). */
 static void
-want_name(struct ghost *ghost, const char *name)
+mark_name(struct ghost *ghost, struct stay *stay)
 {
-	char tidy[PEOPLE_NAME_MAX];
+	struct people *people = ghost->matrix->parts.people;
 
-	tidy_name(name, tidy);
-	if (strcmp(tidy, ghost->name) == 0)
+	if (ghost->marked || !stay || stay->compared)
 		return;
-	snprintf(ghost->name, sizeof(ghost->name), "%s", tidy);
+	stay->compared = true;
+	ghost->marked = look_alike(ghost->asked, BOT_NAME) || people_looks_taken(people, stay->room, ghost->asked);
+}
+
+static void
+want_name(struct ghost *ghost, struct stay *stay, const char *name)
+{
+	char tidy[PEOPLE_NAME_MAX - sizeof(NAME_MARK)], wanted[PEOPLE_NAME_MAX];
+	struct stay *each;
+
+	look_tidy(name, tidy, sizeof(tidy));
+	if (strcmp(tidy, ghost->asked) != 0) {
+		snprintf(ghost->asked, sizeof(ghost->asked), "%s", tidy);
+		snprintf(wanted, sizeof(wanted), "%s" NAME_MARK, tidy);
+		ghost->marked = strcmp(wanted, ghost->record.name) == 0;
+		LIST_FOR_EACH(each, &ghost->stays, struct stay, link)
+			each->compared = false;
+	}
+	mark_name(ghost, stay);
+	snprintf(wanted, sizeof(wanted), "%s%s", tidy, ghost->marked ? NAME_MARK : "");
+	if (strcmp(wanted, ghost->name) == 0)
+		return;
+	memcpy(ghost->name, wanted, sizeof(wanted));
 	ghost->name_refused = false;
 }
 
@@ -533,7 +545,7 @@ ghost_prepare(struct ghost *ghost, const char *room, const char *name)
 	struct stay *stay = room ? stay_get(ghost, room) : NULL;
 
 	if (name)
-		want_name(ghost, name);
+		want_name(ghost, stay, name);
 	if (stay) {
 		stay->wanted = true;
 		if (stay->refused_ms && now_monotonic_ms() - stay->refused_ms > REFUSAL_MS)

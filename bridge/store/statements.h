@@ -160,6 +160,7 @@
 	\
 	X(NAME_SET, "INSERT INTO name (room, person, name) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name") \
 	X(NAME_END, "DELETE FROM name WHERE room = ? AND person = ?") \
+	X(NAME_EACH, "SELECT name FROM name WHERE room = ? LIMIT 20000") \
 	X(NAME_GET, "SELECT name FROM name WHERE room = ? AND person = ?") \
 	X(GHOST_GET, "SELECT address, device, name, ready FROM ghost WHERE network = ? AND person = ?") \
 	X(GHOST_SET, "INSERT OR REPLACE INTO ghost (network, person, address, device, name, ready) VALUES (?, ?, ?, ?, ?, ?)") \

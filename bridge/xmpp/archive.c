@@ -8,6 +8,7 @@
  */
 #include "xmpp/archive.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
@@ -177,6 +178,7 @@ static void
 end_settling(struct room *room)
 {
 	end_reading(room);
+	FAULT_POINT("xmpp_doubts_read");
 	/* What the archive does not show was not taken: the outbox hands it out again. */
 	speak_doubt(room);
 	muc_become_ready(room);
@@ -240,6 +242,7 @@ archive_open_gate(void *context)
 		return;
 	}
 	bool entered = inbox_cursor(inbox, room->address, id, sizeof(id), &at_ms);
+	FAULT_POINT("xmpp_before_gate");
 	if (gap->count)
 		log_info(LOG_XMPP, "gap read room=%s messages=%zu", room->jid, gap->count);
 	if (entered || gap->last_id || room->jabber->no_archive)
@@ -366,6 +369,7 @@ on_page(void *context, enum answer answer, xmpp_stanza_t *iq)
 		return;
 	}
 	archive->failures = 0;
+	FAULT_POINT("xmpp_page_read");
 	bool more = has_more(room, iq);
 	if (archive->aim == ARCHIVE_DOUBTS)
 		more = more && archive->oldest_ms > archive->until_ms && earliest_doubt(room) != INT64_MAX;
@@ -415,8 +419,12 @@ archive_hear(struct room *room, xmpp_stanza_t *message)
 		jabber_note_forged(room->jabber, stanza_get(message, "from"), "an archive's result that nobody asked for");
 		return true;
 	}
-	if (!id[0] || !inner || !hear_delay(forwarded, NULL, &at_ms))
+	if (!id[0] || !inner) {
+		metric_add(METRIC_IGNORED_MALFORMED, 1);
 		return true;
+	}
+	if (!hear_delay(forwarded, NULL, &at_ms))
+		at_ms = now_real_ms();
 	take_result(room, id, inner, at_ms);
 	return true;
 }

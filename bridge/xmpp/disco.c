@@ -6,8 +6,12 @@
 
 #include "xmpp/disco.h"
 
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/now.h"
 #include "xmpp/jid.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #ifndef PACKAGE_VERSION
@@ -85,11 +89,62 @@ refuse(struct jabber *jabber, xmpp_stanza_t *iq)
 	jabber_send(jabber, reply);
 }
 
+/* ---- how much is answered ---- */
+
+#define ANSWERS_BURST 1000 /* whoever enters a room may ask two things of each of 500 ghosts */
+#define ANSWERS_A_SECOND 50
+
+static size_t
+bucket_of(const char *from)
+{
+	size_t value = 5381;
+
+	for (; *from; from++)
+		value = value * 33 ^ (unsigned char)*from;
+	return value % ASKERS_MAX;
+}
+
+/* RFC 6120 §8.2.3 wants an answer to each, but not that a flood of them shuts others out. */
+static bool
+is_flood(struct jabber *jabber, const char *from)
+{
+	size_t i = bucket_of(from);
+	unsigned *left = &jabber->disco.askers[i].left;
+	int64_t *at_ms = &jabber->disco.askers[i].at_ms, now_ms = now_monotonic_ms();
+	int64_t more = *at_ms ? (now_ms - *at_ms) * ANSWERS_A_SECOND / 1000 : ANSWERS_BURST;
+
+	if (more > 0) {
+		*left = more + *left > ANSWERS_BURST ? ANSWERS_BURST : *left + (unsigned)more;
+		*at_ms = now_ms;
+	}
+	if (*left == 0 || stream_backlog(jabber->stream) > STREAM_HIGH_WATER)
+		return true;
+	--*left;
+	return false;
+}
+
+/* What comes from our own domain is a heartbeat, or a ping behind private messages; of this process, unless another is connected. */
+static void
+look_for_twin(struct jabber *jabber, const char *id)
+{
+	if (!requests_made(&jabber->requests, id) && !stream_is_beat(jabber->stream, id) && hush_may(&jabber->disco.hush, "twin"))
+		log_error(LOG_XMPP, "a second daemon is connected as component=%s and gets a part of what is for us: stop it, or give it a component"
+				" of its own", jabber->settings.component);
+}
+
 void
 disco_answer(struct jabber *jabber, xmpp_stanza_t *iq)
 {
-	const char *to = stanza_get(iq, "to");
+	const char *to = stanza_get(iq, "to"), *from = stanza_get(iq, "from");
 
+	if (jid_in_domain(from, jabber->settings.component)) {
+		look_for_twin(jabber, stanza_get(iq, "id"));
+	} else if (is_flood(jabber, from)) {
+		metric_add(METRIC_IGNORED_FLOOD, 1);
+		if (hush_may(&jabber->disco.hush, from))
+			log_warning(LOG_XMPP, "too many requests from=%s: not all are answered total=%" PRId64, from, metric_get(METRIC_IGNORED_FLOOD));
+		return;
+	}
 	if (strcmp(stanza_get(iq, "type"), "get") != 0) {
 		refuse(jabber, iq);
 		return;

@@ -8,7 +8,9 @@
  */
 #include "xmpp/hear.h"
 
+#include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "base/seal.h"
 #include "base/str.h"
@@ -27,6 +29,8 @@
 #define NS_ROW "urn:sourdine:row"
 #define RETRY_MS 5000
 #define BUCKET_MS (10 * 60000)
+#define AHEAD_MS (5 * 60000)
+#define BEHIND_MS (7 * 86400000LL)
 
 bool
 hear_delay(xmpp_stanza_t *stanza, const char *by, int64_t *at_ms)
@@ -34,9 +38,22 @@ hear_delay(xmpp_stanza_t *stanza, const char *by, int64_t *at_ms)
 	if (!stanza)
 		return false;
 	for (xmpp_stanza_t *child = xmpp_stanza_get_children(stanza); child; child = xmpp_stanza_get_next(child))
-		if (stanza_is(child, "delay", NS_DELAY) && (!by || strcmp(stanza_get(child, "from"), by) == 0))
-			return now_parse_utc(stanza_get(child, "stamp"), at_ms);
+		if (stanza_is(child, "delay", NS_DELAY) && (!by || strcmp(stanza_get(child, "from"), by) == 0)) {
+			if (!now_parse_utc(stanza_get(child, "stamp"), at_ms))
+				return false;
+			/* Whoever sets his clock forward must not move a cursor there (security S8). */
+			int64_t latest_ms = now_real_ms() + AHEAD_MS;
+			*at_ms = *at_ms > latest_ms ? latest_ms : *at_ms;
+			return true;
+		}
 	return false;
+}
+
+/* The text as clients show it; a body of another namespace is nobody's message. */
+static xmpp_stanza_t *
+body_of(xmpp_stanza_t *message)
+{
+	return message ? stanza_find(message, "body", xmpp_stanza_get_ns(message)) : NULL;
 }
 
 /* ---- the envelope ---- */
@@ -94,7 +111,8 @@ seal_row(struct jabber *jabber, const struct envelope *envelope, const struct sp
 	char number[24];
 	xmpp_stanza_t *row = stanza_new(jabber->ctx, "row", NS_ROW);
 
-	snprintf(number, sizeof(number), "%" PRId64, envelope->at_ms);
+	int64_t earliest_ms = now_real_ms() - BEHIND_MS;
+	snprintf(number, sizeof(number), "%" PRId64, envelope->at_ms < earliest_ms ? earliest_ms : envelope->at_ms);
 	stanza_set(row, "person", speaker->person);
 	stanza_set(row, "stem", speaker->stem);
 	stanza_set(row, "nick", speaker->nick);
@@ -239,7 +257,7 @@ hear_made_id(const char *source_id)
 static void
 fallback_id(struct room *room, const char *who, xmpp_stanza_t *message, int64_t bucket, char out[80])
 {
-	AUTO_FREE char *body = stanza_text(stanza_find(message, "body", NULL));
+	AUTO_FREE char *body = stanza_text(body_of(message));
 	char number[24], digest[65];
 	struct str all AUTO_STR;
 
@@ -276,6 +294,16 @@ make_id(struct room *room, const char *who, xmpp_stanza_t *message, int64_t at_m
 	fallback_id(room, who, message, bucket, out);
 }
 
+/* Under a ghost's name, and no row of ours waits for it: said before, or never. */
+static void
+note_stray(struct room *room, xmpp_stanza_t *message)
+{
+	if (speak_marked(room, message))
+		metric_add(METRIC_IGNORED_ECHO, 1);
+	else if (body_of(message))
+		jabber_note_forged(room->jabber, stanza_get(message, "from"), "a message under a ghost's name that it never said");
+}
+
 /* Whether a live message under this nick is an echo of ours; it is used up then. */
 static bool
 is_echo(struct room *room, const char *nick, xmpp_stanza_t *message, const char *stanza_id)
@@ -288,14 +316,19 @@ is_echo(struct room *room, const char *nick, xmpp_stanza_t *message, const char 
 	if (inside)
 		member->alive_ms = now_monotonic_ms();
 	if (occupant && occupant->jid ? jid_in_domain(occupant->jid, room->jabber->settings.component) : inside) {
-		if (!speak_reflected(room, nick, name, stanza_id ? stanza_id : ""))
-			speak_found(room, name, stanza_id ? stanza_id : "");
+		if (!speak_reflected(room, nick, name, stanza_id ? stanza_id : "") && !speak_found(room, name, stanza_id ? stanza_id : ""))
+			note_stray(room, message);
 		return true;
 	}
 	if (occupant && occupant->jid)
 		return false;
 	/* Nobody's nick, or that of a ghost of which we do not know whether it is in: only what it said before can be its own. */
-	return (member && speak_found(room, name, stanza_id ? stanza_id : "")) || speak_marked(room, message);
+	if (member && speak_found(room, name, stanza_id ? stanza_id : ""))
+		return true;
+	if (!speak_marked(room, message))
+		return false;
+	metric_add(METRIC_IGNORED_ECHO, 1);
+	return true;
 }
 
 static void
@@ -314,6 +347,7 @@ accept_said(struct room *room, const char *nick, xmpp_stanza_t *message, const c
 		.room = room->address, .source_id = stanza_id ? stanza_id : made, .reply = reply, .live = live, .at_ms = at_ms,
 	};
 	bool kept = accept(room->jabber, &envelope, &speaker, message);
+	FAULT_POINT("xmpp_before_cursor");
 	speaker_fini(&speaker);
 	if (!kept)
 		muc_leave_off(room, RETRY_MS);
@@ -362,7 +396,7 @@ hear_groupchat(struct jabber *jabber, xmpp_stanza_t *message)
 	}
 	const char *stanza_id = trusted_id(room, message);
 	bool history = hear_delay(message, room->jid, &at_ms) || room->phase <= ROOM_JOINING;
-	if (!is_echo(room, nick, message, stanza_id) && stanza_find(message, "body", NULL) && !comes_again(room, message))
+	if (!is_echo(room, nick, message, stanza_id) && body_of(message) && !comes_again(room, message))
 		accept_said(room, nick, message, stanza_id, !history, at_ms);
 	if (stanza_id && !history && !inbox_gate_closed(jabber->parts.inbox, room->address))
 		inbox_move_cursor(jabber->parts.inbox, NETWORK_XMPP, room->address, stanza_id, at_ms);
@@ -394,7 +428,7 @@ hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t
 	AUTO_FREE char *jid = archived_jid(room, message, occupant_id);
 	if (jid ? jid_in_domain(jid, jabber->settings.component) : speak_marked(room, message))
 		return;
-	if (!stanza_find(message, "body", NULL))
+	if (!body_of(message))
 		return;
 	struct occupant *occupant = roster_find(room, nick);
 	if (!jid && occupant && occupant->jid)
@@ -521,7 +555,7 @@ hear_chat(struct jabber *jabber, xmpp_stanza_t *message)
 	const char *from = stanza_get(message, "from"), *nick = jid_resource(from);
 	struct room *room = muc_find(jabber, from);
 
-	if (!stanza_find(message, "body", NULL))
+	if (!body_of(message))
 		return;
 	if (jid_in_domain(from, jabber->settings.component)) {
 		jabber_note_forged(jabber, from, "a chat message from our own domain");
@@ -606,7 +640,7 @@ strip_fallback(xmpp_stanza_t *message, char *text)
 static void
 read_message(xmpp_stanza_t *message, struct arena *arena, struct incoming *out)
 {
-	xmpp_stanza_t *body = stanza_find(message, "body", NULL), *reply = stanza_find(message, "reply", NS_REPLY);
+	xmpp_stanza_t *body = body_of(message), *reply = stanza_find(message, "reply", NS_REPLY);
 
 	if (!body || means_nothing(message))
 		return;

@@ -4,6 +4,7 @@
 
 /* What the files of the port share: its structs, and nothing that the core could see. */
 
+#include "base/hush.h"
 #include "base/list.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -38,6 +39,7 @@ struct member {
 	bool simple;         /* its nick was simplified once */
 	bool let_in;         /* the bot has made it a member of the room once, since it was last inside */
 	char *said;          /* owns: the room's own words for why it was refused or sent away, or NULL */
+	char *renamed;       /* owns: the nick made of a name that cannot be one, until its person was told; or NULL */
 	int64_t alive_ms;    /* last sign that it is in */
 	int64_t spoke_ms;    /* monotonic: last message; since the process began for those that were there before */
 	struct loop_timer timer;
@@ -148,6 +150,16 @@ struct review;
 
 #define CALLERS_MAX 64
 #define ROOM_BUCKETS 256
+#define ASKERS_MAX 64
+
+/* Who asks how much of us, by the hash of his address; those who meet in a bucket share it. */
+struct disco {
+	struct {
+		int64_t at_ms; /* when `left` was right, monotonic */
+		unsigned left; /* requests that will still be answered */
+	} askers[ASKERS_MAX];
+	struct hush hush;
+};
 
 struct jabber {
 	struct port port; /* first */
@@ -171,8 +183,8 @@ struct jabber {
 	char *callers[CALLERS_MAX]; /* owns: bare JIDs that last wrote to the component's own address; a ring */
 	size_t next_caller;
 	int64_t changed_ms;    /* real time: since when the stream is up, or down */
-	uint64_t forged;       /* stanzas that pretended to be ours */
-	int64_t forged_logged_ms;
+	struct hush hush;      /* about what is ignored, by the sender's bare JID */
+	struct disco disco;
 	bool commit_watched;
 	bool starting_over;    /* the stream is dropped by ourselves: what the kernel has will be read */
 	bool blind, no_archive; /* faults on purpose: SOURDINE_BREAK */

@@ -57,14 +57,11 @@ jabber_ask(struct jabber *jabber, xmpp_stanza_t *iq, int64_t timeout_ms, stanza_
 void
 jabber_note_forged(struct jabber *jabber, const char *from, const char *what)
 {
-	int64_t now_ms = now_monotonic_ms();
+	AUTO_FREE char *bare = jid_bare(from);
 
-	jabber->forged++;
 	metric_add(METRIC_IGNORED_FORGED, 1);
-	if (jabber->forged_logged_ms && now_ms - jabber->forged_logged_ms < 60000)
-		return;
-	jabber->forged_logged_ms = now_ms;
-	log_warning(LOG_XMPP, "ignored from=%s what=\"%s\" total=%" PRIu64, from, what, jabber->forged);
+	if (hush_may(&jabber->hush, bare))
+		log_warning(LOG_XMPP, "ignored from=%s what=\"%s\" total=%" PRId64, from, what, metric_get(METRIC_IGNORED_FORGED));
 }
 
 /* ---- the stream's events ---- */
@@ -109,6 +106,18 @@ hear_message(struct jabber *jabber, xmpp_stanza_t *message)
 		muc_hear_service(room, message);
 }
 
+/* An answer counts only when it comes from where it was asked for (security S6). A late one is nobody's fault. */
+static void
+hear_answer(struct jabber *jabber, xmpp_stanza_t *iq)
+{
+	int r = requests_answer(&jabber->requests, iq);
+
+	if (r == REQUESTS_E_ELSEWHERE)
+		jabber_note_forged(jabber, stanza_get(iq, "from"), "an answer from somebody who was not asked");
+	else if (r == REQUESTS_E_UNASKED)
+		metric_add(METRIC_IGNORED_UNASKED, 1);
+}
+
 static void
 on_stanza(void *context, xmpp_stanza_t *stanza)
 {
@@ -122,7 +131,7 @@ on_stanza(void *context, xmpp_stanza_t *stanza)
 	else if (stanza_is(stanza, "presence", NULL))
 		muc_hear_presence(jabber, stanza);
 	else if (stanza_is(stanza, "iq", NULL) && (strcmp(type, "result") == 0 || strcmp(type, "error") == 0))
-		requests_answer(&jabber->requests, stanza);
+		hear_answer(jabber, stanza);
 	else if (stanza_is(stanza, "iq", NULL))
 		disco_answer(jabber, stanza);
 }

@@ -108,6 +108,7 @@ free_member(struct member *member)
 	free(member->jid);
 	free(member->nick);
 	free(member->said);
+	free(member->renamed);
 	free(member);
 }
 
@@ -135,6 +136,13 @@ is_free(struct member *member, const char *nick)
 	return member_by_nick(member->room, occupant->nick) == member;
 }
 
+static void
+note_renamed(struct member *member, const char *nick)
+{
+	free(member->renamed);
+	member->renamed = xstrdup(nick);
+}
+
 /* The nick for a name: the nearest allowed one that nobody in the room could be confused with. */
 static void
 choose_nick(struct member *member, const char *name, char out[NICK_SIZE])
@@ -146,11 +154,11 @@ choose_nick(struct member *member, const char *name, char out[NICK_SIZE])
 		snprintf(out, NICK_SIZE, "%s", base);
 		return;
 	}
-	if (!nick_prepare(name, member->stem, base))
-		log_debug(LOG_XMPP, "nick simplified room=%s ghost=%s", member->room->jid, member->jid);
+	bool simplified = !nick_prepare(name, member->stem, base);
 	snprintf(out, NICK_SIZE, "%s", base);
 	for (unsigned i = 1; i <= CONFLICTS_MAX && !is_free(member, out); i++)
 		nick_variant(base, member->stem, i, out);
+	note_renamed(member, simplified ? out : NULL);
 }
 
 static void
@@ -412,6 +420,7 @@ join_with(struct member *member, enum ghost_action action)
 		nick_simple(member_is_listener(member) ? "Sourdine" : member->stem, nick);
 		member_set_nick(member, nick);
 		member->simple = true;
+		note_renamed(member, nick);
 	}
 	start_join(member);
 }

@@ -27,7 +27,4 @@ void nick_variant(const char *nick, const char *stem, unsigned n, char out[NICK_
 /* A simpler nick, ASCII letters and digits of the stem, for a server that is stricter than we know. */
 void nick_simple(const char *stem, char out[NICK_SIZE]);
 
-/* Whether people could take one for the other: case, width, spaces and the commonest look-alikes ignored. */
-bool nick_alike(const char *a, const char *b);
-
 #endif

@@ -2,8 +2,8 @@
 /* A hash table by nick. A room may have thousands of occupants, and each presence of each is looked up. */
 #include "xmpp/roster.h"
 
+#include "base/look.h"
 #include "base/str.h"
-#include "xmpp/nick.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +92,7 @@ roster_find_jid(struct room *room, const char *bare_jid)
 static bool
 is_alike(const struct occupant *occupant, const char *nick)
 {
-	return nick_alike(occupant->nick, nick);
+	return look_alike(occupant->nick, nick);
 }
 
 struct occupant *

@@ -10,7 +10,7 @@
 struct occupant *roster_find(struct room *room, const char *nick);
 struct occupant *roster_find_id(struct room *room, const char *occupant_id);
 struct occupant *roster_find_jid(struct room *room, const char *bare_jid);
-/* Somebody whom people could take for this nick (nick_alike()). */
+/* Somebody whom people could take for this nick (look_alike()). */
 struct occupant *roster_find_alike(struct room *room, const char *nick);
 
 /* The occupant of this nick, made when missing. */

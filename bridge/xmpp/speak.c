@@ -407,6 +407,10 @@ is_lost_on(struct room *room, const struct member *member, const struct sending 
 static void
 say(struct room *room, struct member *member, const struct sending *row)
 {
+	if (member->renamed)
+		outbox_renamed(room->jabber->parts.outbox, row->id, member->renamed);
+	free(member->renamed);
+	member->renamed = NULL;
 	new_speech(&room->speeches, row, member);
 	room->speech_count++;
 	room->jabber->speech_count++;

@@ -344,6 +344,11 @@ stanza_fits(const char *text, size_t n, size_t limit)
 
 /* ---- waiting for answers ---- */
 
+#define MARK_SIZE 8
+#define ID_SIZE 26
+
+static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+
 struct request {
 	struct list link; /* requests::all */
 	char id[32];
@@ -356,11 +361,8 @@ struct request {
 void
 requests_init(struct requests *requests, struct loop *loop)
 {
-	uint32_t start;
-
-	/* So that an answer to an earlier process is not taken for ours. */
-	seal_random(&start, sizeof(start));
-	*requests = (struct requests){ .loop = loop, .next = (unsigned long)start << 20 };
+	*requests = (struct requests){ .loop = loop };
+	seal_random_text(requests->mark, MARK_SIZE, alphabet);
 	list_init(&requests->all);
 }
 
@@ -406,7 +408,9 @@ requests_expect(struct requests *requests, const char *from, const char *to, int
 {
 	struct request *request = xcalloc(1, sizeof(*request));
 
-	snprintf(request->id, sizeof(request->id), "q%lx", ++requests->next);
+	/* Nobody can guess it, and so answer in another's place (security S6). */
+	memcpy(request->id, requests->mark, MARK_SIZE);
+	seal_random_text(request->id + MARK_SIZE, ID_SIZE - MARK_SIZE, alphabet);
 	memcpy(id, request->id, sizeof(request->id));
 	request->from = xstrdup(from);
 	request->to = xstrdup(to);
@@ -418,6 +422,12 @@ requests_expect(struct requests *requests, const char *from, const char *to, int
 }
 
 bool
+requests_made(const struct requests *requests, const char *id)
+{
+	return strlen(id) == ID_SIZE && memcmp(id, requests->mark, MARK_SIZE) == 0;
+}
+
+int
 requests_answer(struct requests *requests, xmpp_stanza_t *iq)
 {
 	const char *id = stanza_get(iq, "id"), *from = stanza_get(iq, "from"), *to = stanza_get(iq, "to");
@@ -425,12 +435,14 @@ requests_answer(struct requests *requests, xmpp_stanza_t *iq)
 	struct request *request;
 
 	LIST_FOR_EACH(request, &requests->all, struct request, link) {
-		if (strcmp(request->id, id) == 0 && strcmp(request->to, from) == 0 && strcmp(request->from, to) == 0) {
-			answer(request, error ? ANSWER_ERROR : ANSWER_RESULT, iq);
-			return true;
-		}
+		if (strcmp(request->id, id) != 0)
+			continue;
+		if (strcmp(request->to, from) != 0 || strcmp(request->from, to) != 0)
+			return REQUESTS_E_ELSEWHERE;
+		answer(request, error ? ANSWER_ERROR : ANSWER_RESULT, iq);
+		return 0;
 	}
-	return false;
+	return REQUESTS_E_UNASKED;
 }
 
 void

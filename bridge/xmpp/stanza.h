@@ -101,7 +101,7 @@ typedef void stanza_answered(void *context, enum answer answer, xmpp_stanza_t *i
 struct requests {
 	struct loop *loop;
 	struct list all; /* owns: request::link */
-	unsigned long next;
+	char mark[12];   /* that the ids of this process begin with */
 };
 
 void requests_init(struct requests *requests, struct loop *loop);
@@ -109,13 +109,20 @@ void requests_init(struct requests *requests, struct loop *loop);
 void requests_fini(struct requests *requests);
 
 /*
- * Makes an id for a request from one of our JIDs to `to` and waits for its answer, which must come from exactly
+ * Makes an id (130 random bits) for a request from one of our JIDs to `to` and waits for its answer, which must come from exactly
  * there. `answered` is called once, unless requests_forget() comes first.
  */
 void requests_expect(struct requests *requests, const char *from, const char *to, int64_t timeout_ms, stanza_answered *answered,
 		void *context, char id[32]);
-/* Hands an iq of type result or error to whoever waits for it. False when nobody does. */
-bool requests_answer(struct requests *requests, xmpp_stanza_t *iq);
+enum {
+	REQUESTS_E_UNASKED = 1,   /* nobody waits for it, or not any more */
+	REQUESTS_E_ELSEWHERE = 2, /* somebody waits for it, of another address than this */
+};
+
+/* Hands an iq of type result or error to whoever waits for it: 0. */
+int requests_answer(struct requests *requests, xmpp_stanza_t *iq) MUST_USE;
+/* Whether this id of an iq was made by this process. */
+bool requests_made(const struct requests *requests, const char *id);
 /* The stream is gone: everybody gets ANSWER_NONE. */
 void requests_lose(struct requests *requests);
 /* Drops the requests of this context. */

@@ -8,6 +8,7 @@
 #include "xmpp/stream.h"
 
 #include "base/fault.h"
+#include "base/hush.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
@@ -74,7 +75,8 @@ struct stream {
 	bool heard;            /* something came since the last heartbeat */
 	int64_t up_ms;
 	uint64_t skipped;      /* stanzas over a limit, ever */
-	int64_t skipped_logged_ms;
+	struct hush hush;      /* about them, by the sender's bare JID */
+	char beat[32];         /* id of our heartbeats */
 	char trouble[256], refusal[256];
 };
 
@@ -292,13 +294,12 @@ static void
 on_skipped(void *context, const struct stream_tag *tag, const char *limit)
 {
 	struct stream *stream = context;
-	int64_t now_ms = now_monotonic_ms();
+	AUTO_FREE char *bare = xstrndup(tag->from, strcspn(tag->from, "/"));
 
 	stream->skipped++;
 	metric_add(METRIC_STANZA_OVER_LIMIT, 1);
-	if (stream->skipped_logged_ms && now_ms - stream->skipped_logged_ms < 60000)
+	if (!hush_may(&stream->hush, bare))
 		return;
-	stream->skipped_logged_ms = now_ms;
 	log_warning(LOG_XMPP, "skipped a stanza over the limits limit=%s kind=%.16s from=%.200s id=%.64s total=%" PRIu64, limit, tag->name, tag->from,
 			tag->id, stream->skipped);
 }
@@ -510,8 +511,8 @@ beat(void *context)
 		drop(stream);
 		return;
 	}
-	int n = snprintf(ping, sizeof(ping), "<iq from=\"%s\" to=\"%s\" type=\"get\" id=\"beat\"><ping xmlns=\"" NS_PING "\"/></iq>",
-			stream->settings.component, stream->settings.component);
+	int n = snprintf(ping, sizeof(ping), "<iq from=\"%s\" to=\"%s\" type=\"get\" id=\"%s\"><ping xmlns=\"" NS_PING "\"/></iq>",
+			stream->settings.component, stream->settings.component, stream->beat);
 	if (n > 0 && (size_t)n < sizeof(ping))
 		stream_send(stream, ping, (size_t)n);
 	loop_timer_set(&stream->heartbeat, PING_MS);
@@ -545,6 +546,8 @@ stream_open(struct stream **out, struct loop *loop, xmpp_ctx_t *ctx, const struc
 		free(stream);
 		return -EHOSTUNREACH;
 	}
+	snprintf(stream->beat, sizeof(stream->beat), "beat-");
+	seal_random_text(stream->beat + strlen("beat-"), 16, "abcdefghijklmnopqrstuvwxyz234567");
 	str_init(&stream->out, OUT_MAX);
 	loop_timer_init(&stream->timer, loop, connect_next, stream);
 	loop_timer_init(&stream->heartbeat, loop, beat, stream);
@@ -666,6 +669,12 @@ uint64_t
 stream_handed(const struct stream *stream)
 {
 	return stream ? stream->handed : 0;
+}
+
+bool
+stream_is_beat(const struct stream *stream, const char *id)
+{
+	return str_equal(stream->beat, id);
 }
 
 const char *

@@ -55,6 +55,9 @@ size_t stream_backlog(const struct stream *stream);
 /* Bytes that the kernel has taken since the connection was made; those queued come on top. */
 uint64_t stream_handed(const struct stream *stream);
 
+/* Whether an iq with this id is our heartbeat, which the server routes back to us. */
+bool stream_is_beat(const struct stream *stream, const char *id);
+
 /* Why the server refuses us for good, as a sentence; NULL while it does not. Lent. */
 const char *stream_refusal(const struct stream *stream);
 /* What ended or prevented the last connection, as a sentence; "" when nothing did. Lent. */

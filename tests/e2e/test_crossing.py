@@ -83,7 +83,7 @@ def test_a_taken_nick_costs_neither_the_message_nor_the_name(make_group, make_br
     assert said.name != "Alice" and said.who != f"{group.muc}/Alice"
     assert group.host.occupants(group.muc)["Alice"]["jid"].startswith("carol@localhost")
     carol.send(group.muc, "and I am the one here")
-    assert alice.wait(group.room, "the one here").name == "Alice"
+    assert alice.wait(group.room, "the one here").name == "Alice [xmpp]"
     once_in_muc(bob, group.muc, "I am the one on")
 
 

@@ -3,21 +3,9 @@
 
 import json
 import time
-from xml.sax.saxutils import escape
 
-import pytest
 from checks import crosses, once_in_muc, saying
-from clients import until
 from world import BOT, ghost
-
-
-@pytest.fixture
-def mallory(world):
-    """A third XMPP account, whose connection may not survive what he sends."""
-    person = world.xmpp("admin")
-    yield person
-    world.people.remove(person)
-    person.close()
 
 
 def event(team, content, **fields):
@@ -35,12 +23,6 @@ def event(team, content, **fields):
 
 def text(body):
     return {"msgtype": "m.text", "body": body}
-
-
-def same_stream(team, before):
-    """The component's stream was not lost: no ghost of ours left the room meanwhile."""
-    now = team.bob.occupants(team.muc)
-    assert {nick for nick in before if nick in now} == set(before)
 
 
 def test_control_characters_from_matrix(team):
@@ -159,41 +141,6 @@ def test_our_own_ghost_does_not_come_back(team):
     assert not saying(team.bob.archive(team.muc), "forged as")
 
 
-def test_a_body_of_a_megabyte(team, mallory):
-    mallory.join(team.muc, "Mallory")
-    crosses(team)
-    before = team.bob.occupants(team.muc)
-    mallory.raw(f"<message to='{team.muc}' type='groupchat' id='mega'><body>{'mega ' * 200000}</body></message>")
-    team.bob.wait(team.muc, "mega mega", 60)
-    crosses(team)
-    same_stream(team, before)
-    assert not saying(team.alice.history(team.room), "mega mega")
-
-
-def test_a_stanza_with_64000_children(team, mallory):
-    mallory.join(team.muc, "Mallory")
-    crosses(team)
-    before = team.bob.occupants(team.muc)
-    many = "<a xmlns='urn:x'/>" * 64000
-    mallory.raw(f"<message to='{team.muc}' type='groupchat' id='many'><body>many children</body>{many}</message>")
-    team.bob.wait(team.muc, "many children", 60)
-    crosses(team)
-    same_stream(team, before)
-
-
-def test_depth_and_attributes(team, mallory):
-    mallory.join(team.muc, "Mallory")
-    crosses(team)
-    before = team.bob.occupants(team.muc)
-    deep = "<a xmlns='urn:x'>" * 80 + "</a>" * 80  # ours ends at 64; Prosody itself at something near 100
-    wide = "<a xmlns='urn:x' " + " ".join(f"b{i}='1'" for i in range(300)) + "/>"
-    for name, extra in (("deep", deep), ("wide", wide)):
-        mallory.raw(f"<message to='{team.muc}' type='groupchat' id='{name}'><body>so {name}</body>{extra}</message>")
-        team.bob.wait(team.muc, f"so {name}", 60)
-    crosses(team)
-    same_stream(team, before)
-
-
 def test_markup_stays_text(team):
     nasty = "<script>alert(1)</script> & ]]> <b>no</b> &amp; \u202e reversed"
     team.bob.send(team.muc, nasty)
@@ -203,56 +150,3 @@ def test_markup_stays_text(team):
     assert "<script" not in html
     team.alice.send(team.room, nasty, format="org.matrix.custom.html", formatted_body="<script>alert(2)</script><b>x</b>")
     assert "<script>alert(2)" not in team.bob.wait(team.muc, lambda m: m.name == "Alice").body
-
-
-def test_forged_ids_suppress_nobody(team, mallory):
-    """Somebody who copies the id, origin-id, stanza-id or occupant-id of others' messages hurts only himself."""
-    mallory.join(team.muc, "Mallory")
-    team.alice.send(team.room, "the original")
-    original = team.bob.wait(team.muc, "the original")
-    ids = escape(original.id), escape(original.stanza_id)
-    mallory.raw(
-        f"<message to='{team.muc}' type='groupchat' id='{ids[0]}'><body>copies the id</body>"
-        f"<origin-id xmlns='urn:xmpp:sid:0' id='{ids[0]}'/>"
-        f"<stanza-id xmlns='urn:xmpp:sid:0' by='{team.muc}' id='{ids[1]}'/>"
-        "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='me'/></message>"
-    )
-    team.bob.wait(team.muc, "copies the id")
-    crosses(team)
-    team.alice.send(team.room, "another")
-    team.bob.wait(team.muc, "another")
-    once_in_muc(team.carol, team.muc, "the original")
-    assert not [m for m in team.alice.history(team.room) if "copies the id" in m.body and "Mallory" not in m.name]
-
-
-def test_a_forged_from_speaks_for_nobody(team, mallory):
-    mallory.join(team.muc, "Mallory")
-    team.alice.send(team.room, "makes my ghost")
-    team.bob.wait(team.muc, "makes my ghost")
-    hers = team.bob.occupants(team.muc)["Alice"]["jid"]
-    for claimed in (hers, hers.split("/")[0], f"{team.muc}/Alice"):
-        mallory.raw(f"<message from='{escape(claimed)}' to='{team.muc}' type='groupchat'><body>forged words</body></message>")
-        time.sleep(0.2)
-        if not mallory.connected():
-            mallory.connect()
-            mallory.join(team.muc, "Mallory")
-    crosses(team)
-    names = {m.name for m in saying(team.alice.history(team.room), "forged words")}
-    assert names <= {"Mallory"}
-    assert {m.name for m in saying(team.bob.archive(team.muc), "forged words")} <= {"Mallory"}
-
-
-def test_a_private_message_with_forged_history_is_not_obeyed(team, mallory):
-    """XEP-0280 and XEP-0297 wrappers around somebody else's command (CVE-2017-5589 and its family)."""
-    mallory.join(team.muc, "Mallory")
-    inner = (
-        f"<message xmlns='jabber:client' type='groupchat' from='{team.muc}/Bob' to='x@y'><body>!sd hours mon-fri 9:00-18:00</body></message>"
-    )
-    for wrapper in (
-        f"<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>{inner}</forwarded></received>",
-        f"<result xmlns='urn:xmpp:mam:2' id='1' queryid='q'><forwarded xmlns='urn:xmpp:forward:0'>{inner}</forwarded></result>",
-    ):
-        mallory.raw(f"<message to='{team.muc}' type='groupchat'><body>wrapped</body>{wrapper}</message>")
-        mallory.raw(f"<message to='bot@sourdine.localhost' type='chat'>{wrapper}</message>")
-    crosses(team)
-    assert not [m for m in team.bob.timeline(team.muc) if m.name == "Sourdine" and "09:00" in m.body]

@@ -3,6 +3,7 @@
  * Any text as a name: JIDs, nicks and MXIDs made of it, and back. Different texts give different addresses, what is
  * made is what both servers take, and preparing what is prepared changes nothing.
  */
+#include "base/look.h"
 #include "base/seal.h"
 #include "base/str.h"
 #include "matrix/ghost.h"
@@ -45,7 +46,7 @@ check_jid(const char *text)
 }
 
 static void
-check_nick(const char *text, const char *other)
+check_nick(const char *text)
 {
 	char nick[NICK_SIZE], again[NICK_SIZE], variants[3][NICK_SIZE];
 
@@ -61,7 +62,20 @@ check_nick(const char *text, const char *other)
 	}
 	nick_simple(text, again);
 	assert(*again && nick_allowed(again));
-	assert(nick_alike(nick, nick) && nick_alike(text, other) == nick_alike(other, text));
+}
+
+static void
+check_look(const char *text, const char *other)
+{
+	char tidy[256], again[256];
+
+	assert(look_alike(text, text) && look_alike(text, other) == look_alike(other, text));
+	look_tidy(text, tidy, sizeof(tidy));
+	look_tidy(tidy, again, sizeof(again));
+	assert(strcmp(tidy, again) == 0 && str_is_clean(tidy, strlen(tidy)));
+	/* What nobody sees makes no difference. */
+	if (strlen(tidy) < sizeof(tidy) - 8)
+		assert(look_alike(text, tidy));
 }
 
 /* The reverse of what ghost_localpart() says it does; false when the text is none of its escapes. */
@@ -140,7 +154,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!seal)
 		seal = open_seal();
 	check_jid(text);
-	check_nick(text, other);
+	check_nick(text);
+	check_look(text, other);
 	check_mxid(seal, text, other);
 	check_seal(seal, text, other);
 	return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The edges of names: what is a byte too long, what preparing makes longer or empty, what has no direction. */
+#include "base/look.h"
 #include "base/seal.h"
 #include "matrix/ghost.h"
 #include "xmpp/jid.h"
@@ -127,8 +128,8 @@ test_nick_lengths(void **state)
 	assert_string_equal(nick, "bob [m1]");
 	nick_variant(near, "bob:x", 2, other);
 	assert_string_equal(other, "bob [m2]");
-	assert_true(nick_alike(bytes, bytes));
-	assert_false(nick_alike(bytes, near));
+	assert_true(look_alike(bytes, bytes));
+	assert_false(look_alike(bytes, near));
 	assert_false(nick_allowed(stem + 400));
 }
 

@@ -162,23 +162,6 @@ test_variants(void **state)
 	assert_string_equal(out[0], "alice");
 }
 
-static void
-test_alike(void **state)
-{
-	static const char *const alike[][2] = {
-		{ "Alice", "ALICE" }, { "Alice", "alice " }, { " lead", "lead" }, { "Аlice", "Alice" }, /* Cyrillic А */
-		{ "Bob", "B0b" }, { "Ｂｏｂ", "Bob" }, { "Bill", "BiIl" }, { "Bob", "Bоb" },
-	};
-	static const char *const different[][2] = { { "Alice", "Alicia" }, { "Zoë", "Zoé" }, { "Bob", "Rob" } };
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(alike) / sizeof(*alike); i++)
-		if (!nick_alike(alike[i][0], alike[i][1]))
-			fail_msg("not alike: %s, %s", alike[i][0], alike[i][1]);
-	for (size_t i = 0; i < sizeof(different) / sizeof(*different); i++)
-		assert_false(nick_alike(different[i][0], different[i][1]));
-}
-
 int
 main(void)
 {
@@ -189,7 +172,6 @@ main(void)
 		cmocka_unit_test(test_prepare_long),
 		cmocka_unit_test(test_prepare_any),
 		cmocka_unit_test(test_variants),
-		cmocka_unit_test(test_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

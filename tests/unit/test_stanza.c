@@ -194,14 +194,14 @@ on_answer(void *context, enum answer answer, xmpp_stanza_t *iq)
 		requests_expect(seen->again, "a@x", "b@y", 60000, on_answer, seen, id);
 }
 
-static bool
+static int
 give(struct requests *requests, const char *type, const char *id, const char *from, const char *to)
 {
 	xmpp_stanza_t *iq = stanza_make(ctx, "iq", type, id, from, to);
-	bool taken = requests_answer(requests, iq);
+	int r = requests_answer(requests, iq);
 
 	stanza_free(iq);
-	return taken;
+	return r;
 }
 
 static void
@@ -218,14 +218,17 @@ test_requests(void **state)
 	requests_expect(&requests, "a@x/r", "b@y", 60000, on_answer, &one, id1);
 	requests_expect(&requests, "a@x/r", "c@y", 60000, on_answer, &two, id2);
 	assert_string_not_equal(id1, id2);
-	assert_false(give(&requests, "result", id1, "evil@y", "a@x/r"));
-	assert_false(give(&requests, "result", id1, "b@y", "a@x"));
-	assert_false(give(&requests, "result", "nobody", "b@y", "a@x/r"));
-	assert_false(give(&requests, "result", id2, "b@y", "a@x/r"));
+	assert_int_equal(strlen(id1), 26);
+	assert_true(requests_made(&requests, id1) && requests_made(&requests, id2));
+	assert_false(requests_made(&requests, "beat") || requests_made(&requests, "abcdefghabcdefghabcdefghab"));
+	assert_int_equal(give(&requests, "result", id1, "evil@y", "a@x/r"), REQUESTS_E_ELSEWHERE);
+	assert_int_equal(give(&requests, "result", id1, "b@y", "a@x"), REQUESTS_E_ELSEWHERE);
+	assert_int_equal(give(&requests, "result", "nobody", "b@y", "a@x/r"), REQUESTS_E_UNASKED);
+	assert_int_equal(give(&requests, "result", id2, "b@y", "a@x/r"), REQUESTS_E_ELSEWHERE);
 	assert_int_equal(one.count + two.count, 0);
-	assert_true(give(&requests, "error", id1, "b@y", "a@x/r"));
+	assert_int_equal(give(&requests, "error", id1, "b@y", "a@x/r"), 0);
 	assert_int_equal(one.answer, ANSWER_ERROR);
-	assert_false(give(&requests, "result", id1, "b@y", "a@x/r"));
+	assert_int_equal(give(&requests, "result", id1, "b@y", "a@x/r"), REQUESTS_E_UNASKED);
 	assert_int_equal(one.count, 1);
 	requests_expect(&requests, "a@x/r", "b@y", 1, on_answer, &late, id3);
 	for (int i = 0; i < 100 && !late.count; i++)
