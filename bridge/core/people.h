@@ -24,10 +24,9 @@ void people_set_name(struct people *people, const char *room, const char *person
 /* He is in the room: under this name, or under his localpart when he has none (NULL, "" or blank). */
 void people_set_member(struct people *people, const char *room, const char *mxid, const char *name);
 /* False when he is not known to be in the room. Cut on a character boundary. */
+bool people_name(struct people *people, const char *room, const char *person, char *out, size_t size);
 /* Whether somebody in the room has a name that people could take for this one (look_alike()). Walks all of the room's names. */
 bool people_looks_taken(struct people *people, const char *room, const char *name);
-/* False when none is known. Cut on a character boundary. */
-bool people_name(struct people *people, const char *room, const char *person, char *out, size_t size);
 
 /* A ghost: `address` is its MXID or bare JID; `device` its Matrix device id ("" on XMPP). */
 struct ghost_record {

@@ -124,7 +124,10 @@ on_stanza(void *context, xmpp_stanza_t *stanza)
 	struct jabber *jabber = context;
 	const char *type = stanza_get(stanza, "type");
 
-	if (stanza_is(stanza, "message", NULL))
+	/* XEP-0114 §4, RFC 6120 §8.1.3: whatever comes has a sender, and what wants or is an answer an id. */
+	if (!stanza_get(stanza, "from")[0] || (stanza_is(stanza, "iq", NULL) && !stanza_get(stanza, "id")[0]))
+		metric_add(METRIC_IGNORED_MALFORMED, 1);
+	else if (stanza_is(stanza, "message", NULL))
 		hear_message(jabber, stanza);
 	else if (stanza_is(stanza, "presence", NULL) && (str_starts(type, "subscribe") || strcmp(type, "probe") == 0))
 		disco_hear_presence(jabber, stanza);
