@@ -210,7 +210,7 @@ notices_renamed(struct core *core, int64_t seq, const char *group_name, const ch
 		AUTO_FREE char *format = xstrdup(text_in(core_language(core, group),
 				"The room on the other side cannot show your name as it is: there you are called {name}."));
 		AUTO_FREE char *text = str_fill(format, "name", as);
-		notices_tell(core, group, row.network, private_lane(core, &decision, row.network), row.room, row.source_id, "renamed", text);
+		notices_tell(core, group, row.network, notices_lane(core, &decision, row.network), row.room, row.source_id, "renamed", text);
 	}
 	inbox_row_fini(&row);
 }
