@@ -15,7 +15,7 @@ from world import BOT, BOT_JID, BOT_NICK, XMPP_SERVER, Bridge, Group
 ROOMS = {
     "kick": {},
     "ban": {},
-    "voice": {"moderatedroom": True},
+    "voice": {},
     "admin": {},
     "member": {},
     "nick": {},
@@ -37,7 +37,7 @@ def life(world, alice, dave, bob, carol):
     bridge = Bridge(world, {name: group.wiring for name, group in groups.items()}, extra="limits: { ghosts: 1 }\n")
     bridge.start()
     for group in groups.values():
-        until(group.bot_in, what="the bot joining")
+        until(group.bot_in, 60, f"the bot joining {group.name}")
     yield SimpleNamespace(bridge=bridge, groups=groups, alice=alice, dave=dave, bob=bob, carol=carol)
     wrong = bridge.close()
     for group in groups.values():
@@ -114,6 +114,7 @@ def test_banned(scene):
 
 @pytest.mark.room("voice")
 def test_without_and_with_a_voice(scene):
+    scene.bob.configure(scene.muc, moderatedroom=True)
     scene.is_refused("said without a voice", SILENCED)
     scene.set_role("Alice", "participant")
     until(lambda: scene.bob.occupants(scene.muc)["Alice"]["role"] == "participant", what="her voice")
