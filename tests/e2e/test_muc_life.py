@@ -35,13 +35,17 @@ def life(world, alice, dave, bob, carol):
     for name in ("admin", "member"):
         bob.set_affiliation(groups[name].muc, carol.jid, "member")
     bridge = Bridge(world, {name: group.wiring for name, group in groups.items()}, extra="limits: { ghosts: 1 }\n")
-    bridge.start()
-    for group in groups.values():
-        until(group.bot_in, 60, f"the bot joining {group.name}")
-    yield SimpleNamespace(bridge=bridge, groups=groups, alice=alice, dave=dave, bob=bob, carol=carol)
-    wrong = bridge.close()
-    for group in groups.values():
-        group.leave()
+    try:
+        bridge.start()
+        for group in groups.values():
+            until(group.bot_in, 60, f"the bot joining {group.name}")
+        yield SimpleNamespace(bridge=bridge, groups=groups, alice=alice, dave=dave, bob=bob, carol=carol)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{bridge.said()[-6000:]}") from error
+    finally:
+        wrong = bridge.close()
+        for group in groups.values():
+            group.leave()
     assert not wrong, wrong
 
 
