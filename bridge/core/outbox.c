@@ -776,6 +776,20 @@ outbox_has_doubts(struct outbox *outbox, const char *lane)
 }
 
 bool
+outbox_before_doubts(struct outbox *outbox, const char *lane, int ahead, char *remote_id, size_t size)
+{
+	struct query query = store_query(outbox->core->store, OUTBOX_BEFORE_DOUBTS);
+
+	query_text(&query, lane);
+	query_int(&query, ahead);
+	bool found = query_step(&query);
+	if (found)
+		snprintf(remote_id, size, "%s", query_get_text(&query, 0));
+	query_done(&query);
+	return found;
+}
+
+bool
 outbox_settle_name(struct outbox *outbox, const char *lane, const char *name, const char *remote_id)
 {
 	struct query query = store_query(outbox->core->store, OUTBOX_BY_NAME);

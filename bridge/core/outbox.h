@@ -65,6 +65,12 @@ bool outbox_has_doubts(struct outbox *outbox, const char *lane);
 void outbox_each_doubt(struct outbox *outbox, const char *lane,
 		void (*each)(void *context, int64_t id, const char *name, int64_t first_try_ms), void *context);
 
+/*
+ * The far side's id of a row of the lane that is older than all in doubt by `ahead` delivered ones: with `ahead` the number of
+ * rows that can be out at once, nothing in doubt stands before it in the archive. False when there is none.
+ */
+bool outbox_before_doubts(struct outbox *outbox, const char *lane, int ahead, char *remote_id, size_t size);
+
 /* Settles by name a row that the archive, or a late echo, shows. False when no row of that lane and name is unsettled. */
 bool outbox_settle_name(struct outbox *outbox, const char *lane, const char *name, const char *remote_id);
 

@@ -74,6 +74,8 @@
 	X(OUTBOX_GET, "SELECT lane, network, kind, grp, inbox_seq, held FROM outbox WHERE id = ?") \
 	X(OUTBOX_BY_NAME, "SELECT id FROM outbox WHERE name = ? AND lane = ? AND state IN (0, 1, 2)") \
 	X(OUTBOX_DOUBTS, "SELECT id, name, coalesce(first_try_ms, 0) FROM outbox WHERE lane = ? AND state = 1 ORDER BY place") \
+	X(OUTBOX_BEFORE_DOUBTS, "SELECT remote_id FROM outbox WHERE lane = ?1 AND state = 3 AND remote_id <> '' AND" \
+		" id < (SELECT min(id) FROM outbox WHERE lane = ?1 AND state IN (1, 2)) ORDER BY id DESC LIMIT 1 OFFSET ?2") \
 	X(OUTBOX_WAITS, "SELECT 1 FROM outbox WHERE lane = ?1 AND person = ?2 AND state IN (0, 1)" \
 		" UNION ALL SELECT 1 FROM outbox WHERE lane = ?1 AND person = ?2 AND state = 2 LIMIT 1") \
 	X(OUTBOX_OVERFLOW, "SELECT id, name, kind, author, text FROM outbox WHERE lane = ? AND state = 0 AND due_ms <= ?" \

@@ -29,6 +29,7 @@
 #define DOUBTS_PAGE "40"
 #define ANSWER_MS 20000
 #define MARGIN_MS (5 * 60000)
+#define AHEAD 32 /* twice what can be out at once: rows that were refused once may stand behind younger ones */
 #define FAILURES_MAX 3
 #define OTHERS_MS 10000
 #define LOOK_AGAIN_MS 100
@@ -204,6 +205,9 @@ archive_settle(struct room *room)
 	}
 	begin(room, ARCHIVE_DOUBTS);
 	room->archive.until_ms = earliest_ms - MARGIN_MS;
+	room->archive.met = false;
+	if (!outbox_before_doubts(room->jabber->parts.outbox, room->address, AHEAD, room->archive.until_id, sizeof(room->archive.until_id)))
+		room->archive.until_id[0] = '\0';
 	ask(room);
 }
 
@@ -372,7 +376,7 @@ on_page(void *context, enum answer answer, xmpp_stanza_t *iq)
 	FAULT_POINT("xmpp_page_read");
 	bool more = has_more(room, iq);
 	if (archive->aim == ARCHIVE_DOUBTS)
-		more = more && archive->oldest_ms > archive->until_ms && earliest_doubt(room) != INT64_MAX;
+		more = more && !archive->met && archive->oldest_ms > archive->until_ms && earliest_doubt(room) != INT64_MAX;
 	if (more)
 		ask(room);
 	else if (archive->aim == ARCHIVE_DOUBTS)
@@ -400,6 +404,7 @@ take_result(struct room *room, const char *id, xmpp_stanza_t *message, int64_t a
 		hear_archived(room, id, message, at_ms);
 	} else {
 		speak_found(room, speak_name(message), id);
+		archive->met = archive->met || strcmp(id, archive->until_id) == 0;
 	}
 }
 

@@ -94,6 +94,8 @@ struct archive {
 	size_t page_count;
 	int64_t oldest_ms;   /* of the page */
 	int64_t until_ms;    /* backwards: how far */
+	char until_id[128];  /* or to this message, "": unknown */
+	bool met;            /* it was there */
 	int64_t start_ms;    /* forwards: lower bound; 0 none */
 	unsigned failures;
 	bool lost_anchor;    /* the archive does not know the cursor's id */
