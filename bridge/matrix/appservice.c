@@ -21,12 +21,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define BROKEN_REMEMBERED 16
 #define BROKEN_TRIES 3
 #define LOG_EVERY_MS 60000
+#define DESCRIPTORS_SCARCE 128
 #define CONNECTIONS_SPARE 16 /* that are accepted while as many are being closed */
 
 struct broken {
@@ -43,7 +45,7 @@ struct appservice {
 	const char *hs_token;
 	const struct appservice_calls *calls;
 	struct list clients;     /* owns: client::link, the oldest first */
-	unsigned client_count;
+	unsigned client_count, most, spare; /* connections */
 	struct list waiting;     /* borrows: exchange::link */
 	struct list answered;    /* owns: answered::link; only with fault points */
 	bool asked_store;        /* a callback after the commit is on its way */
@@ -510,7 +512,7 @@ on_connection(void *context, struct MHD_Connection *connection, void **state, en
 		loop_timer_init(&client->deadline, appservice->loop, on_deadline, client);
 		loop_timer_set(&client->deadline, APPSERVICE_SLOW_MS);
 		list_init(&client->link);
-		if (++appservice->client_count > APPSERVICE_CONNECTIONS)
+		if (++appservice->client_count > appservice->most)
 			make_room(appservice);
 		list_append(&appservice->clients, &client->link);
 		*state = client;
@@ -590,13 +592,24 @@ listen_on(struct appservice *appservice, const char *host, uint16_t port)
 		return fd;
 	appservice->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, appservice,
 		MHD_OPTION_EXTERNAL_LOGGER, on_trouble, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, APPSERVICE_CONNECTIONS + CONNECTIONS_SPARE, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+		MHD_OPTION_CONNECTION_LIMIT, appservice->most + appservice->spare, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, appservice, MHD_OPTION_NOTIFY_CONNECTION, on_connection, appservice,
 		MHD_OPTION_URI_LOG_CALLBACK, on_uri, appservice, MHD_OPTION_END);
 	if (appservice->daemon)
 		return 0;
 	close(fd);
 	return -ENOMEM;
+}
+
+/* With few descriptors the door is narrow: those to the homeserver and to the XMPP server must not be missing. */
+static void
+set_limits(struct appservice *appservice)
+{
+	struct rlimit limit;
+	bool scarce = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_SCARCE;
+
+	appservice->most = scarce ? 2 : APPSERVICE_CONNECTIONS;
+	appservice->spare = scarce ? 1 : CONNECTIONS_SPARE;
 }
 
 int
@@ -613,6 +626,7 @@ appservice_open(struct appservice **out, struct loop *loop, struct store *store,
 	list_init(&appservice->waiting);
 	list_init(&appservice->answered);
 	loop_timer_init(&appservice->timer, loop, on_timer, appservice);
+	set_limits(appservice);
 	int r = listen_on(appservice, host, port);
 	if (r == 0) {
 		const union MHD_DaemonInfo *info = MHD_get_daemon_info(appservice->daemon, MHD_DAEMON_INFO_EPOLL_FD);

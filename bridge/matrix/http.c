@@ -14,8 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #define CONNECTIONS_MAX 32
+#define CONNECTIONS_FEW 3 /* when descriptors are scarce: a connection that cannot be opened looks like a homeserver that is gone */
+#define DESCRIPTORS_SCARCE 128
 #define CONNECT_TIMEOUT_MS 10000L
 
 struct http {
@@ -253,6 +256,14 @@ set_timer(CURLM *multi, long timeout_ms, void *context)
 	return 0;
 }
 
+static long
+connections(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_SCARCE ? CONNECTIONS_FEW : CONNECTIONS_MAX;
+}
+
 int
 http_open(struct http **out, struct loop *loop, const char *address, const char *token)
 {
@@ -272,8 +283,8 @@ http_open(struct http **out, struct loop *loop, const char *address, const char 
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
 	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS_MAX);
-	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
+	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections());
+	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, connections());
 	*out = http;
 	return 0;
 }
