@@ -138,6 +138,7 @@ cli_sources = \
 	bridge/cli/check_words.c \
 	bridge/cli/check_xmpp.c \
 	bridge/cli/cli.c bridge/cli/cli.h \
+	bridge/cli/completion.c \
 	bridge/cli/control.c bridge/cli/control.h \
 	bridge/cli/example_config.c \
 	bridge/cli/gauges.c bridge/cli/gauges.h \

@@ -19,6 +19,24 @@ packaging/sourdine.conf: packaging/sourdine.sysusers
 packaging/sourdine.service: packaging/sourdine.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) packaging && sed 's|[@]bindir[@]|$(bindir)|g' $(srcdir)/packaging/sourdine.service.in >$@.tmp && mv $@.tmp $@
 
+# Completion, printed by the program itself.
+bashcompdir = $(datadir)/bash-completion/completions
+zshcompdir = $(datadir)/zsh/site-functions
+fishcompdir = $(datadir)/fish/vendor_completions.d
+nodist_bashcomp_DATA = packaging/completion/sourdine
+nodist_zshcomp_DATA = packaging/completion/_sourdine
+nodist_fishcomp_DATA = packaging/completion/sourdine.fish
+CLEANFILES += packaging/completion/sourdine packaging/completion/_sourdine packaging/completion/sourdine.fish
+
+packaging/completion/sourdine: sourdine$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) packaging/completion && ./sourdine completion bash >$@.tmp && mv $@.tmp $@
+
+packaging/completion/_sourdine: sourdine$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) packaging/completion && ./sourdine completion zsh >$@.tmp && mv $@.tmp $@
+
+packaging/completion/sourdine.fish: sourdine$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) packaging/completion && ./sourdine completion fish >$@.tmp && mv $@.tmp $@
+
 # In the build tree the catalogue lies where gettext looks for it: packaging/po/LANGUAGE/LC_MESSAGES.
 frenchdir = $(localedir)/fr/LC_MESSAGES
 french_DATA = packaging/po/fr/LC_MESSAGES/sourdine.mo

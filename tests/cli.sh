@@ -58,7 +58,7 @@ expect 'short help' 0 'usage: sourdine' -h
 run --help
 ! grep -qw -e forget -e export "$work/out" && [ ! -s "$work/err" ]
 ok 'help lists only what there is' $?
-for command in run check registration example-config status rules audit log backup restore; do
+for command in run check registration example-config status rules audit log backup restore completion; do
 	expect "help of $command" 0 "$command" $command --help
 done
 expect 'version' 0 'sourdine 0.' -V
@@ -154,6 +154,33 @@ expect 'status without a daemon' 69 'no daemon is running' -c "$work/config.yaml
 run -c "$work/config.yaml" status -q
 [ $status -eq 69 ] && [ ! -s "$work/out" ] && [ ! -s "$work/err" ]
 ok 'quietly' $?
+
+# ---- completion ----
+
+# usage: complete WORD...: what bash offers for the last word.
+complete_words() {
+	bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _sourdine; echo "${COMPREPLY[*]}"' "$work/bash" "$@" 2>"$work/err"
+}
+for shell in bash zsh fish; do
+	run completion $shell
+	cp "$work/out" "$work/$shell"
+	for word in $("$sourdine" --help | sed -n -e 's/^  \([a-z][a-z-]*\)  .*/\1/p' -e 's/^ .* --\([a-z-]*\) .*/\1/p'); do
+		grep -q -e "$word" "$work/$shell" || echo "no $word"
+	done >"$work/out"
+	[ $status -eq 0 ] && [ ! -s "$work/out" ]
+	ok "$shell knows every command and option" $?
+	case $shell in bash) probe='bash -n' ;; zsh) probe='zsh -n' ;; fish) probe='fish --no-execute' ;; esac
+	if command -v $shell >/dev/null; then
+		$probe "$work/$shell" >"$work/out" 2>"$work/err"
+		ok "$shell can read its completion" $?
+	fi
+done
+if command -v bash >/dev/null; then
+	[ "$(complete_words sourdine sta)" = status ] && [ "$(complete_words sourdine check mach)" = machine ] &&
+		[ "$(complete_words sourdine -c x backup --with)" = --with-key ] && [ -z "$(complete_words sourdine status --rep)" ]
+	ok 'bash offers what fits, and nothing else' $?
+fi
+expect 'a shell of which it knows nothing' 2 'unknown shell "csh"' completion csh
 
 # ---- rules ----
 

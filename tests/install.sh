@@ -23,7 +23,8 @@ report $? 'make install'
 
 prefix=$(sed -n 's/^prefix = //p' "$build/Makefile")
 for file in bin/sourdine share/man/man8/sourdine.8 share/man/man5/sourdine.yaml.5 share/man/man5/sourdine-charter.5 \
-	share/locale/fr/LC_MESSAGES/sourdine.mo lib/systemd/system/sourdine.service lib/sysusers.d/sourdine.conf; do
+	share/locale/fr/LC_MESSAGES/sourdine.mo share/fish/vendor_completions.d/sourdine.fish \
+	share/bash-completion/completions/sourdine share/zsh/site-functions/_sourdine lib/systemd/system/sourdine.service lib/sysusers.d/sourdine.conf; do
 	[ -s "$work/root$prefix/$file" ] || echo "$prefix/$file is missing"
 done >"$work/said"
 [ ! -s "$work/said" ]

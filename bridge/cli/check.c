@@ -184,6 +184,12 @@ static const struct {
 
 #define AREAS (sizeof(areas) / sizeof(areas[0]))
 
+const char *
+check_area(size_t i)
+{
+	return i < AREAS ? areas[i].name : NULL;
+}
+
 static bool
 is_area(size_t i, const char *word)
 {

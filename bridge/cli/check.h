@@ -34,6 +34,9 @@ void check_homeserver(struct check *check);
 void check_xmpp(struct check *check);
 void check_rooms(struct check *check);
 
+/* The name of the i-th area; NULL after the last. */
+const char *check_area(size_t i);
+
 /* ---- answers that were seen in the wild, ---- */
 
 enum step { STEP_TOKEN, STEP_MASK, STEP_PING, STEP_XMPP };

@@ -29,8 +29,9 @@ enum {
 	RESTORE = 1 << 8,
 	AUDIT = 1 << 9,
 	LOG = 1 << 10,
+	COMPLETION = 1 << 11,
 	LATER = 1 << 6, /* comes with a later release: known, not listed */
-	ALL = RUN | CHECK | REGISTRATION | EXAMPLE | STATUS | RULES | BACKUP | RESTORE | AUDIT | LOG,
+	ALL = RUN | CHECK | REGISTRATION | EXAMPLE | STATUS | RULES | BACKUP | RESTORE | AUDIT | LOG | COMPLETION,
 };
 
 static const struct command {
@@ -51,6 +52,7 @@ static const struct command {
 	{ "log", LOG, "GROUP", 1, 1, cli_log, "the moderators' log: who changed what, and when" },
 	{ "backup", BACKUP, "FILE", 1, 1, cli_backup, "a consistent copy of everything but the configuration, also while it runs" },
 	{ "restore", RESTORE, "FILE", 1, 1, cli_restore, "puts a backup back; the daemon must not run" },
+	{ "completion", COMPLETION, "bash | zsh | fish", 1, 1, cli_completion, "prints the completion for a shell" },
 	{ "forget", LATER, NULL, 0, 0, NULL, NULL },
 	{ "export", LATER, NULL, 0, 0, NULL, NULL },
 };
@@ -116,6 +118,30 @@ run_daemon(const struct cli_options *options)
 	int status = cli_run(config, options->test_clock);
 	config_free(config);
 	return status;
+}
+
+bool
+cli_command_at(size_t i, struct cli_command_view *out)
+{
+	size_t n = 0;
+
+	for (size_t j = 0; j < COMMANDS; j++)
+		if (commands[j].bit != LATER && n++ == i) {
+			*out = (struct cli_command_view){ commands[j].name, commands[j].arguments, commands[j].help, commands[j].bit };
+			return true;
+		}
+	return false;
+}
+
+bool
+cli_option_at(size_t i, struct cli_option_view *out)
+{
+	if (i >= OPTIONS)
+		return false;
+	*out = (struct cli_option_view){
+		option_rows[i].letter, option_rows[i].name, option_rows[i].argument, option_rows[i].help, option_rows[i].commands,
+	};
+	return true;
 }
 
 /* ---- words for people ---- */

@@ -42,10 +42,24 @@ int cli_backup(const struct cli_options *options);
 int cli_restore(const struct cli_options *options);
 int cli_audit(const struct cli_options *options);
 int cli_log(const struct cli_options *options);
+int cli_completion(const struct cli_options *options);
 int cli_rules(const struct cli_options *options);
 
 /* Prints "sourdine: SENTENCE" on stderr and returns `status`. */
 int cli_fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The tables of cli.c, for the completion: the i-th command that there is, the i-th option. False after the last. All lent. */
+struct cli_command_view {
+	const char *name, *arguments, *help;
+	unsigned bit;
+};
+struct cli_option_view {
+	char letter; /* or 0 */
+	const char *name, *argument, *help; /* argument NULL: it takes none */
+	unsigned commands; /* bits of those that take it */
+};
+bool cli_command_at(size_t i, struct cli_command_view *out);
+bool cli_option_at(size_t i, struct cli_option_view *out);
 
 /* "30d", "24h", "15m" in milliseconds. False: it is none. */
 bool cli_parse_span(const char *text, int64_t *out);

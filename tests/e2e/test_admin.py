@@ -146,7 +146,7 @@ def test_audit(team):
     bridge = team.bridge
     crosses(team)
     lost = [f"nobody heard {i} {time.time_ns()}" for i in range(3)]
-    before = team.alice.send(team.room, "!sd help")
+    team.alice.send(team.room, "!sd help")
     until(lambda: bridge.ask("status")["ledger"]["ignored"] >= 1, what="the command")
     time.sleep(11)  # the audit leaves out what was said in the last ten seconds
     report = audit(bridge)
@@ -164,12 +164,11 @@ def test_audit(team):
     tamper(bridge, "UPDATE room SET cursor = '', cursor_ms = ? WHERE address = ?", int(time.time() * 1000) + 600000, team.muc)
     bridge.start()
     crosses(team, "and on")
-    tamper(bridge, "DELETE FROM inbox WHERE source_id = ?", before)
     time.sleep(11)
     done = bridge.run("audit", "marketing", "--since", "1h")
     assert done.returncode == 1 and "never reached us" in done.stdout and lost[0] not in done.stdout, done.stdout
     report = audit(bridge, "--repair")
-    assert report["to_matrix"]["missing"]["count"] == 3 and report["to_xmpp"]["missing"]["ids"] == [before], report
+    assert report["to_matrix"]["missing"]["count"] == 3 and report["to_xmpp"]["missing"]["count"] == 0, report
     for text in lost:
         team.alice.wait(team.room, text)
         once_in_matrix(team.alice, team.room, text)
