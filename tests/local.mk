@@ -74,8 +74,9 @@ tests_unit_test_stanza_SOURCES = tests/unit/test_stanza.c
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 
 # The base and the command line.
-unit_tests += tests/unit/test_check tests/unit/test_config tests/unit/test_control tests/unit/test_loop tests/unit/test_now tests/unit/test_seal \
+unit_tests += tests/unit/test_audit tests/unit/test_check tests/unit/test_config tests/unit/test_control tests/unit/test_loop tests/unit/test_now tests/unit/test_seal \
 	tests/unit/test_str tests/unit/test_text
+tests_unit_test_audit_SOURCES = tests/unit/test_audit.c tests/unit/fake_port.c tests/unit/fake_port.h
 tests_unit_test_check_SOURCES = tests/unit/test_check.c
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_control_SOURCES = tests/unit/test_control.c
@@ -121,7 +122,7 @@ SH_LOG_COMPILER = sh
 # End to end, and what it stands on.
 EXTRA_DIST += tests/run tests/requirements.txt \
 	tests/e2e/checks.py tests/e2e/clients.py tests/e2e/conftest.py tests/e2e/world.py \
-	tests/e2e/test_check.py tests/e2e/test_commands.py tests/e2e/test_configuration.py tests/e2e/test_crossing.py tests/e2e/test_digest.py \
+	tests/e2e/test_admin.py tests/e2e/test_check.py tests/e2e/test_commands.py tests/e2e/test_configuration.py tests/e2e/test_crossing.py tests/e2e/test_digest.py \
 	tests/e2e/test_gap.py tests/e2e/test_hold.py tests/e2e/test_hostile.py tests/e2e/test_rooms.py tests/e2e/test_route.py \
 	tests/servers/bare-root.sh tests/servers/ejabberd.yml.in tests/servers/homeserver.yaml.in \
 	tests/servers/prosody.cfg.lua.in tests/servers/run-ejabberd.sh tests/servers/run-prosody.sh tests/servers/run-synapse.sh
