@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -334,16 +335,50 @@ take_transaction(struct appservice *appservice, struct exchange *exchange)
 
 /* ---- asking ---- */
 
+/* What a request says of who sends it: each place once, or it is ambiguous. */
+struct claim {
+	const char *header, *query;
+	unsigned headers, queries;
+};
+
+static enum MHD_Result
+note_header(void *context, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct claim *claim = context;
+
+	(void)kind;
+	if (strcasecmp(key, "Authorization") == 0) {
+		claim->header = value;
+		claim->headers++;
+	}
+	return MHD_YES;
+}
+
+static enum MHD_Result
+note_query(void *context, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct claim *claim = context;
+
+	(void)kind;
+	if (strcmp(key, "access_token") == 0) {
+		claim->query = value ? value : "";
+		claim->queries++;
+	}
+	return MHD_YES;
+}
+
 static bool
 is_authorised(struct appservice *appservice, struct MHD_Connection *connection)
 {
 	static const char scheme[] = "Bearer ";
-	const char *header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
-	const char *query = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "access_token");
+	struct claim claim = { 0 };
 
-	if (!header || strncmp(header, scheme, sizeof(scheme) - 1) != 0)
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, note_header, &claim);
+	MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, note_query, &claim);
+	if (claim.headers != 1 || claim.queries > 1 || !claim.header || strncmp(claim.header, scheme, sizeof(scheme) - 1) != 0)
 		return false;
-	return seal_same(header + sizeof(scheme) - 1, appservice->hs_token) && (!query || seal_same(query, appservice->hs_token));
+	return seal_same(claim.header + sizeof(scheme) - 1, appservice->hs_token) &&
+		(!claim.query || seal_same(claim.query, appservice->hs_token));
 }
 
 struct endpoint {

@@ -211,11 +211,27 @@ test_authorisation(void **state)
 		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\n", "{}", "2"), 403 },
 		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Bearer wrong\r\n", "{}", "2"), 403 },
 		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Bearer " TOKEN "x\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Bearer hs-token-012345678\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Bearer HS-TOKEN-0123456789\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Bearer  " TOKEN "\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Bearer " TOKEN ", " TOKEN "\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Bearer\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: \r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: " TOKEN "\r\n", "{}", "2"), 403 },
 		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Basic " TOKEN "\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nX-Authorization: Bearer " TOKEN "\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nCookie: access_token=" TOKEN "\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", AUTHORISED "Authorization: Bearer wrong\r\n", "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nAuthorization: Bearer wrong\r\nAuthorization: Bearer " TOKEN "\r\n", "{}", "2"), 403 },
 		{ PUT_TXN("/_matrix/app/v1/transactions/1?access_token=" TOKEN, "Host: x\r\n", "{}", "2"), 403 },
 		{ PUT_TXN("/_matrix/app/v1/transactions/1?access_token=wrong", AUTHORISED, "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1?access_token=", AUTHORISED, "{}", "2"), 403 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1?access_token=" TOKEN "&access_token=wrong", AUTHORISED, "{}", "2"), 403 },
 		{ PUT_TXN("/elsewhere", "Host: x\r\n", "{}", "2"), 403 },
+		{ "POST /_matrix/app/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 403 },
+		{ "GET /_matrix/app/v1/users/%40x%3Ahs HTTP/1.1\r\nHost: x\r\n\r\n", 403 },
 		{ PUT_TXN("/_matrix/app/v1/transactions/1?access_token=" TOKEN, AUTHORISED, "{}", "2"), 200 },
+		{ PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\nauthorization: Bearer " TOKEN "\r\n", "{}", "2"), 200 },
 		{ PUT_TXN("/_matrix/app/v1/transactions/1", AUTHORISED, "{}", "2"), 200 },
 		{ PUT_TXN("/transactions/1", AUTHORISED, "{}", "2"), 200 },
 		{ PUT_TXN("/elsewhere", AUTHORISED, "{}", "2"), 404 },
@@ -231,7 +247,7 @@ test_authorisation(void **state)
 		if (status != cases[i].status)
 			fail_msg("%u instead of %u: %s", status, cases[i].status, cases[i].request);
 	}
-	assert_int_equal(scene->taken, 3);
+	assert_int_equal(scene->taken, 4);
 }
 
 /* The refusal comes although none of the announced body was sent. */
@@ -484,6 +500,94 @@ test_gone_before_the_answer(void **state)
 	close(fd);
 }
 
+/* While nothing can be taken, no body is read. */
+static void
+test_full(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_STR struct str answer;
+
+	str_init(&answer, 65536);
+	scene->full = true;
+	assert_int_equal(exchange(scene, PUT_TXN("/_matrix/app/v1/transactions/1", AUTHORISED, "", "1000000"), &answer), 503);
+	assert_non_null(strcasestr(str_get(&answer), "\r\nretry-after: "));
+	assert_int_equal(exchange(scene, PUT_TXN("/_matrix/app/v1/transactions/1", "Host: x\r\n", "{}", "2"), &answer), 403);
+	assert_int_equal(exchange(scene, "POST /_matrix/app/v1/ping HTTP/1.1\r\n" AUTHORISED "Content-Length: 2\r\n\r\n{}", &answer), 200);
+	assert_int_equal(scene->refused, 1);
+	assert_int_equal(scene->taken, 0);
+	scene->full = false;
+	assert_int_equal(exchange(scene, PUT_TXN("/_matrix/app/v1/transactions/1", AUTHORISED, "{}", "2"), &answer), 200);
+}
+
+#define CROWD 400
+
+/* Whoever opens many connections keeps out nobody: neither a homeserver that is there already nor one that comes now. */
+static void
+test_crowd(void **state)
+{
+	struct scene *scene = *state;
+	static const char good[] = PUT_TXN("/_matrix/app/v1/transactions/1", AUTHORISED, "{}", "2");
+	static int fds[CROWD];
+	AUTO_STR struct str answer;
+	bool closed;
+	int kept = dial(scene), ended = 0;
+	char byte;
+
+	str_init(&answer, 65536);
+	say(scene, kept, good, sizeof(good) - 1);
+	hear(scene, kept, 2000, &answer, &closed);
+	assert_int_equal(status_of(&answer), 200);
+	for (int i = 0; i < CROWD; i++) {
+		fds[i] = dial(scene);
+		if (i % 2)
+			say(scene, fds[i], "PUT /_matrix/app/v1/tr", 22);
+		spin(scene, 0);
+	}
+	int64_t start_ms = now_monotonic_ms();
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(exchange(scene, good, &answer), 200);
+		str_clear(&answer);
+		say(scene, kept, good, sizeof(good) - 1);
+		hear(scene, kept, 2000, &answer, &closed);
+		assert_int_equal(status_of(&answer), 200);
+	}
+	assert_in_range(now_monotonic_ms() - start_ms, 0, APPSERVICE_SLOW_MS / 2);
+	for (int i = 0; i < CROWD; i++) {
+		ended += recv(fds[i], &byte, 1, MSG_DONTWAIT) >= 0 || errno == ECONNRESET;
+		close(fds[i]);
+	}
+	close(kept);
+	assert_in_range(ended, CROWD - APPSERVICE_CONNECTIONS, CROWD);
+	for (int i = 0; i < 10; i++)
+		spin(scene, 5);
+}
+
+/* A body in pieces, a pause between them, and a second connection meanwhile: nobody waits for anybody. */
+static void
+test_nobody_waits(void **state)
+{
+	struct scene *scene = *state;
+	static const char head[] = PUT_TXN("/_matrix/app/v1/transactions/1", AUTHORISED, "", "2");
+	static const char good[] = PUT_TXN("/_matrix/app/v1/transactions/2", AUTHORISED, "{}", "2");
+	AUTO_STR struct str answer;
+	bool closed;
+	int slow = dial(scene);
+
+	str_init(&answer, 65536);
+	say(scene, slow, head, sizeof(head) - 1);
+	say(scene, slow, "{", 1);
+	for (int i = 0; i < 20; i++) {
+		int64_t start_ms = now_monotonic_ms();
+		assert_int_equal(exchange(scene, good, &answer), 200);
+		assert_in_range(now_monotonic_ms() - start_ms, 0, 1000);
+	}
+	say(scene, slow, "}", 1);
+	str_clear(&answer);
+	hear(scene, slow, 2000, &answer, &closed);
+	assert_int_equal(status_of(&answer), 200);
+	close(slow);
+}
+
 static void
 test_port_taken(void **state)
 {
@@ -509,6 +613,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_failed_commit_is_503, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_broken_three_times, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slow, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_crowd, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nobody_waits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gone_before_the_answer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_port_taken, set_up, tear_down),
 	};
