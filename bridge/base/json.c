@@ -207,7 +207,7 @@ json_split(const char *p, size_t n, const char *wanted, void (*each)(void *conte
 }
 
 struct span
-json_find_text(const char *p, size_t n, const char *wanted)
+json_find_raw(const char *p, size_t n, const char *wanted)
 {
 	struct scan scan = { p, p + n };
 	struct span key, value;
@@ -215,12 +215,22 @@ json_find_text(const char *p, size_t n, const char *wanted)
 	if (!take(&scan, '{'))
 		return (struct span){ NULL, 0 };
 	while (scan_member(&scan, &key, &value)) {
-		if (span_is(key, wanted) && value.n >= 2 && value.p[0] == '"')
-			return (struct span){ value.p + 1, value.n - 2 };
+		if (span_is(key, wanted))
+			return value;
 		if (!take(&scan, ','))
 			break;
 	}
 	return (struct span){ NULL, 0 };
+}
+
+struct span
+json_find_text(const char *p, size_t n, const char *wanted)
+{
+	struct span value = json_find_raw(p, n, wanted);
+
+	if (value.n < 2 || value.p[0] != '"')
+		return (struct span){ NULL, 0 };
+	return (struct span){ value.p + 1, value.n - 2 };
 }
 
 /* ---- one event alone ---- */

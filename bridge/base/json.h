@@ -38,6 +38,8 @@ struct json_event {
 bool json_split(const char *p, size_t n, const char *key, void (*each)(void *context, const struct json_event *event),
 		void *context) MUST_USE;
 
+/* The raw characters of any member of the object that `p` holds, with its quotes or brackets; p NULL when there is none. No allocation. */
+struct span json_find_raw(const char *p, size_t n, const char *key);
 /* The raw characters of a string member of the object that `p` holds, still escaped; p NULL when there is none. No allocation. */
 struct span json_find_text(const char *p, size_t n, const char *key);
 

@@ -63,16 +63,14 @@ void event_fini(struct event *event);
  */
 void event_render(const struct outgoing *outgoing, const char *user, struct str *out);
 
-/* A rendered row again. */
 #define EVENT_REDACTION "m.room.redaction"
 
+/* A rendered row again. Owned. */
 struct event_parts {
-	json_t *json;     /* owns the rest */
-	const char *type, *user;
-	const char *redacts; /* of EVENT_REDACTION: the event that it takes back */
-	char *content;    /* JSON; owns */
+	char *type, *content; /* the content is JSON */
+	char *redacts;        /* of EVENT_REDACTION: the event that it takes back; else NULL */
 };
-/* False when these bytes are not of event_render(). Followed by event_parts_fini() in either case. */
+/* False when these bytes are not of event_render(), or not all of them. Followed by event_parts_fini() in either case. */
 bool event_unpack(const char *payload, size_t size, struct event_parts *out) MUST_USE;
 void event_parts_fini(struct event_parts *parts);
 

@@ -32,7 +32,6 @@ struct stay {
 	bool invited;
 	int64_t since_ms;    /* monotonic: when it was first waited for; 0: not yet */
 	int64_t refused_ms;  /* monotonic; 0: it was not */
-	bool asked_why;
 	enum refusal why;
 	char refusal[256];
 };
@@ -339,8 +338,7 @@ static void
 refuse(struct stay *stay, const struct judged *judged)
 {
 	stay->refused_ms = now_monotonic_ms();
-	stay->why = REFUSAL_NOT_MEMBER;
-	stay->asked_why = false;
+	stay->why = matrix_says_banned(judged) ? REFUSAL_BANNED : REFUSAL_NOT_MEMBER;
 	snprintf(stay->refusal, sizeof(stay->refusal), "%s: %.120s", judged->errcode, judged->error);
 }
 
@@ -391,51 +389,12 @@ took_join(struct ghost *ghost, const struct judged *judged)
 	return true;
 }
 
-/* Kept out, but why? */
-static struct stay *
-next_refused(struct ghost *ghost)
-{
-	struct stay *stay;
-
-	LIST_FOR_EACH(stay, &ghost->stays, struct stay, link)
-		if (stay->refused_ms && !stay->asked_why)
-			return stay;
-	return NULL;
-}
-
-static bool
-needs_why(struct ghost *ghost)
-{
-	ghost->target = next_refused(ghost);
-	return ghost->target != NULL;
-}
-
-/* A homeserver tells everybody his own last membership, even a banned one. */
-static void
-ask_why(struct ghost *ghost)
-{
-	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/rooms/%s/state/m.room.member/%s?user_id=%s", ghost->target->room,
-		ghost->record.address, ghost->record.address);
-
-	ghost->request = matrix_ask(ghost->matrix, "GET", path, NULL, on_answer, ghost);
-}
-
-static bool
-took_why(struct ghost *ghost, const struct judged *judged)
-{
-	ghost->target->asked_why = true;
-	if (judged->is == JUDGED_FINE && str_equal(json_text(judged->json, "membership"), "ban"))
-		ghost->target->why = REFUSAL_BANNED;
-	return true;
-}
-
 static const struct step steps[] = {
 	{ "register", needs_register, ask_register, took_register },
 	{ "device", needs_device, ask_device, took_device },
 	{ "name", needs_name, ask_name, took_name },
 	{ "invite", needs_invite, ask_invite, took_invite },
 	{ "join", needs_join, ask_join, took_join },
-	{ "why", needs_why, ask_why, took_why },
 };
 
 static void
@@ -551,7 +510,7 @@ ghost_prepare(struct ghost *ghost, const char *room, const char *name)
 		if (stay->refused_ms && now_monotonic_ms() - stay->refused_ms > REFUSAL_MS)
 			stay->refused_ms = 0;
 		if (stay->refused_ms)
-			return stay->asked_why ? GHOST_REFUSED : GHOST_BUSY;
+			return GHOST_REFUSED;
 	}
 	bool complete = ghost->registered && ghost->record.ready && !needs_name(ghost) && (!stay || stay->joined);
 	return complete ? GHOST_READY : wait_for(ghost, stay);

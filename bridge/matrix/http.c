@@ -20,6 +20,7 @@
 #define CONNECTIONS_FEW 3 /* when descriptors are scarce: a connection that cannot be opened looks like a homeserver that is gone */
 #define DESCRIPTORS_SCARCE 128
 #define CONNECT_TIMEOUT_MS 10000L
+#define IDLE_MAX 16
 
 struct http {
 	CURLM *multi;
@@ -28,6 +29,8 @@ struct http {
 	char *address;
 	struct curl_slist *headers;
 	struct list requests;      /* owns: http_request::link */
+	CURL *idle[IDLE_MAX];      /* owns: handles that have all that is the same for every request */
+	unsigned idle_count;
 };
 
 struct http_request {
@@ -45,10 +48,16 @@ struct http_request {
 static void
 request_free(struct http_request *request)
 {
+	struct http *http = request->http;
+
 	list_remove(&request->link);
-	if (request->http)
-		curl_multi_remove_handle(request->http->multi, request->easy);
-	curl_easy_cleanup(request->easy);
+	if (http)
+		curl_multi_remove_handle(http->multi, request->easy);
+	curl_easy_setopt(request->easy, CURLOPT_ERRORBUFFER, NULL);
+	if (http && http->idle_count < IDLE_MAX)
+		http->idle[http->idle_count++] = request->easy;
+	else
+		curl_easy_cleanup(request->easy);
 	mem_free_secret(request->body, request->body ? strlen(request->body) : 0);
 	str_fini(&request->answer);
 	free(request);
@@ -88,36 +97,51 @@ make_headers(const char *token)
 }
 
 /* What is the same for every request. A redirect is not followed: it would carry our token elsewhere. */
-static void
-prepare(struct http_request *request, const char *address, const struct curl_slist *headers, const struct http_ask *ask)
+static CURL *
+make_easy(const struct curl_slist *headers)
 {
-	AUTO_FREE char *url = xasprintf("%s%s", address, ask->path);
-	CURL *easy = request->easy;
+	CURL *easy = curl_easy_init();
 
-	curl_easy_setopt(easy, CURLOPT_URL, url);
+	if (!easy)
+		abort();
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->failure);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, count_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(ask->timeout_ms ? ask->timeout_ms : HTTP_TIMEOUT_MS));
-	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, ask->method);
+	return easy;
+}
+
+/* What is its own: whatever an earlier request with this handle had is replaced. */
+static void
+prepare(struct http_request *request, const char *address, const struct http_ask *ask)
+{
+	AUTO_FREE char *url = xasprintf("%s%s", address, ask->path);
+	CURL *easy = request->easy;
+
 	if (request->body) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
+	} else {
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	}
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, ask->method);
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->failure);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(ask->timeout_ms ? ask->timeout_ms : HTTP_TIMEOUT_MS));
 }
 
+/* `easy` is taken. */
 static struct http_request *
-request_new(const char *address, const struct curl_slist *headers, const struct http_ask *ask)
+request_new(const char *address, CURL *easy, const struct http_ask *ask)
 {
 	struct http_request *request = xcalloc(1, sizeof(*request));
 
@@ -125,10 +149,8 @@ request_new(const char *address, const struct curl_slist *headers, const struct 
 	str_init(&request->answer, HTTP_ANSWER_MAX);
 	/* A PUT or POST without a body would make curl wait for one to be read. */
 	request->body = xstrdup(ask->body ? ask->body : strcmp(ask->method, "GET") ? "{}" : NULL);
-	request->easy = curl_easy_init();
-	if (!request->easy)
-		abort();
-	prepare(request, address, headers, ask);
+	request->easy = easy;
+	prepare(request, address, ask);
 	return request;
 }
 
@@ -298,6 +320,8 @@ http_close(struct http *http)
 		return;
 	LIST_FOR_EACH(request, &http->requests, struct http_request, link)
 		request_free(request);
+	while (http->idle_count)
+		curl_easy_cleanup(http->idle[--http->idle_count]);
 	curl_multi_cleanup(http->multi);
 	loop_timer_stop(&http->timer);
 	for (struct curl_slist *header = http->headers; header; header = header->next)
@@ -312,7 +336,8 @@ struct http_request *
 http_send(struct http *http, const struct http_ask *ask, void (*done)(void *context, const struct http_answer *answer),
 		void *context)
 {
-	struct http_request *request = request_new(http->address, http->headers, ask);
+	CURL *easy = http->idle_count ? http->idle[--http->idle_count] : make_easy(http->headers);
+	struct http_request *request = request_new(http->address, easy, ask);
 
 	request->http = http;
 	request->done = done;
@@ -338,7 +363,7 @@ http_ask_once(const char *address, const char *token, const struct http_ask *ask
 {
 	struct http_answer *answer = xcalloc(1, sizeof(*answer)), lent;
 	struct curl_slist *headers = make_headers(token);
-	struct http_request *request = request_new(address, headers, ask);
+	struct http_request *request = request_new(address, make_easy(headers), ask);
 
 	collect_answer(request, curl_easy_perform(request->easy), &lent);
 	*answer = lent;

@@ -73,6 +73,8 @@ struct judged {
  */
 void matrix_judge(struct matrix *matrix, const struct http_answer *answer, struct judged *out);
 void judged_fini(struct judged *judged);
+/* Refused at a room's door because of a ban. No code of the specification says so: by Synapse's code, else by the words. */
+bool matrix_says_banned(const struct judged *judged);
 
 /* The path of a request: each %s of the format is replaced by the next argument, percent-encoded. malloc'd. */
 char *matrix_path(const char *format, ...) PRINTF_LIKE(1, 2) MUST_USE;

@@ -133,7 +133,7 @@ see_member(struct matrix *matrix, const char *room, const struct event *event)
 		if (!gone || event->archive)
 			return;
 		if (strcmp(event->subject, matrix->bot) == 0)
-			room_lost(matrix, room);
+			room_lost(matrix, room, event->origin_ms);
 		else if (ghost)
 			ghost_left(ghost, room);
 		return;

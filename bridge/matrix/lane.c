@@ -565,26 +565,36 @@ try_again(struct lane *lane, const struct judged *judged)
 	}
 }
 
+/* Anything but plain success. */
+static void
+look_closer(struct lane *lane, const struct http_answer *answer)
+{
+	struct judged judged;
+
+	write_down(lane);
+	matrix_judge(lane->matrix, answer, &judged);
+	if (judged.is == JUDGED_NO)
+		react(lane, &judged);
+	else
+		try_again(lane, &judged);
+	judged_fini(&judged);
+}
+
 static void
 on_sent(void *context, const struct http_answer *answer)
 {
 	struct lane *lane = context;
-	struct judged judged;
+	char id[256];
 
 	FAULT_POINT("after_put_answer");
 	lane->request = NULL;
 	metric_observe(DURATION_PUT, now_monotonic_ms() - lane->begun_ms);
-	matrix_judge(lane->matrix, answer, &judged);
-	const char *id = json_text(judged.json, "event_id");
-	if (judged.is == JUDGED_FINE && id)
+	if (answer->status == 200 && matrix_take_id(json_find_text(answer->body, answer->size, "event_id"), id, sizeof(id))) {
+		metric_add(METRIC_MATRIX_REQUESTS, 1);
 		settle(lane, id);
-	else
-		write_down(lane);
-	if (judged.is == JUDGED_AGAIN || (judged.is == JUDGED_FINE && !id))
-		try_again(lane, &judged);
-	else if (judged.is == JUDGED_NO)
-		react(lane, &judged);
-	judged_fini(&judged);
+	} else {
+		look_closer(lane, answer);
+	}
 	begin(lane);
 }
 

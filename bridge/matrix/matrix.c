@@ -126,6 +126,12 @@ judged_fini(struct judged *judged)
 }
 
 bool
+matrix_says_banned(const struct judged *judged)
+{
+	return judged->status == 403 && (strcmp(judged->errcode, "M_BAD_STATE") == 0 || strcasestr(judged->error, "banned"));
+}
+
+bool
 matrix_is_late(const struct matrix *matrix, int64_t stamp_ms)
 {
 	return stamp_ms < matrix->started_ms - SKEW_MS;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define LOST_RETRY_MS 60000
+#define SKEW_MS 5000 /* of the homeserver's clock: in doubt it is asked */
 #define REPLACED_RETRY_MS 3000 /* a homeserver moves the alias after it said so */
 #define OWN_PER_MOVE 20 /* our own events pass so often before the cursor is written */
 #define CANDIDATES_MAX 16 /* invitations looked at at a time */
@@ -383,12 +384,17 @@ room_made_direct(struct matrix *matrix, const char *id, const char *person)
 }
 
 void
-room_lost(struct matrix *matrix, const char *id)
+room_lost(struct matrix *matrix, const char *id, int64_t stamp_ms)
 {
 	struct room *room = room_find(matrix, id);
 
 	if (!room || !room->inside || room->step == WALK_LEAVE)
 		return;
+	/* The end of a ban comes as another leaving, and may be read after the return. */
+	if (stamp_ms < room->entered_ms + SKEW_MS) {
+		walk_restart(room, WALK_MEMBERS);
+		return;
+	}
 	plumb_expelled(matrix->parts.plumb, NETWORK_MATRIX, id, REFUSAL_NOT_MEMBER);
 	log_warning(LOG_MATRIX, "the bot is no longer in a room, it tries to return room=%s", id);
 	snprintf(room->trouble, sizeof(room->trouble), "the bot was put out of the room");

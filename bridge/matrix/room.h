@@ -38,8 +38,8 @@ void room_stand(struct matrix *matrix, const char *id, struct standing *out);
 void room_invited(struct matrix *matrix, const char *id, const char *by);
 /* The bot made a direct room. */
 void room_made_direct(struct matrix *matrix, const char *id, const char *person);
-/* The bot was put out, or perhaps was: enters again after a while. */
-void room_lost(struct matrix *matrix, const char *id);
+/* The bot was put out, says an event of `stamp_ms` (the homeserver's clock): enters again after a while. */
+void room_lost(struct matrix *matrix, const char *id, int64_t stamp_ms);
 
 /* It has a tombstone (Matrix v1.18 "m.room.tombstone"): its alias, if it has one, is followed again. */
 void room_replaced(struct matrix *matrix, const char *id, const char *successor);

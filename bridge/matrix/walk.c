@@ -210,6 +210,7 @@ took_join(struct room *room, const struct judged *judged, const struct http_answ
 	(void)answer;
 	if (judged->is == JUDGED_FINE) {
 		room->inside = true;
+		room->entered_ms = now_real_ms();
 		walk_clear_trouble(room);
 		outbox_wake(room->matrix->parts.outbox);
 		return WALK_MEMBERS;
@@ -220,28 +221,12 @@ took_join(struct room *room, const struct judged *judged, const struct http_answ
 		refused(room, "a room is gone", judged);
 		return keep_out(room, REFUSAL_ROOM_GONE);
 	}
+	if (matrix_says_banned(judged)) {
+		refused(room, "the bot is banned from a room: somebody with enough power there must lift that", judged);
+		return keep_out(room, REFUSAL_BANNED);
+	}
 	refused(room, "the bot cannot enter a room: invite it, or let anyone join", judged);
-	return WALK_WHY;
-}
-
-/* A homeserver tells everybody his own last membership, even a banned one. */
-static void
-ask_why(struct room *room)
-{
-	AUTO_FREE char *what = matrix_path("state/m.room.member/%s?", room->matrix->bot);
-
-	ask_room(room, "GET", what);
-}
-
-static enum walk_step
-took_why(struct room *room, const struct judged *judged, const struct http_answer *answer)
-{
-	(void)answer;
-	bool banned = judged->is == JUDGED_FINE && str_equal(json_text(judged->json, "membership"), "ban");
-	if (banned)
-		snprintf(room->trouble, sizeof(room->trouble), "the bot is banned from the room: somebody with enough power there must lift that");
-	room->step = WALK_JOIN;
-	return keep_out(room, banned ? REFUSAL_BANNED : REFUSAL_NOT_MEMBER);
+	return keep_out(room, REFUSAL_NOT_MEMBER);
 }
 
 /* ---- steps: who is there ---- */
@@ -446,7 +431,6 @@ static const struct {
 	[WALK_RESOLVE] = { "resolve", ask_resolve, took_resolve },
 	[WALK_CREATE] = { "create", ask_create, took_create },
 	[WALK_JOIN] = { "join", ask_join, took_join },
-	[WALK_WHY] = { "why", ask_why, took_why },
 	[WALK_MEMBERS] = { "members", ask_members, took_members },
 	[WALK_POWER] = { "power", ask_power, took_power },
 	[WALK_CREATION] = { "creation", ask_creation, took_creation },

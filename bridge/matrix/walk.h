@@ -12,7 +12,6 @@ enum walk_step {
 	WALK_RESOLVE,
 	WALK_CREATE,
 	WALK_JOIN,
-	WALK_WHY,
 	WALK_MEMBERS,
 	WALK_POWER,
 	WALK_CREATION,
@@ -33,6 +32,7 @@ struct room {
 	char *person;        /* of a direct room: whose it is, or who invited the bot */
 	bool candidate;      /* an invitation: is it a room of two? */
 	bool inside, ready;
+	int64_t entered_ms;  /* real time: when the bot joined */
 	enum walk_step step;
 	int64_t delay_ms;
 	struct http_request *request;

@@ -2,9 +2,12 @@
 """One bad byte, one huge stanza, one hostile event costs its sender, never the stream (decisions 1.9)."""
 
 import json
+import socket
 import time
+from pathlib import Path
 
 from checks import crosses, once_in_muc, saying
+from clients import until
 from world import BOT, ghost
 
 
@@ -120,6 +123,72 @@ def test_a_wrong_token_is_refused(team):
     assert status == 403
     crosses(team)
     assert not saying(team.bob.archive(team.muc), "with a wrong token")
+
+
+def test_poison_reaches_its_author(team):
+    """An event that cannot be parsed is set aside; who wrote it can be seen all the same, and is told."""
+    poison = f'{{"type":"m.room.message","event_id":"$poison{time.time_ns()}","room_id":"{team.room}","sender":"{team.alice.user_id}"'
+    assert team.bridge.transaction(f'{{"events":[{poison},"n":1e400}}]}}'.encode())[0] == 200
+    crosses(team)
+    until(lambda: saying(team.alice.timeline(team.room) + team.alice.whispers(BOT), "could not be read"), what="Alice being told")
+    assert team.bridge.metric("sourdine_quarantined_messages") == 1
+
+
+def flood(port, count, keep, say=b""):
+    """Opens connections that say little or nothing, and keeps the last ones open; how many could be made."""
+    made, held = 0, []
+    for _ in range(count):
+        sock = socket.socket()
+        sock.settimeout(1)
+        try:
+            sock.connect(("127.0.0.1", port))
+            sock.sendall(say)
+            made += 1
+        except OSError:
+            pass
+        held.append(sock)
+        if len(held) > keep:
+            held.pop(0).close()
+    return made, held
+
+
+def descriptors(team):
+    return len(list(Path(f"/proc/{team.bridge.process.pid}/fd").iterdir()))
+
+
+def test_ten_thousand_connections(team):
+    """They cost themselves: the homeserver's own pushes go on, and so does the stream."""
+    crosses(team)
+    before = descriptors(team)
+    occupants = team.bob.occupants(team.muc)
+    port = team.bridge.world.appservice
+    held = []
+    for say in (b"", b"PUT /_matrix/app/v1/transactions/1 HTTP/1.1\r\nHost: x\r\n", b"\x16\x03\x01\x02\x00", b"\r\n"):
+        made, kept = flood(port, 2500, 150, say)
+        held += kept
+        assert made > 2000
+        crosses(team)
+        assert descriptors(team) <= before + 80
+    for sock in held:
+        sock.close()
+    until(lambda: descriptors(team) <= before + 2, 20, what="their descriptors being closed")
+    same_stream(team, occupants)
+
+
+def test_slow_clients_are_closed(team):
+    """Clients that drip a byte at a time: each is closed after ten seconds, and nobody waits for them."""
+    port = team.bridge.world.appservice
+    _, held = flood(port, 100, 100, b"PUT /_matrix/app/v1/transactions/1 HTTP/1.1\r\nX-Slow: ")
+    begun, closed = time.monotonic(), 0
+    while held and time.monotonic() - begun < 20:
+        for sock in list(held):
+            try:
+                sock.sendall(b"x")
+            except OSError:
+                held.remove(sock)
+                closed += 1
+        crosses(team)
+    assert not held and closed == 100
 
 
 def test_a_transaction_twice_is_one(team):
