@@ -65,7 +65,7 @@ def test_the_bot_is_banned_and_comes_back(team):
     """Nothing waits for ever: after a minute's grace what is said is refused, with the reason; status knows it."""
     crosses(team)
     ask(team, team.alice, "POST", f"rooms/{quoted(team.room)}/ban", {"user_id": BOT})
-    until(lambda: trouble(team), what="status knowing")
+    until(lambda: "put out" in trouble(team) or "banned" in trouble(team), 90, what="status knowing")
     team.bob.send(team.muc, "said to nobody")
     told_bob(team, "banned")
     assert "banned" in trouble(team)
