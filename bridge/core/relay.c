@@ -144,8 +144,8 @@ say(const struct passage *passage, const struct group *group, enum network netwo
 	bool own = network == passage->row->network, late;
 	char reply[512], seq[24];
 
-	if (!*lane)
-		return true;
+	if (!*lane) /* a group of one network, or an alias that leads to no room */
+		return network != NETWORK_MATRIX || !group->matrix_wanted;
 	due_ms = not_before_parent(passage, lane, due_ms);
 	late = due_ms > passage->row->received_ms;
 	AUTO_FREE char *text = framed(passage, group, late, origin);
@@ -257,7 +257,8 @@ carry_out(const struct passage *passage, const struct decision *decision)
 	if (routing != ACTION_MOVE)
 		crossed = cross(passage, verdict);
 	if (!crossed)
-		refusals_note(passage->core, passage->row->seq, passage->group->name, "", REFUSAL_TOO_BIG, NULL);
+		refusals_note(passage->core, passage->row->seq, passage->group->name, "",
+				*passage->group->room[other(passage->row->network)] ? REFUSAL_TOO_BIG : REFUSAL_ROOM_GONE, NULL);
 	describe(passage, &message, &facts);
 	if (routing == ACTION_MOVE || routing == ACTION_COPY)
 		route(passage, &message, &facts, verdict->target);

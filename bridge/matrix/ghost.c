@@ -430,6 +430,7 @@ on_answer(void *context, const struct http_answer *answer)
 	struct ghost *ghost = context;
 	struct judged judged;
 
+	FAULT_POINT("after_ghost_step");
 	ghost->request = NULL;
 	matrix_judge(ghost->matrix, answer, &judged);
 	if (judged.is == JUDGED_AGAIN) {

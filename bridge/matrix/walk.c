@@ -11,6 +11,7 @@
  */
 #include "matrix/walk.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/now.h"
 #include "matrix/room.h"
@@ -521,6 +522,7 @@ on_answer(void *context, const struct http_answer *answer)
 	struct matrix *matrix = room->matrix;
 	struct judged judged;
 
+	FAULT_POINT("after_room_step");
 	room->request = NULL;
 	matrix->walking--;
 	matrix_judge(matrix, answer, &judged);

@@ -469,6 +469,21 @@ test_alias_gone(void **state)
 	assert_non_null(strstr(trouble, "leads to no room"));
 }
 
+/* One that never led anywhere. */
+static void
+test_alias_of_nothing(void **state)
+{
+	struct scene *scene = *state;
+
+	fake_homeserver_say(&scene->fake, "GET", "/directory/room/", 404, "{\"errcode\":\"M_NOT_FOUND\"}", -1);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "GET", "/directory/room/") == 1);
+	scene_hear(scene, "xbob@x\nBob\nanybody?");
+	WAIT(scene, told(scene, "no longer exists") && scene_is_quiet(scene));
+	int asked = scene->fake.count;
+	scene_spin(scene, 500);
+	assert_in_range(scene->fake.count - asked, 0, 1); /* the long poll */
+}
+
 static void
 test_tombstone(void **state)
 {
@@ -589,6 +604,7 @@ main(void)
 		TEST(test_bot_banned),
 		TEST(test_kicked),
 		TEST(test_alias_gone),
+		TEST(test_alias_of_nothing),
 		TEST(test_tombstone),
 		TEST(test_many_rooms),
 		TEST(test_nasty_answers),
