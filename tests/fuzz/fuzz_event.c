@@ -50,7 +50,7 @@ check_payload(const char *text, size_t size)
 	struct event_parts parts;
 
 	if (event_unpack(text, size, &parts))
-		require(parts.type && parts.user && parts.content);
+		require(parts.type && parts.content);
 	event_parts_fini(&parts);
 }
 
