@@ -387,11 +387,13 @@ http_answer_free(struct http_answer *answer)
 void
 http_add_escaped(struct str *out, const char *text)
 {
+	static const char digits[] = "0123456789ABCDEF";
+
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("-._~", *p);
-		if (plain)
+		const char escape[] = { '%', digits[*p >> 4], digits[*p & 15] };
+		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("-._~", *p))
 			str_add_char(out, (char)*p);
 		else
-			str_addf(out, "%%%02X", *p);
+			str_add_n(out, escape, sizeof(escape));
 	}
 }
