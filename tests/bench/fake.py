@@ -171,6 +171,11 @@ class Bench:
         except (OSError, ValueError):
             return None
 
+    def cpu(self):
+        """Seconds, user and system."""
+        words = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def metric(self, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=60) as answer:
             found = re.search(rf"^sourdine_{name} (\d+)", answer.read().decode(), re.M)
@@ -253,9 +258,13 @@ def rates(count, ghosts, rooms):
         bench.warm()
         good = True
         for words, carry in (("Matrix to XMPP", bench.outward), ("XMPP to Matrix", bench.inward)):
+            before, commits = bench.cpu(), bench.metric("db_commits_total")
             figures, rate = carry(count, rooms)
             good = good and figures.clean()
-            line(f"  {words}, {rooms} rooms, {ghosts} ghosts in each", f"{rate:.0f}", figures.words(), f"{figures.p50:.0f} ms", f"{figures.p99:.0f} ms")
+            commits = count / max(1, bench.metric("db_commits_total") - commits)
+            used = (bench.cpu() - before) * 1000 / count
+            name = f"  {words}, {rooms} room{'s' * (rooms > 1)}, {ghosts} ghosts in each"
+            line(name, f"{rate:.0f}", figures.words(), f"{used:.3f}", f"{commits:.1f}")
         return good
     finally:
         bench.close()
@@ -361,7 +370,7 @@ def main(words):
     wanted = parser.parse_args(words)
     good = True
     if not wanted.no_rates:
-        line(f"through the fakes, bursts of {wanted.messages}", "messages/s", "lost/dup/order", "p50", "p99")
+        line(f"through the fakes, bursts of {wanted.messages}", "messages/s", "lost/dup/order", "CPU s per 1,000", "messages/commit")
         for rooms, ghosts in ((1, 5), (1, 100), (8, 5)):
             good = rates(wanted.messages, ghosts, rooms) and good
     if not wanted.no_costs:
