@@ -295,6 +295,7 @@ test_due(void **state)
 	int64_t now_ms = now_rules_ms();
 	struct outbox_draft draft = draft_of(NETWORK_MATRIX, LANE, "later");
 
+	outbox_close(NULL);
 	assert_int_equal(outbox_next_due(scene->outbox), 0);
 	turn(scene);
 	assert_true(outbox_next_due(scene->outbox) == INT64_MAX);
