@@ -516,7 +516,10 @@ pick_lane(struct outbox *outbox, struct lane *lane, int64_t now_ms, int budget)
 			return picked;
 		}
 		mark_flying(outbox, flight);
-		if (alone)
+		/* The window is full: to read one more row would only be to put it back. */
+		if (room <= (unsigned)picked + 1)
+			lane->restless = false;
+		if (alone || !lane->restless)
 			return picked + 1;
 	}
 	return picked;

@@ -122,8 +122,7 @@ seal_row(struct jabber *jabber, const struct envelope *envelope, const struct sp
 	stanza_set(row, "live", envelope->live ? "1" : NULL);
 	stanza_set(row, "direct", envelope->direct ? "1" : NULL);
 	stanza_set(row, "room", envelope->direct_room);
-	xmpp_stanza_add_child_ex(row, xmpp_stanza_copy(message), 0);
-	stanza_write(out, row, NULL);
+	stanza_write_around(out, row, message);
 	stanza_free(row);
 }
 

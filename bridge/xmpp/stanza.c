@@ -267,17 +267,31 @@ write_attributes(struct str *out, xmpp_stanza_t *stanza, const char *outer_ns)
 }
 
 static void
+write_open(struct str *out, xmpp_stanza_t *stanza, const char *outer_ns)
+{
+	str_add_char(out, '<');
+	str_add(out, xmpp_stanza_get_name(stanza));
+	write_attributes(out, stanza, outer_ns);
+}
+
+static void
+write_close(struct str *out, xmpp_stanza_t *stanza)
+{
+	str_add(out, "</");
+	str_add(out, xmpp_stanza_get_name(stanza));
+	str_add_char(out, '>');
+}
+
+static void
 write_element(struct str *out, xmpp_stanza_t *stanza, const char *outer_ns)
 {
 	if (xmpp_stanza_is_text(stanza)) {
 		write_escaped(out, xmpp_stanza_get_text_ptr(stanza), false);
 		return;
 	}
-	const char *name = xmpp_stanza_get_name(stanza), *ns = xmpp_stanza_get_ns(stanza);
+	const char *ns = xmpp_stanza_get_ns(stanza);
 	xmpp_stanza_t *child = xmpp_stanza_get_children(stanza);
-	str_add_char(out, '<');
-	str_add(out, name);
-	write_attributes(out, stanza, outer_ns);
+	write_open(out, stanza, outer_ns);
 	if (!child) {
 		str_add(out, "/>");
 		return;
@@ -285,9 +299,16 @@ write_element(struct str *out, xmpp_stanza_t *stanza, const char *outer_ns)
 	str_add_char(out, '>');
 	for (; child; child = xmpp_stanza_get_next(child))
 		write_element(out, child, ns);
-	str_add(out, "</");
-	str_add(out, name);
+	write_close(out, stanza);
+}
+
+void
+stanza_write_around(struct str *out, xmpp_stanza_t *envelope, xmpp_stanza_t *stanza)
+{
+	write_open(out, envelope, NS_COMPONENT);
 	str_add_char(out, '>');
+	write_element(out, stanza, xmpp_stanza_get_ns(envelope));
+	write_close(out, envelope);
 }
 
 /* A stanza's `from` is an address, so neither domain nor slash can hide in an escape. */

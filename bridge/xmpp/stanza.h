@@ -83,6 +83,8 @@ char *stanza_error_text(xmpp_stanza_t *stanza) MUST_USE;
  * NULL the text is for ourselves and neither is checked.
  */
 bool stanza_write(struct str *out, xmpp_stanza_t *stanza, const char *component);
+/* For ourselves: the envelope, which has no children, with the stanza as its child. */
+void stanza_write_around(struct str *out, xmpp_stanza_t *envelope, xmpp_stanza_t *stanza);
 
 /* How many leading bytes of a clean text, on a character boundary, take at most `limit` bytes inside an element. */
 size_t stanza_fits(const char *text, size_t n, size_t limit);
