@@ -176,6 +176,14 @@ class Bench:
         words = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
+    def memory(self):
+        """(RssAnon, VmRSS) in KiB."""
+        fields = dict(one.split(":", 1) for one in Path(f"/proc/{self.process.pid}/status").read_text().splitlines())
+        return tuple(int(fields[name].split()[0]) for name in ("RssAnon", "VmRSS"))
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def metric(self, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=60) as answer:
             found = re.search(rf"^sourdine_{name} (\d+)", answer.read().decode(), re.M)
@@ -266,6 +274,69 @@ def rates(count, ghosts, rooms):
             name = f"  {words}, {rooms} room{'s' * (rooms > 1)}, {ghosts} ghosts in each"
             line(name, f"{rate:.0f}", figures.words(), f"{used:.3f}", f"{commits:.1f}")
         return good
+    finally:
+        bench.close()
+
+
+# -- starts
+
+
+def starts(groups=500):
+    """From the start of the process to `ready:`, and to every room entered: a new database, then the same again."""
+    bench = Bench(2, 2, groups)
+    good = True
+    try:
+        line(f"start with {groups} groups", "ready", "everywhere", "RssAnon", "VmRSS")
+        for words in ("  a new database", "  again", "  after kill -9"):
+            begun = bench.launch()
+            ready = bench.wait_ready() - begun
+            until(bench.everywhere, 120, "every room entered")
+            everywhere = time.monotonic() - begun
+            line(words, f"{ready:.2f} s", f"{everywhere:.2f} s", *(f"{kib} KiB" for kib in bench.memory()))
+            good = good and ready < 0.3
+            if words == "  again":
+                bench.process.kill()
+                bench.process.wait()
+            else:
+                bench.stop()
+        return good
+    finally:
+        bench.close()
+
+
+# -- soak
+
+
+def soak(minutes, rate=25):
+    """Both ways at once, RATE a second each; memory, descriptors and database once a minute."""
+    bench = Bench(20, 20)
+    try:
+        bench.start()
+        bench.warm()
+        line(f"soak, {rate} a second each way", "RssAnon", "VmRSS", "descriptors", "database", "lost/dup/order")
+        samples, figures = [], []
+        for minute in range(minutes + 1):
+            memory, size = bench.memory(), sum(path.stat().st_size for path in bench.state.glob("sourdine.db*"))
+            words = " ".join(one.words() for one in figures) or "-"
+            line(f"  minute {minute}", *(f"{kib} KiB" for kib in memory), bench.descriptors(), f"{size >> 10} KiB", words)
+            samples.append((minute, memory[0], bench.descriptors()))
+            if minute < minutes:
+                count = 60 * rate
+                bench.component.tell("expect", count)
+                bench.homeserver.tell("expect", count)
+                bench.homeserver.tell("pace", count, rate, 1)
+                bench.component.tell("pace", count, rate, 1)
+                bench.homeserver.hear("pushed")
+                bench.component.hear("pushed")
+                figures = [Figures(count, bench.wait_for_all(fake)) for fake in (bench.component, bench.homeserver)]
+                assert all(one.clean() for one in figures), " ".join(one.words() for one in figures)
+        # What is reached in the first third is the working set.
+        settled = samples[len(samples) // 3 :]
+        mean_t, mean_m = (sum(one[i] for one in settled) / len(settled) for i in (0, 1))
+        spread = sum((one[0] - mean_t) ** 2 for one in settled)
+        slope = 60 * sum((one[0] - mean_t) * (one[1] - mean_m) for one in settled) / spread if spread else 0.0
+        line(f"  slope of RssAnon over the last {len(settled) - 1} minutes", f"{slope:.1f} KiB/h")
+        return True
     finally:
         bench.close()
 
@@ -367,8 +438,14 @@ def main(words):
     parser.add_argument("--messages", type=int, default=10000)
     parser.add_argument("--no-costs", action="store_true", help="leave callgrind out")
     parser.add_argument("--no-rates", action="store_true", help="only callgrind")
+    parser.add_argument("--starts", action="store_true", help="only the time that a start takes with 500 groups")
+    parser.add_argument("--soak", type=int, metavar="MINUTES", help="only this")
     wanted = parser.parse_args(words)
-    good = True
+    if wanted.soak:
+        return 0 if soak(wanted.soak) else 1
+    good = starts()
+    if wanted.starts:
+        return 0 if good else 1
     if not wanted.no_rates:
         line(f"through the fakes, bursts of {wanted.messages}", "messages/s", "lost/dup/order", "CPU s per 1,000", "messages/commit")
         for rooms, ghosts in ((1, 5), (1, 100), (8, 5)):
