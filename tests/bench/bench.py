@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory, processor time and speed of the daemon, in one run with what the servers give a raw program.
+"""Speed, delay, processor time and memory of the daemon between real servers, beside what they give a raw program.
 
-Ratios and counts compare; absolute times are this machine's. CPU is the daemon's own, user and system,
-from /proc. A burst to XMPP is a backlog: the daemon stands still (SIGSTOP) while it is said, since the
-homeserver is slower than either side. The raw program is raw.c.
+Ratios and counts compare; absolute times are this machine's. CPU is the daemon's own, user and system, from
+/proc. A burst to XMPP is a backlog: the daemon stands still (SIGSTOP) while it is said, since the homeserver
+is slower than either side. The raw program is raw.c, with the same ghosts, window and bytes, in the same run.
+What arrived is read by ordinary accounts of both servers.
 """
 
 import argparse
@@ -23,13 +24,29 @@ if "--fake" in sys.argv:
     sys.exit(fake.main(sys.argv[1:]))
 sys.path[:0] = [str(HERE.parent / "faults"), str(HERE.parent / "e2e")]
 
-from load import settled  # noqa: E402
-from row import Options, raw_rates, warm  # noqa: E402
+import stage as stage_module  # noqa: E402
+from load import Watcher, settled  # noqa: E402
+from row import Options, warm  # noqa: E402
 from stage import Pair, Stage  # noqa: E402
 from world import COMPONENT, SECRET, own, unprivileged  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 WINDOW = 16
+PACE = 20
+OVERHEAD_MS = 4  # the bar at PACE
+RATIO = 0.9
+
+
+class QuickWatcher(Watcher):
+    """Reads each event as soon as the homeserver gives it."""
+
+    async def _follow(self):
+        self._query["timeout"] = "10000"
+        while True:
+            await self._once()
+
+
+stage_module.Watcher = QuickWatcher
 
 
 def memory(pid):
@@ -44,106 +61,82 @@ def cpu(pid):
 
 
 def line(*cells):
-    print(f"{cells[0]:44}" + "".join(f"{cell:>16}" for cell in cells[1:]), flush=True)
+    print(f"{cells[0]:50}" + "".join(f"{cell:>15}" for cell in cells[1:]), flush=True)
 
 
-def wait_for_all(pair, options):
-    assert settled(pair.outward, pair.seen_xmpp, options.patience), "messages to XMPP are missing"
-    assert settled(pair.inward, pair.seen_matrix, options.patience), "messages to Matrix are missing"
+def percentile(values, part):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * part))] if values else 0.0
 
 
-def check(pair):
-    for ledger, bodies in ((pair.outward, pair.seen_xmpp()), (pair.inward, pair.seen_matrix())):
-        figures = ledger.verdict(bodies)
-        assert figures.clean(), f"not a bench of something that works: {figures}"
+class Way:
+    """One direction of a pair: how it is said, where it is seen, with the instants of both."""
 
+    def __init__(self, name, pair):
+        self.name, self.pair, self.outward = name, pair, name == "Matrix to XMPP"
+        self.ledger = pair.outward if self.outward else pair.inward
+        self.read = pair.seen_xmpp if self.outward else pair.seen_matrix
+        self.say = pair.say_matrix if self.outward else pair.say_xmpp
 
-def measure_memory(stage, options, ghosts):
-    pair = Pair(stage, matrix=ghosts, natives=ghosts)
-    try:
-        pair.start()
-        pid = pair.bridge.process.pid
-        time.sleep(3)
-        line("memory", "RssAnon", "VmRSS")
-        idle = memory(pid)
-        line("  idle, one group", *(f"{kib} KiB" for kib in idle))
-        pair.say_matrix(ghosts, rate=15).wait()
-        wait_for_all(pair, options)
-        time.sleep(2)
-        first = memory(pid)
-        line(f"  {ghosts} ghosts in the MUC", *(f"{kib} KiB" for kib in first))
-        line("    each", *(f"{(b - a) / ghosts:.1f} KiB" for a, b in zip(idle, first)))
-        pair.say_xmpp(ghosts, rate=10).wait()
-        wait_for_all(pair, options)
-        time.sleep(2)
-        second = memory(pid)
-        line(f"  {ghosts} ghosts on Matrix too", *(f"{kib} KiB" for kib in second))
-        line("    each", *(f"{(b - a) / ghosts:.1f} KiB" for a, b in zip(first, second)))
-        check(pair)
-    finally:
-        pair.close()
+    def seen(self):
+        """{key: instant} of the first time that each message was seen."""
+        if self.outward:
+            said = ((one.body, one.seen) for one in self.pair.stage.bob.timeline(self.pair.muc))
+        else:
+            said = zip((e["content"].get("body") or "" for e in list(self.pair.watcher.events)), list(self.pair.watcher.times))
+        found = {}
+        for body, at in said:
+            for key in self.ledger.keys_in(body):
+                found.setdefault(key, at)
+        return found
 
+    def wait(self, options):
+        assert settled(self.ledger, self.read, options.patience), f"{self.name}: messages are missing"
 
-def measured(pair, options, say, read, ledger):
-    """Say something, wait until it is read; the daemon's CPU seconds for it."""
-    pid = pair.bridge.process.pid
-    before = cpu(pid)
-    say()
-    assert settled(ledger, read, options.patience), "messages are missing"
-    time.sleep(1)
-    return cpu(pid) - before
+    def delays(self, first):
+        """(of messages, of their senders' own requests) in ms, of the ledger's messages from index `first` on."""
+        seen = self.seen()
+        messages = [m for m in self.ledger.messages[first:] if m.key in seen]
+        return [(seen[m.key] - m.start) * 1000 for m in messages], [(m.end - m.start) * 1000 for m in messages]
 
+    def words(self):
+        f = self.ledger.verdict(self.read())
+        return f"{f.lost} / {f.duplicated} / {f.reordered}"
 
-def measure_speed(stage, options, ghosts, count):
-    """One pair of rooms: paced for CPU, then bursts, then the same servers without a bridge."""
-    pair = Pair(stage, matrix=ghosts, natives=ghosts)
-    figures = {}
-    try:
-        many, lane, muc = raw_rates(pair, options)
-        pair.start()
-        warm(pair, options)
-        per_thousand = 1000 / count
-        figures["cpu out"] = per_thousand * measured(pair, options, lambda: pair.say_matrix(count, rate=many / 2).wait(), pair.seen_xmpp, pair.outward)
-        figures["cpu in"] = per_thousand * measured(pair, options, lambda: pair.say_xmpp(count, rate=lane / 2).wait(), pair.seen_matrix, pair.inward)
-        figures["rate out"], figures["burst cpu out"] = burst_out(pair, options, count)
-        figures["rate in"], figures["burst cpu in"] = burst_in(pair, options, count)
-        check(pair)
-        pair.bridge.stop()
-        figures["paced"] = many / 2, lane / 2
-        figures.update(raw_figures(stage, pair, ghosts, count))
-    finally:
-        pair.close()
-    return figures
-
-
-def burst_out(pair, options, count):
-    pid = pair.bridge.process.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        pair.say_matrix(count).wait()
+    def paced(self, seconds, options):
+        """(p50, p99, p50 of the own request, CPU seconds per 1,000)."""
+        pid, first = self.pair.bridge.process.pid, len(self.ledger.messages)
         before = cpu(pid)
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    begun = time.monotonic()
-    assert settled(pair.outward, pair.seen_xmpp, options.patience), "messages to XMPP are missing"
-    ended = max(said.seen for said in pair.stage.bob.timeline(pair.muc) if pair.outward.keys_in(said.body))
-    time.sleep(1)
-    return count / (ended - begun), (cpu(pid) - before) * 1000 / count
+        self.say(seconds * PACE, rate=PACE).wait()
+        self.wait(options)
+        used = (cpu(pid) - before) * 1000 / (seconds * PACE)
+        delays, own_delays = self.delays(first)
+        return percentile(delays, 0.5), percentile(delays, 0.99), percentile(own_delays, 0.5), used
 
-
-def burst_in(pair, options, count):
-    pid = pair.bridge.process.pid
-    before, begun = cpu(pid), time.monotonic()
-    pair.say_xmpp(count).wait()
-    assert settled(pair.inward, pair.seen_matrix, options.patience), "messages to Matrix are missing"
-    ended = max(pair.watcher.times)
-    time.sleep(1)
-    return count / (ended - begun), (cpu(pid) - before) * 1000 / count
+    def burst(self, count, options):
+        """(messages a second, CPU seconds per 1,000)."""
+        pid, first = self.pair.bridge.process.pid, len(self.ledger.messages)
+        if self.outward:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            load = self.say(count)
+            if self.outward:
+                load.wait()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        before, begun = cpu(pid), time.monotonic()
+        load.wait()
+        if not self.outward:
+            begun = self.ledger.messages[first].start
+        self.wait(options)
+        ended = max(self.seen().values())
+        time.sleep(1)
+        return count / (ended - begun), (cpu(pid) - before) * 1000 / count
 
 
 def raw(*words):
     """One run of raw.c: (messages a second, CPU seconds for 1,000)."""
-    done = subprocess.run(unprivileged() + [os.environ["RAW"], *map(str, words)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(unprivileged() + [os.environ["RAW"], *map(str, words)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     count, wall, used = map(float, done.stdout.split())
     return count / wall, used * 1000 / count
@@ -152,54 +145,108 @@ def raw(*words):
 def raw_figures(stage, pair, ghosts, count):
     folder = own(tempfile.mkdtemp(dir=stage.folder))
     event = stage.write(folder / "event.json", json.dumps(pair.watcher.events[-1]))
-    size = event.stat().st_size
+    users = [user for user in pair.members() if user.startswith("@_xmpp_")]
+    listed = stage.write(folder / "users", "\n".join(users) + "\n")
     found = {"parse": raw("parse", count, event)}
     for batch in (1, 100):
-        found[f"commit {batch}"] = raw("commit", folder, count, batch, size)
+        found[f"commit {batch}"] = raw("commit", folder, count, batch, event.stat().st_size)
         for leftover in folder.glob("raw.db*"):
             leftover.unlink()
-    found["put"] = raw("put", f"http://127.0.0.1:{stage.http}", stage.reader.token, pair.room, count)
+    found["put"] = raw("put", f"http://127.0.0.1:{stage.http}", stage.tokens()[0], pair.room, count // 2, listed)
     found["muc"] = raw("muc", stage.component, COMPONENT, SECRET, pair.muc, count, WINDOW, ghosts)
     return found
 
 
-def table(figures, ghosts, count):
-    line(f"{count} messages, {ghosts} ghosts", "messages/s", "CPU s per 1,000")
-    out, back = figures["paced"]
-    line("  Matrix to XMPP, paced", f"{out:.1f}", f"{figures['cpu out']:.3f}")
-    line("  XMPP to Matrix, paced", f"{back:.1f}", f"{figures['cpu in']:.3f}")
-    line("  Matrix to XMPP, backlog", f"{figures['rate out']:.1f}", f"{figures['burst cpu out']:.3f}")
-    line("  XMPP to Matrix, burst", f"{figures['rate in']:.1f}", f"{figures['burst cpu in']:.3f}")
-    line("raw, the same servers and the same minute")
-    for name, words in (
-        ("muc", f"  MUC, {ghosts} occupants, {WINDOW} unconfirmed"),
-        ("put", "  PUT to the homeserver, one lane"),
-        ("parse", "  an event parsed (jansson)"),
-        ("commit 1", "  a row committed (SQLite, FULL), one by one"),
-        ("commit 100", "  a row committed, by hundreds"),
-    ):
-        rate, used = figures[name]
-        line(words, f"{rate:.1f}", f"{used:.3f}")
-    line("ratios, of the raw rate")
-    line("  Matrix to XMPP, backlog / raw MUC", f"{figures['rate out'] / figures['muc'][0]:.2f}")
-    line("  XMPP to Matrix, burst / raw PUT", f"{figures['rate in'] / figures['put'][0]:.2f}")
+def measure(stage, options, ghosts, wanted):
+    """One pair of rooms: memory, a paced minute and a burst each way, then the same servers without a bridge."""
+    pair = Pair(stage, matrix=ghosts, natives=ghosts)
+    good = True
+    try:
+        pair.start()
+        pid = pair.bridge.process.pid
+        time.sleep(3)
+        idle = memory(pid)
+        warm(pair, options)
+        time.sleep(2)
+        full = memory(pid)
+        line(f"{ghosts} ghosts on each side", "RssAnon", "VmRSS")
+        line("  idle, nobody has spoken (bar 6144 KiB)", *(f"{kib} KiB" for kib in idle))
+        line("  everybody has spoken", *(f"{kib} KiB" for kib in full))
+        line("    each ghost (bar 70 kB)", *(f"{(b - a) / ghosts / 2:.1f} KiB" for a, b in zip(idle, full)))
+        ways = [Way("Matrix to XMPP", pair), Way("XMPP to Matrix", pair)]
+        paced = [way.paced(wanted.seconds, options) for way in ways]
+        bursts = [way.burst(wanted.messages, options) for way in ways]
+        verdicts = [way.words() for way in ways]
+        after = memory(pid)
+        pair.bridge.stop()
+        figures = raw_figures(stage, pair, ghosts, wanted.messages)
+        line("  after all of it", *(f"{kib} KiB" for kib in after))
+        line(f"  {wanted.seconds} s at {PACE} a second", "p50", "p99", "own request", "CPU s/1,000", "lost/dup/order")
+        for way, (p50, p99, own_p50, used), words in zip(ways, paced, verdicts):
+            line(f"    {way.name}", f"{p50:.1f} ms", f"{p99:.1f} ms", f"{own_p50:.1f} ms", f"{used:.3f}", words)
+        put_ms = 1000 / figures["put"][0]
+        line("    a PUT by a ghost, raw, one after the other", f"{put_ms:.1f} ms")
+        line(f"  bursts of {wanted.messages}", "messages/s", "raw", "ratio", "CPU s/1,000", "lost/dup/order")
+        for way, (rate, used), words, name in zip(ways, bursts, verdicts, ("muc", "put")):
+            line(f"    {way.name}", f"{rate:.1f}", f"{figures[name][0]:.1f}", f"{rate / figures[name][0]:.2f}", f"{used:.3f}", words)
+            good = good and rate >= RATIO * figures[name][0]
+        line("  raw, CPU seconds for 1,000", *(f"{name} {used:.3f}" for name, (_, used) in figures.items()))
+        good = good and paced[0][0] - paced[0][2] <= OVERHEAD_MS and paced[1][0] - put_ms <= OVERHEAD_MS
+        good = good and all(words == "0 / 0 / 0" for words in verdicts)
+        return good and idle[0] <= 6144 and (full[0] - idle[0]) / ghosts / 2 <= 70
+    finally:
+        pair.close()
+
+
+def measure_kills(stage, options, kills=3):
+    """kill -9 under load both ways: from the start of the next process to the first message on each side."""
+    pair = Pair(stage, matrix=5, natives=5)
+    try:
+        pair.start()
+        warm(pair, options)
+        ways = [Way("Matrix to XMPP", pair), Way("XMPP to Matrix", pair)]
+        loads = [way.say(rate=10) for way in ways]
+        took = []
+        for _ in range(kills):
+            time.sleep(3)
+            pair.bridge.kill()
+            begun = time.monotonic()
+            pair.bridge.launch()
+            firsts = []
+            for way in ways:
+                end = begun + 30
+                while not (later := [at for at in way.seen().values() if at > begun]) and time.monotonic() < end:
+                    time.sleep(0.01)
+                firsts.append(min(later) - begun if later else float("inf"))
+            took.append(firsts)
+        for load in loads:
+            load.stop()
+        for way in ways:
+            way.wait(options)
+        line("kill -9 under load, until it delivers again", *(f"{out:.2f} / {back:.2f} s" for out, back in took), "(bar 1 s)")
+        line("    lost/dup/order", *(way.words() for way in ways))
+        return all(first < 1 for firsts in took for first in firsts) and all(way.words() == "0 / 0 / 0" for way in ways)
+    finally:
+        pair.close()
 
 
 def main():
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__.splitlines()[0])
-    parser.add_argument("--messages", type=int, default=1000)
-    parser.add_argument("--ghosts", type=int, default=20, help="of the speed rows")
-    parser.add_argument("--crowd", type=int, default=100, help="ghosts of the memory rows, at most 100")
+    parser.add_argument("--messages", type=int, default=2000, help="of a burst")
+    parser.add_argument("--seconds", type=int, default=60, help="of a paced load")
+    parser.add_argument("--ghosts", type=int, nargs="*", default=[5, 20, 100], help="0: only the kills")
     wanted = parser.parse_args()
     options = Options(raw=200)
     stage = Stage(os.environ["SOURDINE"])
+    good = True
     try:
         stage.open()
-        measure_memory(stage, options, wanted.crowd)
-        table(measure_speed(stage, options, wanted.ghosts, wanted.messages), wanted.ghosts, wanted.messages)
+        good = measure_kills(stage, options)
+        for ghosts in filter(None, wanted.ghosts):
+            good = measure(stage, options, ghosts, wanted) and good
     finally:
         stage.close()
-    return 0
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

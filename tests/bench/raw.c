@@ -5,7 +5,8 @@
  *
  *   raw parse N FILE                      jansson: an event of the homeserver, parsed N times
  *   raw commit DIR N BATCH BYTES          SQLite: N rows of BYTES bytes, one durable commit a BATCH
- *   raw put URL TOKEN ROOM N              curl: N messages into a Matrix room, one after the other
+ *   raw put URL TOKEN ROOM N USERS        curl: N messages into a Matrix room, one after the other, by an appservice's users in
+ *                                         turn (a file of MXIDs, a line each)
  *   raw muc PORT DOMAIN SECRET ROOM N W G a component's G occupants say N messages in a MUC, W unconfirmed at most
  *
  * The durable settings are those that Sourdine's manual states: WAL and synchronous=FULL. A message said in a MUC counts
@@ -139,16 +140,37 @@ swallow(char *data, size_t size, size_t count, void *context)
 	return size * count;
 }
 
+static char users[128][256];
+static size_t user_count;
+
+static int
+read_users(const char *path)
+{
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		return fail(path, strerror(errno));
+	while (user_count < 128 && fgets(users[user_count], sizeof(users[0]), file)) {
+		users[user_count][strcspn(users[user_count], "\n")] = '\0';
+		user_count++;
+	}
+	fclose(file);
+	return user_count ? 0 : fail(path, "names nobody");
+}
+
 static int
 put_one(CURL *curl, char **words, long i)
 {
 	char url[2048], body[512];
+	char *user = curl_easy_escape(curl, users[(size_t)i % user_count], 0);
 	char *room = curl_easy_escape(curl, words[2], 0);
 	long status = 0;
 
-	snprintf(url, sizeof(url), "%s/_matrix/client/v3/rooms/%s/send/m.room.message/raw%ld.%ld", words[0], room, i, (long)getpid());
-	snprintf(body, sizeof(body), "{\"msgtype\":\"m.text\",\"body\":\"%ld " WORDS "\"}", i);
+	snprintf(url, sizeof(url), "%s/_matrix/client/v3/rooms/%s/send/m.room.message/raw%ld.%ld?user_id=%s", words[0], room, i,
+			(long)getpid(), user);
+	snprintf(body, sizeof(body), "{\"body\":\"%ld " WORDS "\",\"msgtype\":\"m.text\",\"org.sourdine.id\":\"%032ld\"}", i, i);
 	curl_free(room);
+	curl_free(user);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, "PUT");
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
@@ -164,6 +186,9 @@ put(char **words)
 {
 	long count = number(words[3]);
 	char token[1024];
+
+	if (read_users(words[4]))
+		return 1;
 	CURL *curl = curl_easy_init();
 
 	snprintf(token, sizeof(token), "Authorization: Bearer %s", words[1]);
@@ -324,9 +349,9 @@ muc(char **words)
 	while (copies < count * occupants) {
 		size_t n = 0;
 		char burst[32768];
-		for (; sent < count && sent - copies / occupants < window && n + 600 < sizeof(burst); sent++)
-			n += (size_t)snprintf(burst + n, sizeof(burst) - n, "<message type='groupchat' from='raw%ld@%s' to='%s' id='raw%ld'><body>raw %ld " WORDS "</body></message>",
-					sent % occupants, domain, room, sent, sent);
+		for (; sent < count && sent - copies / occupants < window && n + 900 < sizeof(burst); sent++)
+			n += (size_t)snprintf(burst + n, sizeof(burst) - n, "<message type='groupchat' from='raw%ld@%s' to='%s' id='%032ld'><body>raw %ld " WORDS "</body><origin-id xmlns='urn:xmpp:sid:0' id='%032ld'/><mark xmlns='urn:sourdine:mark'"
+					" key='%016ld'/></message>", sent % occupants, domain, room, sent, sent, sent, sent);
 		burst[n] = '\0';
 		if (!write_all(fd, burst) || !read_more(fd))
 			return fail("muc", "the stream ended");
@@ -345,7 +370,7 @@ main(int argc, char **argv)
 		const char *name;
 		int words;
 		int (*run)(char **words);
-	} runs[] = { { "parse", 2, parse }, { "commit", 4, commit }, { "put", 4, put }, { "muc", 7, muc } };
+	} runs[] = { { "parse", 2, parse }, { "commit", 4, commit }, { "put", 5, put }, { "muc", 7, muc } };
 
 	for (size_t i = 0; argc > 1 && i < sizeof(runs) / sizeof(*runs); i++)
 		if (strcmp(argv[1], runs[i].name) == 0 && argc == runs[i].words + 2)
