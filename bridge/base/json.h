@@ -42,8 +42,6 @@ bool json_split(const char *p, size_t n, const char *key, void (*each)(void *con
 struct span json_find_raw(const char *p, size_t n, const char *key);
 /* The raw characters of a string member of the object that `p` holds, still escaped; p NULL when there is none. No allocation. */
 struct span json_find_text(const char *p, size_t n, const char *key);
-/* The same for a value of any kind, as it stands there. */
-struct span json_find(const char *p, size_t n, const char *key);
 
 /*
  * Parses one object from outside. In values, NUL and unpaired surrogates become U+FFFD; whatever else jansson refuses, and
