@@ -45,6 +45,9 @@ const char *rules_group(const struct rules *rules);
 /* The IANA zone that governs: the group's, else the site's, else "UTC". Lent, never NULL. */
 const char *rules_zone_name(const struct rules *rules);
 
+/* The n-th group (from 0) that a routing rule or a topic of the group's block sends to, NULL behind the last. Lent; one may come twice. */
+const char *rules_target(const struct rules *rules, size_t n);
+
 /* The group's language, else the site's, else NULL: "en" or "fr". Lent. */
 const char *rules_language(const struct rules *rules);
 

@@ -66,6 +66,20 @@ rules_zone_name(const struct rules *rules)
 }
 
 const char *
+rules_target(const struct rules *rules, size_t n)
+{
+	const struct block *block = &rules->group;
+
+	for (size_t i = 0; i < block->rule_count; i++)
+		if (block->rules[i]->target && n-- == 0)
+			return block->rules[i]->target;
+	for (size_t i = 0; i < block->topic_count; i++)
+		if (block->topics[i].target && n-- == 0)
+			return block->topics[i].target;
+	return NULL;
+}
+
+const char *
 rules_language(const struct rules *rules)
 {
 	return rules->group.language ? rules->group.language : syntax_site(rules)->language;

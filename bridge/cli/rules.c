@@ -5,6 +5,7 @@
  */
 #include "cli/cli.h"
 
+#include "base/config.h"
 #include "base/json.h"
 #include "base/now.h"
 #include "cli/charter.h"
@@ -29,8 +30,30 @@ language_of(const struct charter *charter)
 	return language ? language : "en";
 }
 
+/* A target that no group of the configuration has is most likely a typing error; it may also be a group joined from chat. */
+static void
+warn_of_targets(const struct rules *rules, const char *path, const char *config_path)
+{
+	struct config *config = NULL;
+	char why[CONFIG_WHY];
+	const char *target;
+
+	/* A moderator checks his charter on a machine without a configuration, too. */
+	if (config_read(&config, config_path, why, sizeof(why)))
+		return;
+	for (size_t i = 0; (target = rules_target(rules, i)); i++) {
+		size_t at = 0;
+		while (at < config->group_count && !str_equal(config->groups[at].name, target))
+			at++;
+		if (at == config->group_count)
+			fprintf(stderr, "%s: warning: it sends to the group \"%s\", which %s does not have: is it spelled so, or joined from chat?\n",
+					path, target, config_path);
+	}
+	config_free(config);
+}
+
 static int
-check(const char *path)
+check(const char *path, const char *config_path)
 {
 	struct charter charter;
 	char why[CHARTER_WHY];
@@ -47,6 +70,7 @@ check(const char *path)
 		printf("%s: fine: %s%s, zone %s\n", path, group ? "group " : "the site", group ? group : "",
 				rules_zone_name(charter.rules));
 		printf("%s%s", words, *words && words[strlen(words) - 1] != '\n' ? "\n" : "");
+		warn_of_targets(charter.rules, path, config_path);
 	}
 	charter_close(&charter);
 	return status;
@@ -172,7 +196,7 @@ cli_rules(const struct cli_options *options)
 	const char *verb = options->words[0];
 
 	if (str_equal(verb, "check") && options->count == 2)
-		return check(options->words[1]);
+		return check(options->words[1], options->config);
 	if (str_equal(verb, "explain") && options->count == 3)
 		return explain(options->words[1], options->words[2]);
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)

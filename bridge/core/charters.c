@@ -161,8 +161,20 @@ charters_revision(struct charters *charters, const struct group *group, int revi
 /* ---- putting in force ---- */
 
 static void
+warn_of_targets(struct charters *charters, const struct group *group, const struct rules *rules)
+{
+	const char *target;
+
+	for (size_t i = 0; (target = rules_target(rules, i)); i++)
+		if (!groups_find(&charters->core->groups, target))
+			log_warning(LOG_RULES, "the charter sends to a group that does not exist group=%s target=%s: nothing goes there until it does",
+					group->name, target);
+}
+
+static void
 enforce(struct charters *charters, struct group *group, struct rules *rules, int revision)
 {
+	warn_of_targets(charters, group, rules);
 	rules_free(group->rules);
 	group->rules = rules;
 	group->revision = revision;
