@@ -82,13 +82,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	inbox_open_gate(bridge->core->inbox, BRIDGE_MUC, NULL, 0, "", 0);
 	if (size && data[0] & TWO_GROUPS)
 		groups_add(&bridge->core->groups, "n", "!n:hs", "n@rooms.x", false);
+	people_set_name(bridge->core->people, BRIDGE_ROOM, "@alice:hs", "Alice");
 	bridge_say(bridge, NETWORK_MATRIX, BRIDGE_ROOM, "@alice:hs\nAlice\nhello");
 	bridge_turn(bridge, 1000);
 	for (int i = 1; i < 20 && bridge_part(&data, &size, &line, &n); i++) {
 		if (n)
 			obey(bridge, (unsigned char)line[0], line + 1, i);
+		/* "+": a while passes. */
+		bridge_turn(bridge, n > 1 && line[1] == '+' ? 180000 : 1000);
 		free(line);
-		bridge_turn(bridge, 1000);
 	}
 	bridge_turn(bridge, 1000);
 	check_answers(&matrix);

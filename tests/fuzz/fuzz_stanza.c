@@ -50,6 +50,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct muc *muc = muc_open(bridge);
 	bridge_say(bridge, NETWORK_MATRIX, BRIDGE_ROOM, "@alice:hs\nAlice\nhello");
 	muc_serve(muc, 12, 100);
+	REQUIRE(muc_has_ghost(muc));
 	for (int i = 0; i < 24 && bridge_part(&data, &size, &part, &n); i++) {
 		play(muc, bridge, part, n);
 		free(part);

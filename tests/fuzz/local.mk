@@ -83,4 +83,4 @@ made-sources: $(BUILT_SOURCES)
 .PHONY: made-sources
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
-EXTRA_DIST += tests/fuzz/run tests/fuzz/corpus tests/fuzz/words
+EXTRA_DIST += tests/fuzz/run tests/fuzz/corpus tests/fuzz/words tests/coverage tests/coverage-explained.txt

@@ -219,8 +219,13 @@ answer_presence(xmpp_stanza_t *presence)
 	stanza_free(answer);
 	hear(str_get(&text));
 	/* Everybody's presence goes to the listener too. */
-	if (!strstr(from, "bot@"))
+	if (!strstr(from, "bot@")) {
+		AUTO_FREE char *seen = xasprintf("<presence from='%s' to='bot@" BRIDGE_COMPONENT "/sourdine'%s><x xmlns='" NS_MUC_USER "'>"
+				"<item affiliation='none' role='%s' jid='%s'/></x></presence>", to, leaves ? " type='unavailable'" : "",
+				leaves ? "none" : "participant", from);
+		hear(seen);
 		return;
+	}
 	AUTO_FREE char *bare = jid_bare(to);
 	AUTO_FREE char *bob = xasprintf("<presence from='%s/Bob' to='%s'><x xmlns='http://jabber.org/protocol/muc#user'>"
 			"<item affiliation='owner' role='moderator' jid='bob@x/phone'/></x></presence>", bare, from);
@@ -378,6 +383,28 @@ muc_is_waiting(const struct muc *asked)
 	return asked->waiting;
 }
 
+static bool
+has_ghost(struct room *room)
+{
+	struct member *member;
+
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		if (member->state == GHOST_JOINED)
+			return true;
+	return false;
+}
+
+bool
+muc_has_ghost(const struct muc *asked)
+{
+	struct room *room;
+
+	LIST_FOR_EACH(room, &((struct jabber *)(void *)asked->port)->rooms, struct room, link)
+		if (has_ghost(room))
+			return true;
+	return false;
+}
+
 bool
 muc_is_shut(const struct muc *asked)
 {
@@ -407,7 +434,7 @@ muc_open(struct bridge *bridge)
 {
 	static const struct jabber_settings settings = {
 		.host = "127.0.0.1", .port = 9, .component = BRIDGE_COMPONENT, .secret = "s", .nick = "Sourdine", .matrix_domain = "hs",
-		.is_operator = is_operator,
+		.ghosts = 20, .idle_ms = 24 * 3600 * 1000, .is_operator = is_operator,
 	};
 	struct jabber_parts parts = { bridge->loop, bridge->store, bridge->seal, &bridge->core->groups, bridge->core->inbox,
 		bridge->core->outbox, bridge->core->people, bridge->core->plumb };

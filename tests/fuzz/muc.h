@@ -32,6 +32,8 @@ void muc_hear(struct muc *muc, const char *text);
 /* Answers what the port has sent, `turns` times, each `ms` later. */
 void muc_serve(struct muc *muc, int turns, int64_t ms);
 
+/* Whether somebody's ghost is in a room. */
+bool muc_has_ghost(const struct muc *muc);
 /* Whether the room does not let us in, or has sent us away. */
 bool muc_is_shut(const struct muc *muc);
 /* How many messages the port accepted into the inbox. */

@@ -522,10 +522,11 @@ test_again(void **state)
 	outbox_again(scene->outbox, ports.sent[0].id, 60000);
 	outbox_again(scene->outbox, ports.sent[1].id, 1000);
 	outbox_again(scene->outbox, ports.sent[2].id, 30000);
+	add_text(scene, "!free:hs", "w");
 	int64_t left_ms = outbox_blocked_ms(scene->outbox);
 	assert_true(left_ms > 0 && left_ms <= 1000);
 	turn(scene);
-	assert_int_equal(ports.count, 3);
+	assert_int_equal(ports.count, 4);
 	assert_false(outbox_restless(scene->outbox));
 	assert_int_equal(counts_of(scene).tried, 3);
 }

@@ -186,6 +186,16 @@ test_names_kept(void **state)
 	/* Never half a character. */
 	assert_true(people_name(scene->people, "!r", "@a:x", small, sizeof(small)));
 	assert_string_equal(small, "Alic");
+	/* Whoever has no name is called by his localpart; the same again writes nothing. */
+	for (int twice = 0; twice < 2; twice++) {
+		static const char *const names[] = { NULL, "", " \t", "Bob", "Bobby" };
+		for (size_t i = 0; i < 5; i++) {
+			people_set_member(scene->people, "!r", "@b:x", names[i]);
+			people_set_member(scene->people, "!r", "@b:x", names[i]);
+			assert_true(people_name(scene->people, "!r", "@b:x", name, sizeof(name)));
+			assert_string_equal(name, i < 3 ? "b" : names[i]);
+		}
+	}
 	people_set_name(scene->people, "!r", "@a:x", "");
 	assert_false(people_name(scene->people, "!r", "@a:x", name, sizeof(name)));
 }
