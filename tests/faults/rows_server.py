@@ -104,7 +104,7 @@ def synapse_forgets(stage, options):
             took = time.monotonic() - began
             recovered = pair.outward.seen(pair.seen_xmpp()) - before
             result.notes.append(f"{held} transactions held, {len(pair.outward.messages) - before} events not brought, {recovered} recovered within {took:.0f} s")
-            result.require(recovered >= count - 1, "too few were held back: the row is blind")
+            result.require(recovered >= 0.9 * count, "too few were held back: the row is blind")
             result.require(took <= 60, f"{took:.0f} s to recover")
             pair.say_matrix(20, rate=10).wait()
             pair.say_xmpp(10, rate=10).wait()
