@@ -156,6 +156,12 @@ def descriptors(team):
     return len(list(Path(f"/proc/{team.bridge.process.pid}/fd").iterdir()))
 
 
+def same_stream(team, before):
+    """The component's stream was not lost: no ghost of ours left the room meanwhile."""
+    now = team.bob.occupants(team.muc)
+    assert {nick for nick in before if nick in now} == set(before)
+
+
 def test_ten_thousand_connections(team):
     """They cost themselves: the homeserver's own pushes go on, and so does the stream."""
     crosses(team)
