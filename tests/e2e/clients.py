@@ -528,7 +528,7 @@ class Xmpp:
                     found.append(said)
             return found
 
-        return self.loop.run(self._iq(pages(), "archive"), 120)
+        return self.loop.run(self._iq(pages(), "archive"), 900)
 
     def wait(self, room, test, timeout=PATIENCE, what=None):
         """The first message of the room that passes; `test` is a function, or words that the body contains."""
