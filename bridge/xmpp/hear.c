@@ -430,7 +430,8 @@ hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t
 	if (!body_of(message))
 		return;
 	struct occupant *occupant = roster_find(room, nick);
-	if (!jid && occupant && occupant->jid)
+	/* Under a nick that is one of ours now it was somebody else's, when none of ours said it. */
+	if (!jid && occupant && occupant->jid && !jid_in_domain(occupant->jid, jabber->settings.component))
 		jid = xstrdup(occupant->jid);
 	AUTO_FREE char *reply = xasprintf("%s/%s", room->address, nick);
 	struct speaker speaker;
