@@ -317,6 +317,26 @@ jabber_joined(const struct port *port)
 	return count;
 }
 
+/* What a bare condition means for the admin (XEP-0045 §7.2); a room's own words stay as they are. */
+static const char *
+plain_words(const char *why)
+{
+	static const struct {
+		const char *condition, *words;
+	} known[] = {
+		{ "registration-required", "members only: make the bot a member of the room" },
+		{ "forbidden", "the bot is banned there" },
+		{ "not-authorized", "the room wants a password" },
+		{ "service-unavailable", "the room is full" },
+		{ "gone", "the room was destroyed" },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(known[i].condition, why) == 0)
+			return known[i].words;
+	return why;
+}
+
 void
 jabber_trouble(const struct port *port, const char *address, char *out, size_t size)
 {
@@ -333,7 +353,7 @@ jabber_trouble(const struct port *port, const char *address, char *out, size_t s
 		return;
 	}
 	const char *why = room->phase == ROOM_SHUT || room->phase == ROOM_OUT ? member_why(room->listener) : "";
-	snprintf(out, size, "%s%s%s", words[room->phase], *why ? ": " : "", why);
+	snprintf(out, size, "%s%s%s", words[room->phase], *why ? ": " : "", plain_words(why));
 }
 
 bool
