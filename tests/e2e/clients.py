@@ -270,9 +270,10 @@ class Matrix:
     # -- the bot
 
     def direct(self, user_id):
-        """A direct room with somebody, who has joined it when this returns; an existing one is used again."""
-        for room_id in self.rooms_with(user_id):
-            return room_id
+        """
+        A new direct room with somebody, who has joined it when this returns. Not an older one: a daemon with a new database
+        looks at the rooms that it finds itself in one by one, and hears nothing in them before.
+        """
         room_id = self.create_room("", invite=[user_id], public=False, direct=True)
         until(lambda: user_id in self.members(room_id), PATIENCE, f"{user_id} joining a direct room")
         return room_id
