@@ -49,9 +49,10 @@ def test_a_ban_is_kept(team):
 
 
 def test_without_a_voice_it_is_refused(make_group, make_bridge, alice, dave, bob, carol):
-    group = make_group(muc={"moderatedroom": True})
+    group = make_group()
     make_bridge([group]).start()
-    until(group.bot_in, what="the bot joining")
+    until(group.bot_in, what="the bot joining")  # and greeting, for which it needs a voice
+    bob.configure(group.muc, moderatedroom=True)
     bob.send(group.muc, "we can hear each other")
     alice.wait(group.room, "we can hear")
 
