@@ -267,7 +267,7 @@ def test_another_daemon(team):
 
 
 def test_a_room_without_an_archive_and_without_a_voice(folder, make_group, make_bridge):
-    group = make_group(muc={"enablearchiving" if XMPP_SERVER == "prosody" else "mam": False, "moderatedroom": True})
+    group = make_group(muc={"enablearchiving": False, "moderatedroom": True})
     bridge = make_bridge([group])
     code, said = say(bridge, "rooms")
     assert code == PROBLEM, said
@@ -316,7 +316,7 @@ def ejabberd(world):
     if not any(os.path.isdir(f"/usr/lib/{triple}/ejabberd-23.01-1") for triple in os.listdir("/usr/lib")) and not shutil.which("ejabberdctl"):
         pytest.skip("no ejabberd")
     c2s, component, http = free_ports(3)
-    folder = world.folder / "ejabberd"
+    folder = world.folder / "strict-ejabberd"
     folder.mkdir()
     own(folder)
     scripts = folder / "servers"
