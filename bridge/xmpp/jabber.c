@@ -331,8 +331,10 @@ plain_words(const char *why)
 		{ "gone", "the room was destroyed" },
 	};
 
+	/* Some servers add a sentence of their own. */
+	size_t n = strcspn(why, ":");
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (strcmp(known[i].condition, why) == 0)
+		if (strlen(known[i].condition) == n && strncmp(known[i].condition, why, n) == 0)
 			return known[i].words;
 	return why;
 }
