@@ -72,8 +72,12 @@ core_sources = \
 	bridge/core/people.h \
 	bridge/core/people_open.h \
 	bridge/core/plumb.c \
+	bridge/core/plumb_inside.h \
 	bridge/core/plumb.h \
 	bridge/core/plumb_open.h \
+	bridge/core/plumb_pair.c \
+	bridge/core/plumb_request.c \
+	bridge/core/plumb_visit.c \
 	bridge/core/port.h \
 	bridge/core/pressure.c \
 	bridge/core/pressure.h \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Joining and parting rooms from chat: what is said around core/plumb.c. And how a group stands. */
+/* Joining and parting rooms from chat: what is said around core/plumb_open.h. And how a group stands. */
 #include "core/command_inside.h"
 
 #include "base/now.h"
