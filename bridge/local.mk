@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # libbridge.a is everything but main(), so that tests link the real thing.
 noinst_LIBRARIES += libbridge.a
-libbridge_a_SOURCES = $(base_sources) $(store_sources) $(core_sources) $(matrix_sources) $(xmpp_sources) $(cli_sources)
+libbridge_a_SOURCES = $(base_sources) $(store_sources) $(core_sources) $(matrix_sources) $(crypto_sources) $(xmpp_sources) $(cli_sources)
 
 base_sources = \
 	bridge/base/config.c bridge/base/config.h \
@@ -107,6 +107,18 @@ matrix_sources = \
 	bridge/matrix/survey.c bridge/matrix/survey.h \
 	bridge/matrix/walk.c bridge/matrix/walk.h
 
+# End-to-end encryption: nothing of it without libolm.
+crypto_sources =
+if HAVE_OLM
+crypto_sources += \
+	bridge/matrix/crypto/base64.c bridge/matrix/crypto/base64.h \
+	bridge/matrix/crypto/canonical.c bridge/matrix/crypto/canonical.h \
+	bridge/matrix/crypto/derive.c bridge/matrix/crypto/derive.h \
+	bridge/matrix/crypto/primitive.c bridge/matrix/crypto/primitive.h \
+	bridge/matrix/crypto/secret.c bridge/matrix/crypto/secret.h \
+	bridge/matrix/crypto/signing.c bridge/matrix/crypto/signing.h
+endif
+
 xmpp_sources = \
 	bridge/xmpp/archive.c bridge/xmpp/archive.h \
 	bridge/xmpp/disco.c bridge/xmpp/disco.h \
@@ -167,4 +179,4 @@ bin_PROGRAMS += sourdine
 sourdine_SOURCES = bridge/main.c
 sourdine_LDADD = libbridge.a librules.a $(bridge_libs)
 bridge_libs = $(STROPHE_LIBS) $(EXPAT_LIBS) $(JANSSON_LIBS) $(CURL_LIBS) $(SQLITE_LIBS) $(MICROHTTPD_LIBS) \
-	$(YAML_LIBS) $(CRYPTO_LIBS) $(UTF8PROC_LIBS) $(IDN_LIBS)
+	$(YAML_LIBS) $(OLM_LIBS) $(CRYPTO_LIBS) $(UTF8PROC_LIBS) $(IDN_LIBS)

@@ -59,6 +59,13 @@ tests_unit_test_matrix_SOURCES = tests/unit/test_matrix.c $(matrix_scene)
 tests_unit_test_matrix_faults_SOURCES = tests/unit/test_matrix_faults.c $(matrix_scene)
 tests_unit_test_poison_SOURCES = tests/unit/test_poison.c $(matrix_scene)
 
+# Encryption: what it is made of.
+if HAVE_OLM
+unit_tests += tests/unit/test_crypto_text tests/unit/test_primitive
+tests_unit_test_crypto_text_SOURCES = tests/unit/test_crypto_text.c
+tests_unit_test_primitive_SOURCES = tests/unit/test_primitive.c tests/unit/hex.h
+endif
+
 # The XMPP port, without a server.
 unit_tests += tests/unit/test_ghost tests/unit/test_jabber tests/unit/test_jid tests/unit/test_nick tests/unit/test_sent \
 	tests/unit/test_stanza tests/unit/test_stream
