@@ -167,10 +167,10 @@ void
 event_read(const char *raw, size_t size, struct arena *arena, struct event *out)
 {
 	*out = (struct event){ .kind = EVENT_NOTHING };
-	if (size > 0 && (raw[0] == EVENT_ARCHIVE_MARK || raw[0] == EVENT_LATE_MARK || raw[0] == EVENT_STRAY_MARK)) {
-		out->archive = true;
-		out->late = raw[0] != EVENT_ARCHIVE_MARK;
-		out->stray = raw[0] == EVENT_STRAY_MARK;
+	if (size > 0 && raw[0] >= EVENT_ARCHIVE_MARK && raw[0] <= EVENT_OVERTAKEN_MARK) {
+		out->archive = raw[0] != EVENT_OVERTAKEN_MARK;
+		out->late = raw[0] == EVENT_LATE_MARK || raw[0] == EVENT_STRAY_MARK;
+		out->stray = raw[0] == EVENT_STRAY_MARK || raw[0] == EVENT_OVERTAKEN_MARK;
 		raw++;
 		size--;
 	}

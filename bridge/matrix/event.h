@@ -20,7 +20,8 @@
  */
 #define EVENT_ARCHIVE_MARK 'A'
 #define EVENT_LATE_MARK 'B'
-#define EVENT_STRAY_MARK 'C' /* late, and found behind what had come already */
+#define EVENT_STRAY_MARK 'C'     /* late, and found behind what had come already */
+#define EVENT_OVERTAKEN_MARK 'D' /* by a transaction, behind what had followed it: obeyed like any other */
 
 #define EVENT_OUT_MAX (60 * 1024) /* canonical JSON of an event of ours; the homeserver's limit is 64 KiB with what it adds */
 

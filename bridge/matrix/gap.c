@@ -18,11 +18,13 @@
 #define PAGE_LIMIT "50"
 #define PAGES_MAX 200 /* 10,000 events */
 #define OVERLAP 40    /* events read beyond the cursor; less than PAGE_EVENTS */
+#define OVERTAKEN_MS 500 /* two sends at the same moment may change places: nobody minds */
 
 /* An event of the archive. */
 struct found {
 	struct list link; /* gap::found */
 	char *id, *raw;   /* raw with its mark */
+	bool home;        /* its stamp is our homeserver's */
 	size_t size;
 	int64_t stamp_ms;
 	bool own;
@@ -47,7 +49,10 @@ gap_forget(struct gap *gap)
 		free(found);
 	}
 	free(gap->from);
+	int64_t newest_ms = gap->newest_ms;
+
 	gap_init(gap, gap->matrix);
+	gap->newest_ms = newest_ms;
 }
 
 void
@@ -56,6 +61,31 @@ gap_begin(struct gap *gap, const char *room, const char *person)
 	gap_forget(gap);
 	gap->room = room;
 	gap->person = person;
+}
+
+static bool
+is_of_our_server(const struct gap *gap, struct span sender)
+{
+	const char *domain = gap->matrix->settings.domain;
+	size_t n = strlen(domain);
+
+	return sender.p && sender.n > n && sender.p[sender.n - n - 1] == ':' && memcmp(sender.p + sender.n - n, domain, n) == 0;
+}
+
+static void
+note_stamp(struct gap *gap, int64_t stamp_ms)
+{
+	if (stamp_ms > gap->newest_ms)
+		gap->newest_ms = stamp_ms;
+}
+
+bool
+gap_is_overtaken(struct gap *gap, const struct json_event *event)
+{
+	if (!is_of_our_server(gap, event->sender))
+		return false;
+	note_stamp(gap, event->stamp_ms);
+	return event->stamp_ms < gap->newest_ms - OVERTAKEN_MS;
 }
 
 char *
@@ -82,6 +112,7 @@ keep(struct gap *gap, const struct json_event *event, bool behind)
 	memcpy(found->raw + 1, event->raw.p, event->raw.n);
 	found->stamp_ms = event->stamp_ms;
 	found->own = event->sender.p && matrix_is_own(gap->matrix, event->sender.p, event->sender.n);
+	found->home = is_of_our_server(gap, event->sender);
 	list_append(&gap->found, &found->link);
 	gap->count++;
 }
@@ -168,7 +199,7 @@ keep_or_note(const struct gap *gap, const struct found *found, bool entered)
 
 /* How many were new, or -errno when nothing can be committed now. */
 static int
-accept_found(const struct gap *gap, const char **ids, size_t *count, bool entered)
+accept_found(struct gap *gap, const char **ids, size_t *count, bool entered)
 {
 	int fresh = 0;
 
@@ -183,6 +214,8 @@ accept_found(const struct gap *gap, const char **ids, size_t *count, bool entere
 		if (r < 0)
 			return r;
 		fresh += r == 0;
+		if (found->home)
+			note_stamp(gap, found->stamp_ms);
 		ids[(*count)++] = found->id;
 	}
 	return fresh;

@@ -17,6 +17,7 @@ struct gap {
 	bool met;            /* the archive was read back to the cursor */
 	unsigned beyond;     /* events read beyond it since */
 	char *from;          /* owns: the archive's next page, or NULL */
+	int64_t newest_ms;   /* the newest stamp of our homeserver's on what came, by either way; stays when the rest is forgotten */
 };
 
 enum gap_progress {
@@ -30,6 +31,12 @@ void gap_init(struct gap *gap, struct matrix *matrix);
 void gap_begin(struct gap *gap, const char *room, const char *person);
 /* Everything that was read is gone. */
 void gap_forget(struct gap *gap);
+
+/*
+ * An event that a transaction brings, and nobody knows yet: whether it comes behind what followed it, by their stamps. Synapse can
+ * strand a transaction and bring it seconds later. Only stamps that our own homeserver made are compared. Notes the stamp.
+ */
+bool gap_is_overtaken(struct gap *gap, const struct json_event *event);
 
 /* What to ask the homeserver for next. malloc'd. */
 char *gap_path(const struct gap *gap) MUST_USE;

@@ -47,11 +47,11 @@ concerns_us(struct matrix *matrix, const char *room)
 }
 
 static int
-accept_late(struct inbox *inbox, const char *room, const char *id, struct span raw)
+accept_marked(struct inbox *inbox, const char *room, const char *id, struct span raw, char mark)
 {
 	AUTO_FREE char *marked = xmalloc(raw.n + 1);
 
-	marked[0] = EVENT_LATE_MARK;
+	marked[0] = mark;
 	memcpy(marked + 1, raw.p, raw.n);
 	return inbox_accept(inbox, NETWORK_MATRIX, room, id, marked, raw.n + 1);
 }
@@ -60,12 +60,15 @@ static void
 keep(struct intake *intake, const char *room, const struct json_event *event)
 {
 	struct inbox *inbox = intake->matrix->parts.inbox;
+	struct room *known = room_find(intake->matrix, room);
 	char id[256];
 	bool named = matrix_take_id(event->event_id, id, sizeof(id));
 
 	if (!named)
 		seal_sha256_hex(event->raw.p, event->raw.n, id);
-	int r = matrix_is_late(intake->matrix, event->stamp_ms) ? accept_late(inbox, room, id, event->raw) :
+	bool overtaken = known && room_is_overtaken(known, event), late = matrix_is_late(intake->matrix, event->stamp_ms);
+	int r = late || overtaken ?
+		accept_marked(inbox, room, id, event->raw, late ? EVENT_LATE_MARK : EVENT_OVERTAKEN_MARK) :
 		inbox_accept(inbox, NETWORK_MATRIX, room, id, event->raw.p, event->raw.n);
 	if (r < 0)
 		intake->failed = true;

@@ -79,6 +79,12 @@ room_is_kept_out(const struct room *room, enum refusal *why)
 }
 
 bool
+room_is_overtaken(struct room *room, const struct json_event *event)
+{
+	return gap_is_overtaken(&room->gap, event);
+}
+
+bool
 room_is_filled(struct matrix *matrix, const char *id)
 {
 	const struct room *room = room_find(matrix, id);

@@ -26,6 +26,9 @@ bool room_is_kept_out(const struct room *room, enum refusal *why);
 /* Something waits to be said there: it is entered before others. */
 void room_hurry(struct room *room);
 
+/* gap_is_overtaken() of its gap. */
+bool room_is_overtaken(struct room *room, const struct json_event *event);
+
 /* Its gap is filled: what comes now follows what was seen. */
 bool room_is_filled(struct matrix *matrix, const char *id);
 

@@ -46,7 +46,7 @@ fake_read(struct port *port, const char *room, const char *raw, size_t size, str
 static void
 fake_render(struct port *port, const struct outgoing *outgoing, struct str *out)
 {
-	(void)port;
+	((struct fake_port *)port)->stamped += outgoing->delay_ms != 0;
 	str_addf(out, "%s|%s", outgoing->author.name ? outgoing->author.name : "bot", outgoing->text);
 }
 

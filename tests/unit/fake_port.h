@@ -23,6 +23,7 @@ struct fake_port {
 	struct port_ops ops;
 	struct fake_row rows[FAKE_MAX]; /* everything sent, in order */
 	int count;
+	int stamped; /* rendered with the instant of their writing */
 	unsigned window;    /* what ready() answers */
 	size_t part;        /* bytes that fit */
 	bool answers;       /* settles at once, with the remote id "r<id>" */

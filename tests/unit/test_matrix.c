@@ -291,6 +291,32 @@ test_transactions(void **state)
 	query_done(&query);
 }
 
+/* Synapse can strand a transaction and bring it after what followed it: then it shows when it was written, and is obeyed all the same. */
+static void
+test_overtaken(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	AUTO_FREE char *first = scene_message("$1", "@alice:hs", ROOM, "first");
+	AUTO_FREE char *command = scene_message("$2", "@alice:hs", ROOM, "!sd help");
+	AUTO_FREE char *elsewhere = scene_message("$4", "@erin:other", ROOM, "third");
+	scene_spin(scene, 700);
+	assert_int_equal(scene_say(scene, "$3", "@dave:hs", ROOM, "second"), 200);
+	WAIT(scene, scene->xmpp.count == 1);
+	assert_int_equal(scene->xmpp.stamped, 0);
+	assert_int_equal(scene_push(scene, first), 200);
+	WAIT(scene, scene->xmpp.count == 2);
+	assert_int_equal(scene->xmpp.stamped, 1);
+	int sends = scene_sends(scene);
+	assert_int_equal(scene_push(scene, command), 200);
+	WAIT(scene, scene_sends(scene) > sends);
+	/* The clocks of other homeservers say nothing about the order here. */
+	assert_int_equal(scene_push(scene, elsewhere), 200);
+	WAIT(scene, scene->xmpp.count == 3);
+	assert_int_equal(scene->xmpp.stamped, 1);
+}
+
 /* While the homeserver is gone it may have lost what it had for us: the archive is read first, and the order is its own. */
 static void
 test_gap(void **state)
@@ -613,6 +639,7 @@ main(void)
 		TEST(test_device_made_again),
 		TEST(test_overflow),
 		TEST(test_transactions),
+		TEST(test_overtaken),
 		TEST(test_gap),
 		TEST(test_gap_over_pages),
 		TEST(test_gap_around_the_cursor),
