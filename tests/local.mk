@@ -17,6 +17,10 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c
 unit_tests += tests/unit/test_core
 tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/fake_port.c tests/unit/fake_port.h
 
+unit_tests += tests/unit/test_plumb
+tests_unit_test_plumb_SOURCES = tests/unit/test_plumb.c tests/unit/fake_port.c tests/unit/fake_port.h
+tests_unit_test_plumb_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_monotonic_ms
+
 # rules/: pure, so these link nothing else.
 rules_libs = librules.a $(UTF8PROC_LIBS) $(CMOCKA_LIBS)
 rules_fixture = tests/unit/rules_fixture.c tests/unit/rules_fixture.h

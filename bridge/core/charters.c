@@ -289,6 +289,9 @@ load_group(struct charters *charters, struct group *group, char *why, size_t siz
 		return CHARTERS_E_BROKEN;
 	if (!kept) {
 		log_notice(LOG_RULES, "group has no charter, everything is delivered group=%s", group->name);
+		rules_free(group->rules); /* of a revision that was rolled back */
+		group->rules = NULL;
+		group->revision = 0;
 		return 0;
 	}
 	if (broken)

@@ -3,6 +3,7 @@
 #include "core/core.h"
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/now.h"
 #include "core/charters.h"
@@ -157,6 +158,16 @@ core_turn(struct core *core)
 	}
 	flush(core);
 	return more;
+}
+
+void
+core_recall(struct core *core)
+{
+	char why[256];
+
+	plumb_recall(core->plumb);
+	if (charters_load(core->charters, why, sizeof(why)))
+		log_error(LOG_RULES, "charters not read again: %s", why);
 }
 
 static int64_t

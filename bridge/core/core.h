@@ -54,6 +54,12 @@ void core_close(struct core *core);
  */
 bool core_turn(struct core *core);
 
+/*
+ * Something was rolled back: groups, codes and charters in memory are again what the database says. In the turn's transaction; for
+ * inbox and outbox see pressure.h.
+ */
+void core_recall(struct core *core);
+
 /* Milliseconds until a row or a digest falls due, by the rules' clock; -1: nothing is planned. */
 int64_t core_next_due(struct core *core);
 

@@ -231,6 +231,12 @@ place_rest(struct inbox *inbox, const char *room)
 }
 
 void
+inbox_ungate(struct inbox *inbox, const char *room)
+{
+	place_rest(inbox, room);
+}
+
+void
 inbox_open_gate(struct inbox *inbox, const char *room, const char *const *ids, size_t count, const char *last_id, int64_t last_ms)
 {
 	const struct group *group = groups_of_room(inbox->groups, room);

@@ -66,6 +66,8 @@ void inbox_erase(struct inbox *inbox, int64_t seq);
 void inbox_set_room(struct inbox *inbox, bool room);
 /* Closes every gate: a turn was rolled back, and with it what the gates were opened for. */
 void inbox_close_all(struct inbox *inbox);
+/* Rows behind the room's gate are judged now, in the order in which they came. The gate stays as it is. */
+void inbox_ungate(struct inbox *inbox, const char *room);
 /* The row of a source id; 0 when unknown. */
 int64_t inbox_seq(struct inbox *inbox, const char *room, const char *source_id);
 

@@ -23,23 +23,36 @@ plumb_open(struct core *core)
 	return plumb;
 }
 
+static void
+free_expulsion(struct expulsion *expulsion)
+{
+	list_remove(&expulsion->link);
+	free(expulsion->room);
+	free(expulsion);
+}
+
+static void
+free_requests(struct plumb *plumb)
+{
+	struct request *request;
+
+	LIST_FOR_EACH(request, &plumb->requests, struct request, link)
+		plumb_request_free(request);
+}
+
 void
 plumb_close(struct plumb *plumb)
 {
 	struct visit *visit;
-	struct request *request;
 	struct expulsion *expulsion;
 
 	if (!plumb)
 		return;
 	LIST_FOR_EACH(visit, &plumb->visits, struct visit, link)
 		plumb_visit_free(visit);
-	LIST_FOR_EACH(request, &plumb->requests, struct request, link)
-		plumb_request_free(request);
-	LIST_FOR_EACH(expulsion, &plumb->expulsions, struct expulsion, link) {
-		list_remove(&expulsion->link);
-		free(expulsion);
-	}
+	free_requests(plumb);
+	LIST_FOR_EACH(expulsion, &plumb->expulsions, struct expulsion, link)
+		free_expulsion(expulsion);
 	free(plumb);
 }
 
@@ -49,6 +62,54 @@ plumb_load(struct plumb *plumb)
 	plumb_pair_load(plumb->core);
 	plumb_visit_load(plumb);
 	plumb_request_load(plumb);
+	plumb->restless = true;
+}
+
+/* ---- after a rollback ---- */
+
+static void
+enter(struct core *core, enum network network, struct group *group)
+{
+	struct port *port = core->port[network];
+
+	if (port && port->ops->enter)
+		port->ops->enter(port, group);
+}
+
+/* Whoever has a room now takes it over, and hears from its port whether it is entered. */
+static void
+enter_all(struct plumb *plumb)
+{
+	struct core *core = plumb->core;
+	struct group *group;
+	struct visit *visit;
+
+	LIST_FOR_EACH(group, &core->groups.all, struct group, link) {
+		if (group->kind != GROUP_PLUMBED)
+			continue;
+		enter(core, NETWORK_MATRIX, group);
+		enter(core, NETWORK_XMPP, group);
+	}
+	LIST_FOR_EACH(visit, &plumb->visits, struct visit, link)
+		enter(core, visit->network, visit->group);
+}
+
+void
+plumb_recall(struct plumb *plumb)
+{
+	struct core *core = plumb->core;
+	struct expulsion *expulsion;
+	struct group *group;
+
+	free_requests(plumb);
+	plumb_request_load(plumb);
+	plumb_pair_recall(core);
+	plumb_visit_recall(plumb);
+	LIST_FOR_EACH(expulsion, &plumb->expulsions, struct expulsion, link)
+		expulsion->drawn = false;
+	LIST_FOR_EACH(group, &core->groups.all, struct group, link)
+		group->greeted = false;
+	enter_all(plumb);
 	plumb->restless = true;
 }
 
@@ -98,7 +159,7 @@ plumb_expelled(struct plumb *plumb, enum network network, const char *room, enum
 	if (!group || group->kind == GROUP_CONFIGURED)
 		return;
 	struct expulsion *expulsion = xcalloc(1, sizeof(*expulsion));
-	*expulsion = (struct expulsion){ .group = group, .network = network, .why = why };
+	*expulsion = (struct expulsion){ .room = xstrdup(room), .network = network, .why = why };
 	list_append(&plumb->expulsions, &expulsion->link);
 	plumb->restless = true;
 }
@@ -123,9 +184,22 @@ plumb_may(const struct rights *rights)
 
 /* ---- the turn ---- */
 
+/* What was drawn in an earlier turn is committed. */
+static void
+work_expulsion(struct plumb *plumb, struct expulsion *expulsion)
+{
+	if (expulsion->drawn) {
+		free_expulsion(expulsion);
+		return;
+	}
+	expulsion->drawn = plumb->restless = true;
+	plumb_pair_expel(plumb, expulsion);
+}
+
 void
 plumb_work(struct plumb *plumb, int64_t now_ms)
 {
+	struct expulsion *expulsion;
 	struct request *request;
 	struct visit *visit;
 
@@ -135,12 +209,8 @@ plumb_work(struct plumb *plumb, int64_t now_ms)
 		return;
 	plumb->restless = false;
 	plumb->look_ms = now_monotonic_ms() + PLUMB_LOOK_MS;
-	while (!list_empty(&plumb->expulsions)) {
-		struct expulsion *expulsion = LIST_ENTRY(plumb->expulsions.next, struct expulsion, link);
-		list_remove(&expulsion->link);
-		plumb_pair_expel(plumb, expulsion);
-		free(expulsion);
-	}
+	LIST_FOR_EACH(expulsion, &plumb->expulsions, struct expulsion, link)
+		work_expulsion(plumb, expulsion);
 	LIST_FOR_EACH(request, &plumb->requests, struct request, link)
 		plumb_request_work(plumb, request);
 	LIST_FOR_EACH(visit, &plumb->visits, struct visit, link)

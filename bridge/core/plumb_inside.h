@@ -38,12 +38,13 @@ struct request {
 	int64_t asked_ms;    /* monotonic, of this process */
 };
 
-/* Somebody put us out of a room. */
+/* Somebody put us out of a room. Nobody says so again, so it is kept until what followed from it is committed. */
 struct expulsion {
 	struct list link; /* plumb::expulsions */
-	struct group *group;
+	char *room;
 	enum network network;
 	enum refusal why;
+	bool drawn;       /* in this turn or the one before */
 };
 
 struct plumb {
@@ -65,6 +66,8 @@ plumb_other(enum network network)
 
 /* What the database holds. A room that a group has is no visit. */
 void plumb_visit_load(struct plumb *plumb);
+/* After a rollback: as the rows say. A visit without a row is over, or becomes part of the group that has its room. */
+void plumb_visit_recall(struct plumb *plumb);
 /* In memory only; `group` is lent. */
 struct visit *plumb_visit_add(struct plumb *plumb, struct group *group, enum network network, const char *person, int64_t until_ms);
 void plumb_visit_free(struct visit *visit);
@@ -89,6 +92,8 @@ void plumb_request_work(struct plumb *plumb, struct request *request);
 
 /* Groups of the database; those that the configuration stands in the way of stay out, and the log says so. */
 void plumb_pair_load(struct core *core);
+/* After a rollback: groups that the database does not have come out, those that only it has come back, without their charter. */
+void plumb_pair_recall(struct core *core);
 /* Both visits, one on each network, become one group; they are gone. Their gates stay as they are, so what was said before is past. */
 struct group *plumb_pair_join(struct plumb *plumb, struct visit *one, struct visit *two);
 void plumb_pair_audit(struct core *core, const char *actor, const struct group *group, const char *verb);

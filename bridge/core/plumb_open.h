@@ -12,6 +12,12 @@ void plumb_close(struct plumb *plumb);
 /* After the configuration's groups were added: adds those that were plumbed, and the visits. */
 void plumb_load(struct plumb *plumb);
 
+/*
+ * Something was rolled back: groups, visits and codes are again as the database says, and ports enter their rooms anew. Charters are
+ * the caller's to load.
+ */
+void plumb_recall(struct plumb *plumb);
+
 /* What has fallen due: answers of the ports, codes and visits that are over, greetings. In the turn's transaction. */
 void plumb_work(struct plumb *plumb, int64_t now_ms);
 
@@ -52,6 +58,9 @@ enum plumb_answer plumb_confirm(struct plumb *plumb, const struct plumb_asker *a
 
 /* Ends a plumbed group: what waits is told to its authors, digests are sent, both rooms become visits that are over. */
 void plumb_end(struct plumb *plumb, struct group *group, const char *actor);
+
+/* Whether the room was, at an instant of the rules' clock, part of a plumbed group that has ended since: that group's name. */
+bool plumb_was_joined(struct core *core, const char *room, int64_t at_ms, char *name, size_t size);
 
 /* The rights of a person in a room, all zero when its port does not know. */
 void plumb_rights(struct core *core, enum network network, const char *room, const char *person, struct rights *out);

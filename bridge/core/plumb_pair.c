@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "core/charters.h"
 #include "core/digests.h"
+#include "core/inbox_rows.h"
 #include "core/notices.h"
 #include "core/outbox_rows.h"
 #include "core/speech.h"
@@ -62,11 +63,17 @@ room_name(const struct group *group, enum network network)
 
 /* ---- starting ---- */
 
+static const struct group *
+named(const struct group *group)
+{
+	return group && group->kind != GROUP_VISIT ? group : NULL;
+}
+
 /* What config.yaml says counts: a pair of which it has a room, or the name, stays out, and the log says so. */
 static bool
 is_in_the_way(struct core *core, const char *name, const char *matrix, const char *xmpp)
 {
-	const struct group *of_matrix = groups_wanting(&core->groups, matrix), *of_xmpp = groups_of_room(&core->groups, xmpp);
+	const struct group *of_matrix = named(groups_wanting(&core->groups, matrix)), *of_xmpp = named(groups_of_room(&core->groups, xmpp));
 	const struct group *of_name = groups_find(&core->groups, name);
 
 	if (!of_matrix && !of_xmpp && !of_name)
@@ -84,10 +91,38 @@ plumb_pair_load(struct core *core)
 
 	while (query_step(&query)) {
 		const char *name = query_get_text(&query, 0), *matrix = query_get_text(&query, 1), *xmpp = query_get_text(&query, 2);
+		const struct group *known = groups_find(&core->groups, name);
+		if (known && known->kind == GROUP_PLUMBED)
+			continue;
 		if (!is_in_the_way(core, name, matrix, xmpp))
 			groups_add(&core->groups, name, matrix, xmpp, false)->kind = GROUP_PLUMBED;
 	}
 	query_done(&query);
+}
+
+/* Whether the database has it, with these rooms, and not as one that has ended. */
+static bool
+is_kept(struct core *core, const struct group *group)
+{
+	struct query query = store_query(core->store, PLUMBING_NOW);
+
+	query_text(&query, group->name);
+	query_text(&query, group->room[NETWORK_MATRIX]);
+	query_text(&query, group->room[NETWORK_XMPP]);
+	bool kept = query_step(&query);
+	query_done(&query);
+	return kept;
+}
+
+void
+plumb_pair_recall(struct core *core)
+{
+	struct group *group;
+
+	LIST_FOR_EACH(group, &core->groups.all, struct group, link)
+		if (group->kind == GROUP_PLUMBED && !is_kept(core, group))
+			groups_end(&core->groups, group);
+	plumb_pair_load(core);
 }
 
 /* ---- a name ---- */
@@ -263,6 +298,8 @@ plumb_end(struct plumb *plumb, struct group *group, const char *actor)
 	plumb_pair_audit(core, actor, group, "unplumb");
 	log_notice(LOG_RELAY, "unplumbed group=%s matrix=%s xmpp=%s", group->name, group->room[NETWORK_MATRIX], group->room[NETWORK_XMPP]);
 	groups_end(&core->groups, group);
+	inbox_ungate(core->inbox, group->room[NETWORK_MATRIX]);
+	inbox_ungate(core->inbox, group->room[NETWORK_XMPP]);
 	become_visit(plumb, group, NETWORK_MATRIX, actor);
 	become_visit(plumb, group, NETWORK_XMPP, actor);
 	plumb->restless = true;
@@ -273,10 +310,10 @@ void
 plumb_pair_expel(struct plumb *plumb, const struct expulsion *expulsion)
 {
 	struct core *core = plumb->core;
-	struct group *group = groups_of_room(&core->groups, expulsion->group->room[expulsion->network]);
+	struct group *group = groups_of_room(&core->groups, expulsion->room);
 	enum network there = plumb_other(expulsion->network);
 
-	if (group != expulsion->group)
+	if (!group || group->kind == GROUP_CONFIGURED)
 		return;
 	struct visit *visit = plumb_visit_find(plumb, group);
 	if (visit) {
@@ -289,6 +326,20 @@ plumb_pair_expel(struct plumb *plumb, const struct expulsion *expulsion)
 			"room", room_name(group, expulsion->network));
 	plumb_pair_say(core, group, there, "expelled", text);
 	plumb_end(plumb, group, "system");
+}
+
+bool
+plumb_was_joined(struct core *core, const char *room, int64_t at_ms, char *name, size_t size)
+{
+	struct query query = store_query(core->store, PLUMBING_AT);
+
+	query_text(&query, room);
+	query_int(&query, at_ms);
+	bool found = query_step(&query);
+	if (found)
+		snprintf(name, size, "%s", query_get_text(&query, 0));
+	query_done(&query);
+	return found;
 }
 
 /* ---- greeting ---- */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/now.h"
 #include "base/text.h"
+#include "core/inbox_rows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,56 @@ plumb_visit_load(struct plumb *plumb)
 	query_done(&query);
 }
 
+/* As its row says, under whichever address that is. */
+static bool
+read_row(struct plumb *plumb, struct visit *visit, const char *address)
+{
+	struct query query = store_query(plumb->core->store, VISIT_GET);
+
+	query_text(&query, address);
+	bool found = query_step(&query);
+	if (found) {
+		visit->until_ms = query_get_int(&query, 0);
+		visit->hello = query_get_int(&query, 1) != 0;
+	}
+	query_done(&query);
+	return found;
+}
+
+static void
+recall(struct plumb *plumb, struct visit *visit)
+{
+	struct group *group = visit->group;
+	const char *room = group->room[visit->network];
+	const struct group *owner = groups_of_room(&plumb->core->groups, room);
+
+	if (owner && owner != group) {
+		groups_end(&plumb->core->groups, group);
+		plumb_visit_free(visit);
+		return;
+	}
+	visit->leaving_ms = visit->asked_ms = 0;
+	if (read_row(plumb, visit, room))
+		return;
+	group->fresh = group->matrix_wanted && read_row(plumb, visit, group->matrix_wanted);
+	if (group->fresh)
+		return;
+	/* Nobody asks for it any more, but the port may be there. */
+	visit->until_ms = 0;
+	visit->hello = false;
+	plumb_visit_save(plumb, visit);
+}
+
+void
+plumb_visit_recall(struct plumb *plumb)
+{
+	struct visit *visit;
+
+	LIST_FOR_EACH(visit, &plumb->visits, struct visit, link)
+		recall(plumb, visit);
+	plumb_visit_load(plumb);
+}
+
 /* ---- beginning ---- */
 
 static bool
@@ -183,6 +234,10 @@ is_drained(struct plumb *plumb, const struct visit *visit)
 	query_text(&query, visit->group->room[visit->network]);
 	bool open = query_step(&query);
 	query_done(&query);
+	query = store_query(plumb->core->store, INBOX_NEW_OF);
+	query_text(&query, visit->group->room[visit->network]);
+	open |= query_step(&query);
+	query_done(&query);
 	return !open || now_monotonic_ms() - visit->leaving_ms > DRAIN_MS;
 }
 
@@ -213,6 +268,7 @@ plumb_visit_work(struct plumb *plumb, struct visit *visit)
 	if (visit->left) {
 		log_info(LOG_RELAY, "left room=%s", visit->group->room[visit->network]);
 		plumb_pair_refuse(core, OUTBOX_OPEN_OF, visit->group->room[visit->network]);
+		inbox_ungate(core->inbox, visit->group->room[visit->network]);
 		plumb_visit_drop(plumb, visit);
 		return;
 	}

@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "base/now.h"
-#include "core/charters.h"
 #include "core/inbox_rows.h"
 #include "core/outbox_rows.h"
 
@@ -126,11 +125,9 @@ static bool
 resume(struct pressure *pressure)
 {
 	struct core *core = pressure->core;
-	char why[256];
 
 	outbox_land_all(core->outbox);
-	if (charters_load(core->charters, why, sizeof(why)))
-		log_error(LOG_RULES, "charters not read again: %s", why);
+	core_recall(core);
 	if (store_commit(core->store))
 		return false;
 	pressure->stalled = false;

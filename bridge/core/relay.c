@@ -17,6 +17,7 @@
 #include "core/digests.h"
 #include "core/inbox_rows.h"
 #include "core/notices.h"
+#include "core/plumb_open.h"
 #include "core/refusals.h"
 #include "core/outbox_rows.h"
 #include "core/speech.h"
@@ -284,14 +285,21 @@ count_verdict(const struct verdict *verdict)
 }
 
 static void
+note_author(const struct passage *passage, struct decision *decision)
+{
+	decision->inbox_seq = passage->row->seq;
+	snprintf(decision->person, sizeof(decision->person), "%s", passage->in->author.person);
+	snprintf(decision->reply_lane, sizeof(decision->reply_lane), "%s", passage->in->reply_address ? passage->in->reply_address : "");
+}
+
+static void
 relay_message(const struct passage *passage, struct inbox_end *end)
 {
-	struct decision decision = { .inbox_seq = passage->row->seq, .revision = passage->group->revision };
+	struct decision decision = { .revision = passage->group->revision };
 	long before = outbox_messages(passage->core->outbox);
 
 	snprintf(decision.group, sizeof(decision.group), "%s", passage->group->name);
-	snprintf(decision.person, sizeof(decision.person), "%s", passage->in->author.person);
-	snprintf(decision.reply_lane, sizeof(decision.reply_lane), "%s", passage->in->reply_address ? passage->in->reply_address : "");
+	note_author(passage, &decision);
 	judge(passage, &decision.verdict);
 	decisions_save(passage->core->store, &decision);
 	count_verdict(&decision.verdict);
@@ -303,6 +311,29 @@ relay_message(const struct passage *passage, struct inbox_end *end)
 		end->fate = FATE_RELAYED;
 	/* Held: the charter may change, and then it is judged again. */
 	end->keep_raw = end->fate != FATE_REJECTED && decision.verdict.due_ms > passage->row->received_ms;
+}
+
+/*
+ * In a room of no group. What was said while it was joined with another, and comes to be judged after their parting, does not
+ * cross: its author is told, like those whose messages waited.
+ */
+static void
+leave_behind(const struct passage *passage, struct inbox_end *end)
+{
+	const struct inbox_row *row = passage->row;
+	const struct incoming *in = passage->in;
+	bool late = !in->live && in->origin_ms > 0 && in->origin_ms < row->received_ms;
+	struct decision decision = { 0 };
+
+	if (!plumb_was_joined(passage->core, row->room, late ? in->origin_ms : row->received_ms, decision.group, sizeof(decision.group)))
+		return;
+	end->fate = FATE_REFUSED;
+	if (!passage->group)
+		return; /* the bot has left: nobody can be told */
+	note_author(passage, &decision);
+	default_verdict(&decision.verdict, row->received_ms);
+	decisions_save(passage->core->store, &decision);
+	refusals_note(passage->core, row->seq, decision.group, "", REFUSAL_PARTED, NULL);
 }
 
 /* ---- one row ---- */
@@ -322,6 +353,8 @@ handle(struct relay *relay, const struct inbox_row *row, const struct incoming *
 	FAULT_TEXT(in->text);
 	if (passage.group && passage.group->kind != GROUP_VISIT)
 		relay_message(&passage, end);
+	else
+		leave_behind(&passage, end);
 }
 
 /* Kept raw, for the admin; the rest of the room goes on. */
@@ -401,6 +434,7 @@ work_on(struct relay *relay, const struct inbox_row *row)
 	if (store_release(core->store, true) || store_failed(core->store))
 		return;
 	log_error(LOG_RELAY, "row could not be judged row=%" PRId64 " room=%s", row->seq, row->room);
+	core_recall(core);
 	inbox_finish(core->inbox, row->seq, &(struct inbox_end){ INBOX_QUARANTINED, FATE_QUARANTINED, 0, true, "could not be judged" });
 }
 

@@ -31,6 +31,7 @@
 	X(INBOX_DONE, "UPDATE inbox SET state = ?2, raw = CASE WHEN ?3 THEN raw END, reason = ?4, fate = ?5, copies = ?6 WHERE seq = ?1") \
 	X(INBOX_PLACE, "UPDATE inbox SET state = 0, place = ? WHERE room = ? AND source_id = ? AND state = 1") \
 	X(INBOX_GATED_NEXT, "SELECT seq FROM inbox WHERE room = ? AND state = 1 ORDER BY place LIMIT 1") \
+	X(INBOX_NEW_OF, "SELECT 1 FROM inbox WHERE state = 0 AND room = ? LIMIT 1") \
 	X(INBOX_UNGATE, "UPDATE inbox SET state = 0, place = ? WHERE seq = ?") \
 	X(INBOX_GET, "SELECT seq, network, room, source_id, raw, received_ms, attempts FROM inbox WHERE seq = ?") \
 	X(INBOX_ERASE, "UPDATE inbox SET raw = NULL WHERE seq = ?1 AND raw IS NOT NULL AND NOT EXISTS" \
@@ -134,9 +135,13 @@
 	X(PLUMBING_END, "UPDATE plumbing SET ended_ms = ? WHERE grp = ?") \
 	X(PLUMBING_ALL, "SELECT grp, matrix, xmpp FROM plumbing WHERE ended_ms IS NULL ORDER BY at_ms, grp") \
 	X(PLUMBING_GET, "SELECT 1 FROM plumbing WHERE grp = ?") \
+	X(PLUMBING_NOW, "SELECT 1 FROM plumbing WHERE grp = ? AND matrix = ? AND xmpp = ? AND ended_ms IS NULL") \
+	X(PLUMBING_AT, "SELECT grp FROM plumbing WHERE (matrix = ?1 OR xmpp = ?1)" \
+		" AND at_ms <= ?2 AND ended_ms >= ?2 ORDER BY at_ms DESC LIMIT 1") \
 	X(PLUMBING_OF, "SELECT grp FROM plumbing WHERE matrix = ? AND xmpp = ?") \
 	X(VISIT_SET, "INSERT OR REPLACE INTO visit (address, network, person, until_ms, hello) VALUES (?, ?, ?, ?, ?)") \
 	X(VISIT_END, "DELETE FROM visit WHERE address = ?") \
+	X(VISIT_GET, "SELECT until_ms, hello FROM visit WHERE address = ?") \
 	X(VISIT_ALL, "SELECT address, network, person, until_ms, hello FROM visit") \
 	X(REQUEST_SET, "INSERT OR REPLACE INTO request (code, network, person, lane, room, source_id, home, away, told, expires_ms)" \
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
