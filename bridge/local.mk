@@ -115,6 +115,7 @@ crypto_sources += \
 	bridge/matrix/crypto/canonical.c bridge/matrix/crypto/canonical.h \
 	bridge/matrix/crypto/derive.c bridge/matrix/crypto/derive.h \
 	bridge/matrix/crypto/primitive.c bridge/matrix/crypto/primitive.h \
+	bridge/matrix/crypto/ratchet.c bridge/matrix/crypto/ratchet.h \
 	bridge/matrix/crypto/secret.c bridge/matrix/crypto/secret.h \
 	bridge/matrix/crypto/signing.c bridge/matrix/crypto/signing.h
 endif

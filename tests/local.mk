@@ -65,7 +65,8 @@ tests_unit_test_poison_SOURCES = tests/unit/test_poison.c $(matrix_scene)
 
 # Encryption: what it is made of.
 if HAVE_OLM
-unit_tests += tests/unit/test_crypto_text tests/unit/test_primitive
+unit_tests += tests/unit/test_crypto_text tests/unit/test_primitive tests/unit/test_ratchet
+tests_unit_test_ratchet_SOURCES = tests/unit/test_ratchet.c tests/unit/hex.h tests/unit/ratchet_vectors.h
 tests_unit_test_crypto_text_SOURCES = tests/unit/test_crypto_text.c
 tests_unit_test_primitive_SOURCES = tests/unit/test_primitive.c tests/unit/hex.h
 endif
