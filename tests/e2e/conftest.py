@@ -20,6 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from clients import until  # noqa: E402
+from crypto_clients import Cryptic  # noqa: E402
 from world import XMPP_SERVER, Bridge, Group, World  # noqa: E402
 
 MONDAY_TEN = "2026-11-23 10:00"
@@ -99,6 +100,14 @@ def bob(world):
 @pytest.fixture(scope="session")
 def carol(world):
     return world.xmpp("carol")
+
+
+@pytest.fixture
+def people(world):
+    """Clients that encrypt, on accounts of their own."""
+    them = Cryptic(world)
+    yield them
+    them.close()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ it ends (PR_SET_PDEATHSIG, which follows the *thread* that started it: start fro
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -186,11 +187,12 @@ class World:
         scripts = self.folder / "servers"
         shutil.copytree(TESTS / "servers", scripts)
         self.registration = self.folder / "registration.yaml"
+        self.relay_registration, self.relay_token = self.folder / "relay.yaml", secrets.token_hex(16)
         self._synapse_ready = self.folder / "synapse" / "ready"
         python = shutil.which(os.environ.get("SYNAPSE_PYTHON") or os.sys.executable)
         self.synapse = Server(
             "Synapse",
-            ["sh", scripts / "run-synapse.sh", self.folder / "synapse", self.registration],
+            ["sh", scripts / "run-synapse.sh", self.folder / "synapse", self.registration, self.relay_registration],
             {"HTTP_PORT": str(self.http), "SYNAPSE_PYTHON": python, "ACCOUNTS": " ".join(MATRIX_ACCOUNTS)},
             self.folder / "synapse.log",
             self._synapse_ready.exists,
@@ -224,6 +226,7 @@ class World:
         """Make the registration, start both servers, log everybody in."""
         try:
             self.registration_said = self.make_registration()
+            self.make_relay_registration()
             self.xmpp_server.launch()
             self.synapse.launch()
             self.xmpp_server.wait()
@@ -239,6 +242,19 @@ class World:
         done = self.run("-c", config, "registration", "-o", self.registration)
         assert done.returncode == 0, f"sourdine registration: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def make_relay_registration(self):
+        """An application service of the tests' own, beside ours: it only sends."""
+        words = {
+            "id": "relay",
+            "url": None,
+            "as_token": self.relay_token,
+            "hs_token": secrets.token_hex(16),
+            "sender_localpart": "_relay",
+            "rate_limited": False,
+            "namespaces": {"users": [{"exclusive": True, "regex": f"^@_relay_.*:{DOMAIN}$"}], "aliases": [], "rooms": []},
+        }
+        self.write(self.relay_registration, json.dumps(words))  # which is YAML
 
     def close(self):
         for bridge in self.bridges:

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The clients that judge encryption, judged: without Sourdine, they see what is right as right and what is wrong as wrong.
+
+Only then "no shield" means something when it is said of a ghost.
+"""
+
+import os
+
+import pytest
+from nio import EncryptionError
+
+from clients import Refused, until
+from crypto_clients import Cryptic
+
+UNSIGNED, MISMATCHED = "UNSIGNED_DEVICE", "MISMATCHED_SENDER"
+
+
+@pytest.fixture(scope="module")
+def cast(world):
+    it = Cryptic(world)
+    it.anna, it.eric, it.bert = it.js("anna"), it.js("eric", strict=True), it.nio("bert")
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def them(cast):
+    """Anna (lax) and Eric (strict) at matrix-js-sdk, Bert at matrix-nio; each module has them once."""
+    for client in (cast.anna, cast.eric, cast.bert):
+        if not client.running:  # an earlier test failed while it was stopped
+            client.start()
+    return cast
+
+
+@pytest.fixture
+def room(them):
+    return them.room(them.anna, [them.eric, them.bert])
+
+
+def readable(client, room):
+    left = [str(heard) for heard in client.undecryptable(room, ever=True)]
+    assert not left, f"{client!r} could not read, for a while at least:\n  " + "\n  ".join(left)
+
+
+def test_signed_by_its_owner_no_shield(them, room):
+    anna, eric, bert = them.anna, them.eric, them.bert
+    said = anna.send(room, "good morning")
+    for reader in (anna, eric):
+        heard = reader.wait(room, said)
+        assert (heard.body, heard.encrypted, heard.colour, heard.why) == ("good morning", True, "NONE", None), heard
+    heard = bert.wait(room, said)
+    assert heard.encrypted and heard.device == anna.device, heard
+    assert not eric.identity(anna.user)["changed"]
+    for reader in (anna, eric, bert):
+        readable(reader, room)
+
+
+def test_edit_reply_and_files(them, room):
+    """In each direction between the implementations: the ciphertext's hash is compared by the reader."""
+    anna, bert = them.anna, them.bert
+    for writer, reader in ((anna, bert), (bert, anna)):
+        said = writer.send(room, "first")
+        edit, reply = writer.edit(room, said, "second"), writer.reply(room, said, "answer")
+        picture, big = os.urandom(2000), os.urandom(300_000)
+        sent = {writer.send_image(room, picture): picture, writer.send_file(room, big): big}
+        assert reader.wait(room, edit).content["m.new_content"]["body"] == "second"
+        assert reader.wait(room, edit).relates["event_id"] == said
+        assert reader.wait(room, reply).relates["m.in_reply_to"]["event_id"] == said
+        for event_id, data in sent.items():
+            heard = reader.wait(room, event_id)
+            assert reader.download(heard.content) == data
+            spoilt = {**heard.content["file"], "hashes": {"sha256": "A" * 43}}
+            with pytest.raises((Refused, EncryptionError), match="(?i)sha-?256"):
+                reader.download({**heard.content, "file": spoilt})
+        assert [heard.id for heard in reader.timeline(room)][-5:] == [said, edit, reply, *sent]
+
+
+@pytest.mark.parametrize("which", ["without an identity", "beside an identity"])
+def test_unsigned_device_is_red(them, which):
+    """T2: a device that nobody signed, of an account without an identity, and of one with."""
+    if which == "without an identity":
+        writer, why = them.js("urs", sign=None), UNSIGNED
+    else:
+        writer, why = them.anna.new_device(signed=False), UNSIGNED
+    room = them.room(them.anna, [them.eric, them.bert] + ([writer] if writer.user != them.anna.user else []))
+    writer.wait_knows(room, {them.eric.user, them.bert.user})
+    said = writer.send(room, "who am I")
+    lax = them.anna.wait(room, said)
+    assert (lax.body, lax.colour, lax.why) == ("who am I", "RED", why), lax
+    strict = them.eric.wait_failed(room, said)
+    assert strict.reason == "UNSIGNED_SENDER_DEVICE" and strict.content == {}, strict
+    assert [heard.id for heard in them.eric.undecryptable(room)] == [said], "what a client cannot read is counted"
+    assert them.bert.wait(room, said).body == "who am I"
+    writer.close()
+
+
+def test_one_device_for_all_is_red(them):
+    """T3: a relay with one device, itself signed and trusted, that speaks for ghosts; beside it a ghost with its own device."""
+    relay, own = them.speaker("relay"), them.speaker("own")
+    ghost = them.ghost("ghost")
+    room = them.room(them.anna, [them.eric, them.bert, relay, own])
+    them.ghost_joins(ghost, room)
+    for person in (relay, own, them.anna):
+        person.wait_knows(room, {ghost, them.eric.user, them.bert.user})
+    wrong, right = them.relay(relay, ghost, room, "by the relay"), own.send(room, "by myself")
+    lax = them.anna.wait(room, wrong)
+    assert (lax.sender, lax.body, lax.colour, lax.why) == (ghost, "by the relay", "RED", MISMATCHED), lax
+    strict = them.eric.wait_failed(room, wrong)
+    assert "does not match the owner of the device" in strict.text, strict
+    for reader in (them.anna, them.eric):
+        heard = reader.wait(room, right)
+        assert (heard.body, heard.colour, heard.why) == ("by myself", "NONE", None), heard
+    assert them.bert.wait(room, right).device == own.device
+    for client in (relay, own):
+        client.close()
+
+
+def test_away_while_others_rotate(them, room):
+    """A client that was stopped goes on with the same store: all of it, in order, more than the server gives at once."""
+    anna, eric, bert = them.anna, them.eric, them.bert
+    before = anna.send(room, "before")
+    for reader in (eric, bert):
+        reader.wait(room, before)
+        reader.stop()
+    texts = [f"{n} meanwhile" for n in range(1, 111)]
+    for n, text in enumerate(texts):
+        if n in (0, 5):
+            anna.rotate(room)
+        anna.send(room, text)
+    for reader in (eric, bert):
+        reader.start()
+        reader.wait(room, texts[-1])
+        seen = reader.timeline(room)
+        assert [heard.body for heard in seen] == ["before", *texts], f"{reader!r}"
+        assert len({heard.session for heard in seen}) == 4, "one before, two rotations, one after 100 messages"
+        readable(reader, room)
+
+
+def test_rotation_and_who_gets_a_key(them):
+    """Every second message a new session; who comes later reads from then on, who was sent away nothing more."""
+    anna, eric, bert = them.anna, them.eric, them.bert
+    room = them.room(anna, [eric], rotate_messages=2, visibility="joined")
+    early = [anna.send(room, f"early {n}") for n in range(3)]
+    eric.wait(room, early[-1])
+    assert len({eric.event(each).session for each in early}) == 2
+    bert.join(room)
+    anna.wait_knows(room, {bert.user})
+    both = anna.send(room, "welcome")
+    assert bert.wait(room, both).body == "welcome"
+    assert not [each for each in early if bert.event(each)]
+    anna.kick(room, bert.user)
+    until(lambda: not anna.knows(room, {bert.user}), what="Anna seeing him go")
+    after = anna.send(room, "without him")
+    session = eric.wait(room, after).session
+    assert session not in bert.sessions(room) and eric.event(both).session in bert.sessions(room)
+
+
+def test_a_lost_key_is_asked_for(them, room):
+    """What T14 stands on: who sent the key gives it again to the device that had it."""
+    anna, eric, bert = them.anna, them.eric, them.bert
+    session = bert.wait(room, anna.send(room, "kept")).session
+    bert.take_forwards_from(anna.user)
+    bert.forget_key(room, session)
+    lost = bert.wait(room, anna.send(room, "lost"))
+    assert lost.body == "lost" and lost.session == session and lost.failed_once, lost
+    eric.wait(room, lost.id)
+    eric.forget_key(room, session)
+    assert eric.wait_failed(room, anna.send(room, "also lost")).reason == "MEGOLM_UNKNOWN_INBOUND_SESSION_ID"
+
+
+def test_new_devices_and_lost_ones(them, room):
+    """A second device reads from its log-in on, under the same identity; a device that logged out gets no more keys."""
+    anna, eric, bert = them.anna, them.eric, them.bert
+    before = anna.send(room, "before it was there")
+    second = eric.new_device(strict=False)
+    for writer in (anna, bert):
+        writer.wait_device(eric.user, second.device)
+    said = anna.send(room, "for both")
+    assert [second.wait(room, said).colour, eric.wait(room, said).colour] == ["NONE", "NONE"]
+    assert second.event(before).state == "failed" and not second.undecryptable(room), "its history is none of its business"
+    answer = anna.wait(room, second.send(room, "from the second"))
+    assert (answer.colour, answer.device) == ("NONE", second.device)
+    assert not anna.identity(eric.user)["changed"]
+    assert second.wait(room, bert.send(room, "also by nio")).device == bert.device
+    second.logout()
+    until(lambda: second.device not in anna.known_devices(eric.user), what="Anna seeing the device go")
+    after = eric.wait(room, anna.send(room, "only for the first"))
+    assert after.session != eric.event(said).session, "the device that is gone has the key of the old one"
