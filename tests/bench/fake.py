@@ -24,6 +24,7 @@ from pathlib import Path
 DOMAIN, COMPONENT = "hs.test", "sourdine.localhost"
 PATIENCE = 15  # seconds without anything new
 BATCH = 100
+OVERHEAD_MS = 4
 
 
 def line(*cells):
@@ -278,6 +279,23 @@ def rates(count, ghosts, rooms):
         bench.close()
 
 
+def latency(seconds=30, rate=20):
+    """Paced, each way: from the source's write to the target's reading."""
+    bench = Bench(5, 5)
+    try:
+        bench.start()
+        bench.warm()
+        line(f"{seconds} s at {rate} a second, 5 ghosts", "p50", "p99", "lost/dup/order")
+        good = True
+        for words, carry in (("  Matrix to XMPP", bench.outward), ("  XMPP to Matrix", bench.inward)):
+            figures, _ = carry(seconds * rate, rate=rate)
+            line(words + f" (bar {OVERHEAD_MS} ms)", f"{figures.p50:.2f} ms", f"{figures.p99:.2f} ms", figures.words())
+            good = good and figures.clean() and figures.p50 <= OVERHEAD_MS
+        return good
+    finally:
+        bench.close()
+
+
 # -- starts
 
 
@@ -447,6 +465,7 @@ def main(words):
     if wanted.starts:
         return 0 if good else 1
     if not wanted.no_rates:
+        good = latency() and good
         line(f"through the fakes, bursts of {wanted.messages}", "messages/s", "lost/dup/order", "CPU s per 1,000", "messages/commit")
         for rooms, ghosts in ((1, 5), (1, 100), (8, 5)):
             good = rates(wanted.messages, ghosts, rooms) and good
