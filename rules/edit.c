@@ -13,6 +13,7 @@
 
 #include "lex.h"
 #include "parse.h"
+#include "say.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,6 +61,7 @@ write_text(struct paper *paper, const char *text)
 static int
 complain(struct complaint *why, int line, int column, const char *text)
 {
+	why->msgid = text;
 	why->line = line;
 	why->column = column;
 	snprintf(why->text, sizeof(why->text), "%s", text);
@@ -100,7 +102,7 @@ check_line(const char *line, enum keyword keyword, struct span *out, struct comp
 		if (token.kind == TOKEN_CLOSE)
 			depth--;
 		if (ended || depth < 0)
-			return complain(why, token.line, token.column, "expected the end of the line");
+			return complain(why, token.line, token.column, N_("expected the end of the line"));
 		out->end = end_of(&token);
 	}
 	return 0;
@@ -344,7 +346,9 @@ rules_edit_line(const char *text, size_t size, const char *group, const char *ke
 	if (r != 0) {
 		/* not the line's fault, or only together with the rest: it has no place within the line */
 		free(editor.paper.text);
-		return r < 0 ? r : complain(why, 1, 1, whole.text);
+		whole.line = whole.column = 1;
+		*why = whole;
+		return r;
 	}
 	rules_free(rules);
 	*out = editor.paper.text;

@@ -12,6 +12,7 @@
 #include "lex.h"
 
 #include "fold.h"
+#include "say.h"
 
 #include <string.h>
 #include <utf8proc.h>
@@ -253,11 +254,11 @@ check(struct lexer *lexer)
 	utf8proc_int32_t symbol;
 
 	if (c >= 0x80 && utf8proc_iterate((const unsigned char *)lexer->p, lexer->end - lexer->p, &symbol) <= 0) {
-		lexer->bad = "this is not valid UTF-8";
+		lexer->bad = N_("this is not valid UTF-8");
 		return false;
 	}
 	if ((c < ' ' && c != '\t') || c == 0x7F) {
-		lexer->bad = "a control character";
+		lexer->bad = N_("a control character");
 		return false;
 	}
 	return true;
@@ -280,7 +281,7 @@ lex_string(struct lexer *lexer)
 	if (!is_at(lexer, '"')) {
 		lexer->line = place.line;
 		lexer->column = place.column;
-		return bad(lexer, "this quote is not closed on its line");
+		return bad(lexer, N_("this quote is not closed on its line"));
 	}
 	token = finish(lexer, token);
 	step(lexer);

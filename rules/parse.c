@@ -12,6 +12,7 @@
 
 #include "fold.h"
 #include "rules.h"
+#include "say.h"
 #include "zone.h"
 
 #include <errno.h>
@@ -52,6 +53,9 @@ parse_fail(struct parser *parser, const struct token *place, const char *format,
 	va_start(args, format);
 	vsnprintf(parser->why->text, sizeof(parser->why->text), format, args);
 	va_end(args);
+	va_start(args, format);
+	complain_keep(parser->why, format, args);
+	va_end(args);
 	trim_character(parser->why->text);
 	return false;
 }
@@ -73,9 +77,9 @@ static struct quoted
 quote(const struct token *token)
 {
 	static const char *const names[] = {
-		[TOKEN_EOF] = "the end of the text", [TOKEN_END] = "the end of the line", [TOKEN_OPEN] = "\"{\"",
+		[TOKEN_EOF] = N_("the end of the text"), [TOKEN_END] = N_("the end of the line"), [TOKEN_OPEN] = "\"{\"",
 		[TOKEN_CLOSE] = "\"}\"", [TOKEN_LEFT] = "\"(\"", [TOKEN_RIGHT] = "\")\"", [TOKEN_COMMA] = "\",\"",
-		[TOKEN_COLON] = "\":\"", [TOKEN_ARROW] = "\"->\"", [TOKEN_STRING] = "a quoted text", [TOKEN_BAD] = "",
+		[TOKEN_COLON] = "\":\"", [TOKEN_ARROW] = "\"->\"", [TOKEN_STRING] = N_("a quoted text"), [TOKEN_BAD] = "",
 	};
 	struct quoted out;
 	int size = token->size > 40 ? 40 : (int)token->size;
@@ -97,11 +101,13 @@ parse_unexpected(struct parser *parser, const char *expected)
 {
 	const struct token *token = &parser->token;
 
+	if (parser->result == 0)
+		parser->why->own_words = true;
 	if (token->kind == TOKEN_BAD)
 		return parse_fail(parser, token, "%s", parser->lexer.bad);
 	if (token->keyword == KEY_LATER)
-		return parse_fail(parser, token, "not yet: %s belongs to a later release", quote(token).text);
-	return parse_fail(parser, token, "expected %s, not %s", expected, quote(token).text);
+		return parse_fail(parser, token, N_("not yet: %s belongs to a later release"), quote(token).text);
+	return parse_fail(parser, token, N_("expected %s, not %s"), expected, quote(token).text);
 }
 
 void
@@ -382,7 +388,7 @@ parse_days(struct parser *parser, unsigned *days)
 	}
 	do {
 		if (parser->token.kind != TOKEN_WORD || !read_days(parser->token.p, parser->token.size, days))
-			return parse_unexpected(parser, "days such as mon-fri or sat,sun or daily");
+			return parse_unexpected(parser, N_("days such as mon-fri or sat,sun or daily"));
 		parse_next(parser);
 	} while (parse_take(parser, TOKEN_COMMA));
 	return true;
@@ -435,15 +441,15 @@ read_window(struct parser *parser, struct window *window)
 	struct token part;
 
 	if (!dash || !begins_with_digit(parser))
-		return parse_unexpected(parser, "hours such as 09:00-18:00");
+		return parse_unexpected(parser, N_("hours such as 09:00-18:00"));
 	if (!read_time(token->p, first, &window->start) || window->start == 24 * 60)
-		return parse_fail(parser, token, "%s does not begin with a time of day", quote(token).text);
+		return parse_fail(parser, token, N_("%s does not begin with a time of day"), quote(token).text);
 	part = part_of(token, first + 1);
 	if (!read_time(part.p, part.size, &window->end))
-		return parse_fail(parser, &part, "%s does not end with a time of day", quote(token).text);
+		return parse_fail(parser, &part, N_("%s does not end with a time of day"), quote(token).text);
 	if (window->start == window->end || window->end == 0)
 		return window->start != window->end
-				|| parse_fail(parser, token, "%s is empty; the whole day is 00:00-24:00", quote(token).text);
+				|| parse_fail(parser, token, N_("%s is empty; the whole day is 00:00-24:00"), quote(token).text);
 	return true;
 }
 
@@ -457,7 +463,7 @@ parse_windows(struct parser *parser, unsigned days, int *in_line)
 		struct window *window = &block->windows[block->window_count];
 
 		if (block->window_count == RULES_WEEK_MAX || *in_line == RULES_WINDOWS_MAX)
-			return parse_fail(parser, &parser->token, "more than %d windows of hours",
+			return parse_fail(parser, &parser->token, N_("more than %d windows of hours"),
 					*in_line == RULES_WINDOWS_MAX ? RULES_WINDOWS_MAX : RULES_WEEK_MAX);
 		window->days = days;
 		if (!read_window(parser, window))
@@ -477,17 +483,17 @@ parse_hours(struct parser *parser, const struct token *key)
 	unsigned days;
 
 	if (parser->block->hours_set && parser->block->window_count == 0)
-		return parse_fail(parser, key, "hours are already set to always");
+		return parse_fail(parser, key, N_("hours are already set to always"));
 	parser->block->hours_set = true;
 	if (parse_is_key(parser, KEY_ALWAYS)) {
 		if (parser->block->window_count > 0)
-			return parse_fail(parser, key, "hours are already set otherwise");
+			return parse_fail(parser, key, N_("hours are already set otherwise"));
 		parse_next(parser);
 		return true;
 	}
 	do {
 		if (begins_with_digit(parser))
-			return parse_unexpected(parser, "days before the hours, such as mon-fri or daily");
+			return parse_unexpected(parser, N_("days before the hours, such as mon-fri or daily"));
 		if (!parse_days(parser, &days) || !parse_windows(parser, days, &in_line))
 			return false;
 	} while (!parse_is_end(parser));
@@ -755,7 +761,7 @@ parse_statement(struct parser *parser)
 		if (!setting->parse(parser, &key))
 			return false;
 	}
-	return parse_is_end(parser) || parse_unexpected(parser, "the end of the line");
+	return parse_is_end(parser) || parse_unexpected(parser, N_("the end of the line"));
 }
 
 /* The settings between the braces of a block that was just named. */
@@ -874,7 +880,7 @@ parse_member_line(struct parser *parser)
 	if (!parse_take_key(parser, KEY_LIVE))
 		return parse_unexpected(parser, "live");
 	member->live = true;
-	return parse_is_end(parser) || parse_unexpected(parser, "the end of the line");
+	return parse_is_end(parser) || parse_unexpected(parser, N_("the end of the line"));
 }
 
 static bool
@@ -927,7 +933,7 @@ parse_block(struct parser *parser, bool *version)
 	if (parse_is_key(parser, KEY_VERSION)) {
 		if (!parse_version(parser, version))
 			return false;
-		return parse_is_end(parser) || parse_unexpected(parser, "the end of the line");
+		return parse_is_end(parser) || parse_unexpected(parser, N_("the end of the line"));
 	}
 	if (parse_take_key(parser, KEY_SITE))
 		return parse_site(parser, &key);

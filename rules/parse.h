@@ -11,6 +11,7 @@
 #include "lex.h"
 #include "syntax.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +37,8 @@ struct parser {
 
 bool parse_fail(struct parser *parser, const struct token *place, const char *format, ...)
 		__attribute__((format(printf, 3, 4)));
+/* Keeps template and arguments for rules_say_complaint(). `format`: static, with %s, %d and %zu only (complain.c). */
+void complain_keep(struct complaint *why, const char *format, va_list args);
 bool parse_no_memory(struct parser *parser);
 
 /* Fails with `expected` ("a group name in quotes"), or with "not yet" when the token is a word of later releases. */

@@ -14,6 +14,7 @@
 #include "message.h"
 #include "verdict.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct rules; /* one parsed charter: at most one `site` block and one `group` block */
@@ -23,6 +24,10 @@ struct zone;  /* one parsed TZif file; see zone.h */
 struct complaint {
 	int line, column;
 	char text[200]; /* an English sentence, without the place and without a full stop */
+	/* The same for rules_say_complaint(): a template, static, in which each % stands for the next argument. */
+	const char *msgid;
+	char arguments[2][80];
+	bool own_words; /* the arguments are msgids, too */
 };
 
 enum { RULES_E_SYNTAX = 1 };
@@ -129,6 +134,9 @@ size_t rules_say_rules(const struct rules *rules, const struct rules_speech *spe
  */
 size_t rules_say_verdict(const struct rules *rules, const struct verdict *verdict, int64_t now_ms,
 		const struct rules_speech *speech, char *out, size_t size);
+
+/* A complaint's sentence, without its place. */
+size_t rules_say_complaint(const struct complaint *complaint, const struct rules_speech *speech, char *out, size_t size);
 
 /* ---- editing, so that a chat command makes a new revision ---- */
 

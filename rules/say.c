@@ -44,6 +44,12 @@ say_raw(struct say *say, const char *text)
 	put(say, text, strlen(text));
 }
 
+void
+say_bytes(struct say *say, const char *p, size_t n)
+{
+	put(say, p, n);
+}
+
 size_t
 say_close(struct say *say)
 {

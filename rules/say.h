@@ -34,6 +34,7 @@ void say_open(struct say *say, const struct rules *rules, const struct rules_spe
 size_t say_close(struct say *say);
 
 void say_raw(struct say *say, const char *text);
+void say_bytes(struct say *say, const char *p, size_t n);
 
 /* The translation of a msgid. */
 const char *say_words(const struct rules_speech *speech, const char *msgid);

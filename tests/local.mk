@@ -17,9 +17,14 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c
 unit_tests += tests/unit/test_core
 tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/fake_port.c tests/unit/fake_port.h
 
-unit_tests += tests/unit/test_plumb
-tests_unit_test_plumb_SOURCES = tests/unit/test_plumb.c tests/unit/fake_port.c tests/unit/fake_port.h
+plumb_scene = tests/unit/plumb_scene.c tests/unit/plumb_scene.h tests/unit/fake_port.c tests/unit/fake_port.h
+unit_tests += tests/unit/test_command tests/unit/test_plumb tests/unit/test_unplumb
+tests_unit_test_command_SOURCES = tests/unit/test_command.c $(plumb_scene)
+tests_unit_test_command_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_monotonic_ms
+tests_unit_test_plumb_SOURCES = tests/unit/test_plumb.c $(plumb_scene)
 tests_unit_test_plumb_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_monotonic_ms
+tests_unit_test_unplumb_SOURCES = tests/unit/test_unplumb.c $(plumb_scene)
+tests_unit_test_unplumb_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_monotonic_ms
 
 # rules/: pure, so these link nothing else.
 rules_libs = librules.a $(UTF8PROC_LIBS) $(CMOCKA_LIBS)

@@ -65,7 +65,7 @@ apply(struct asking *asking, const char *text, const char *verb)
 	char revision[16];
 
 	if (charters_apply(asking->core->charters, asking->group, text, asking->in->author.person, verb, &why)) {
-		command_answer(asking, why.text);
+		command_answer_new(asking, speech_complaint(asking->language, &why));
 		return;
 	}
 	snprintf(revision, sizeof(revision), "%d", asking->group->revision);
@@ -90,7 +90,8 @@ change_hours(struct asking *asking)
 
 	int r = rules_edit_line(old, strlen(old), asking->group->name, "hours", line, &changed, &why);
 	if (r) {
-		AUTO_FREE char *place = xasprintf("%d: %s", why.column, r == RULES_E_SYNTAX ? why.text : strerror(-r));
+		AUTO_FREE char *words = r == RULES_E_SYNTAX ? speech_complaint(asking->language, &why) : xstrdup(strerror(-r));
+		AUTO_FREE char *place = xasprintf("%d%s%s", why.column, command_say(asking, N_(": ")), words);
 		command_answer_new(asking, str_fill(command_say(asking, N_("These hours cannot be read, at character {place}. For instance: !sd hours mon-fri 9:00-18:00")),
 				"place", place));
 		return;

@@ -78,3 +78,14 @@ speech_why(const struct core *core, const struct group *group, const struct verd
 	rules_say_verdict(speech_rules(group), verdict, now_ms, &speech, out, n);
 	return out;
 }
+
+char *
+speech_complaint(const char *language, const struct complaint *why)
+{
+	struct rules_speech speech = speech_in(language);
+	size_t n = rules_say_complaint(why, &speech, NULL, 0) + 1;
+	char *out = xmalloc(n);
+
+	rules_say_complaint(why, &speech, out, n);
+	return out;
+}

@@ -17,6 +17,8 @@ const struct rules *speech_rules(const struct group *group);
 
 /* Collects a text of unknown length from a rules_say_... function. malloc'd, the caller's. */
 char *speech_hours(const struct core *core, const struct group *group, int64_t now_ms) MUST_USE;
+/* What is wrong with a charter, without its place. */
+char *speech_complaint(const char *language, const struct complaint *why) MUST_USE;
 char *speech_rule_list(const struct core *core, const struct group *group) MUST_USE;
 char *speech_why(const struct core *core, const struct group *group, const struct verdict *verdict, int64_t now_ms) MUST_USE;
 

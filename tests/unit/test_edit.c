@@ -153,6 +153,59 @@ test_names(void **state)
 	assert_int_equal(rules_edit_line("", 0, "a\nb", "lang", "lang fr", &out, &why), RULES_E_SYNTAX);
 }
 
+/* A few words of French; what is not among them stays as it is. */
+static const char *
+in_french(void *context, const char *msgid)
+{
+	static const char *const table[][2] = {
+		{ "expected %s, not %s", "il faut ici %s, et non %s" }, { "hours such as 09:00-18:00", "des heures" },
+		{ "the end of the line", "la fin de la ligne" }, { "more than %d windows of hours", "plus de %d plages" },
+		{ "%s does not end with a time of day", "%s ne se termine pas par une heure" }, { "a control character", "un caract\xC3\xA8re" },
+		{ "\"9:00-x\"", "never looked up" },
+	};
+
+	(void)context;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (strcmp(table[i][0], msgid) == 0)
+			return table[i][1];
+	return msgid;
+}
+
+static void
+test_complaints_in_words(void **state)
+{
+	static const struct {
+		const char *line, *french;
+	} cases[] = {
+		{ "hours mon", "il faut ici des heures, et non la fin de la ligne" },
+		{ "hours mon x", "il faut ici des heures, et non \"x\"" },
+		{ "hours mon 9:00-x", "\"9:00-x\" ne se termine pas par une heure" },
+		{ "hours mon 1h-2h 2h-3h 3h-4h 4h-5h 5h-6h 6h-7h 7h-8h 8h-9h 9h-10h", "plus de 8 plages" },
+		{ "hours mon 9h-10h \x01", "un caract\xC3\xA8re" },
+		{ "hours mon 9h-10h }", "expected the end of the line" },
+		{ "lang fr", "the line does not begin with its setting" },
+	};
+	const struct rules_speech french = { .words = in_french, .french = true }, english = { .words = NULL };
+	struct complaint why;
+	char *out, words[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(rules_edit_line("", 0, "g", "hours", cases[i].line, &out, &why), RULES_E_SYNTAX);
+		assert_int_equal(rules_say_complaint(&why, &french, words, sizeof(words)), strlen(cases[i].french));
+		assert_string_equal(words, cases[i].french);
+		rules_say_complaint(&why, &english, words, sizeof(words));
+		assert_string_equal(words, why.text);
+	}
+	/* Too many bytes, said with a size. */
+	static const char long_name[] = "group \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\" {\n}\n";
+	struct rules *rules;
+	assert_int_equal(rules_parse(&rules, long_name, strlen(long_name), &why), RULES_E_SYNTAX);
+	rules_say_complaint(&why, &english, words, sizeof(words));
+	assert_string_equal(words, why.text);
+	assert_string_equal(words, "this is longer than 63 bytes");
+}
+
 int
 main(void)
 {
@@ -160,6 +213,7 @@ main(void)
 		cmocka_unit_test(test_replacing),
 		cmocka_unit_test(test_adding),
 		cmocka_unit_test(test_refusing),
+		cmocka_unit_test(test_complaints_in_words),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_names),
 	};

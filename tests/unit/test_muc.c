@@ -454,6 +454,63 @@ test_kicked(void **state)
 	SAID(scene, "much later");
 }
 
+/* The room says once more what it took, to the bot, under this nick; with a key, as it was sent. */
+static void
+repeat(struct scene *scene, const struct fake_said *said, const char *nick, const char *key, bool with_id)
+{
+	const struct fake_occupant *bot = fake_server_find(&scene->fake, MUC, "Sourdine");
+	AUTO_FREE char *mark = xasprintf("<mark xmlns='" NS_MARK "' key='%s'/>", key);
+	AUTO_FREE char *sid = xasprintf("<stanza-id xmlns='" NS_SID "' by='" MUC "' id='%s-2'/>", said->stanza_id);
+	AUTO_FREE char *text = xasprintf("<message type='groupchat' from='" MUC "/%s' to='%s' id='%s'><body>%s</body>%s%s</message>", nick,
+			bot->jid, said->id, said->body, *key ? mark : "", with_id ? sid : "");
+
+	fake_server_say(&scene->fake, text);
+}
+
+static const struct fake_said *
+last_said(const struct scene *scene)
+{
+	return &scene->fake.said[scene->fake.said_count - 1];
+}
+
+/* Our own words that come when they are not expected any more: they settle their row, or are nothing, but never somebody's. */
+static void
+test_late_echoes(void **state)
+{
+	struct scene *scene = *state;
+	char key[17];
+
+	READY(scene);
+	SAID(scene, "before");
+	const struct fake_said *before = last_said(scene);
+	const char *sent = strstr(str_get(&scene->fake.got), "key=\"");
+	assert_non_null(sent);
+	snprintf(key, sizeof(key), "%s", sent + 5);
+	say_as(scene, "@dave:hs", "Dave", "Dave too");
+	WAIT(scene, heard(scene, "Dave too") == 1 && is_all_done(scene));
+	scene->fake.deaf = true;
+	say(scene, "under another ghost's nick");
+	WAIT(scene, heard(scene, "under another ghost's nick") == 1);
+	repeat(scene, last_said(scene), "Dave", "", true);
+	WAIT(scene, is_all_done(scene));
+	/* Put out of the room with a message on its way. */
+	say(scene, "in doubt");
+	WAIT(scene, heard(scene, "in doubt") == 1);
+	fake_server_remove(&scene->fake, MUC, "Alice", "307", NULL);
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_REFUSED);
+	assert_false(is_all_done(scene));
+	repeat(scene, last_said(scene), "Alice", "", false);
+	WAIT(scene, is_all_done(scene));
+	say(scene, "not any more");
+	WAIT(scene, told(scene, "did not cross") == 1);
+	int count = scene->matrix.count;
+	int64_t echoes = metric_get(METRIC_IGNORED_ECHO);
+	repeat(scene, before, "Alice", key, true);
+	WAIT(scene, metric_get(METRIC_IGNORED_ECHO) > echoes);
+	spin(scene, 50);
+	assert_int_equal(scene->matrix.count, count);
+}
+
 static void
 test_banned(void **state)
 {
@@ -1101,6 +1158,7 @@ main(void)
 		TEST(test_crosses), TEST(test_hidden_room), TEST(test_stream_lost), TEST(test_restart), TEST(test_reset),
 		TEST(test_every_nick_taken), TEST(test_simpler_nick), TEST(test_no_nick_for_the_bot), TEST(test_renamed),
 		TEST(test_kicked), TEST(test_banned), TEST(test_removed), TEST(test_bot_kicked), TEST(test_bot_kicked_and_stream_down),
+		TEST(test_late_echoes), TEST(test_banned), TEST(test_removed), TEST(test_bot_kicked), TEST(test_bot_kicked_and_stream_down),
 		TEST(test_destroyed), TEST(test_moderated), TEST(test_message_errors), TEST(test_wait_error),
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),

@@ -506,6 +506,55 @@ test_refused(void **state)
 		assert_int_equal(counts_of(scene).flying, 0);
 	}
 	assert_int_equal(counts_of(scene).waiting, 0);
+	/* A reaction that the room does not take: nobody is told, and nothing waits for it. */
+	int before = ports.count;
+	draft = draft_of(NETWORK_MATRIX, LANE, "x");
+	draft.outgoing.kind = OUTGOING_MARK;
+	draft.inbox_seq = accept(scene, "marked");
+	add(scene, draft);
+	turn(scene);
+	outbox_refused(scene->outbox, last_id(), REFUSAL_OTHER, NULL);
+	turn(scene);
+	assert_int_equal(ports.count, before + 1);
+}
+
+/* Only the author of a message is told under which name he appears. */
+static void
+test_renamed(void **state)
+{
+	struct scene *scene = *state;
+	struct outbox_draft draft = draft_of(NETWORK_MATRIX, LANE, "x");
+
+	outbox_renamed(scene->outbox, 12345, "Alice [m]");
+	add(scene, draft);
+	draft.outgoing.kind = OUTGOING_ROOM;
+	draft.inbox_seq = accept(scene, "s");
+	add(scene, draft);
+	turn(scene);
+	outbox_renamed(scene->outbox, ports.sent[0].id, "Alice [m]"); /* from nowhere */
+	outbox_renamed(scene->outbox, ports.sent[1].id, "Alice [m]"); /* the bot */
+	turn(scene);
+	assert_int_equal(ports.count, 2);
+}
+
+static void
+test_before_doubts(void **state)
+{
+	struct scene *scene = *state;
+	char id[32] = "";
+
+	assert_false(outbox_before_doubts(scene->outbox, MUC, 0, id, sizeof(id)));
+	for (int i = 0; i < 3; i++)
+		add_text(scene, MUC, "x");
+	turn(scene);
+	outbox_settled(scene->outbox, ports.sent[0].id, "first");
+	outbox_settled(scene->outbox, ports.sent[1].id, "second");
+	outbox_lost(scene->outbox, NETWORK_XMPP, false);
+	assert_true(outbox_before_doubts(scene->outbox, MUC, 0, id, sizeof(id)));
+	assert_string_equal(id, "second");
+	assert_true(outbox_before_doubts(scene->outbox, MUC, 1, id, sizeof(id)));
+	assert_string_equal(id, "first");
+	assert_false(outbox_before_doubts(scene->outbox, MUC, 2, id, sizeof(id)));
 }
 
 static void
@@ -663,6 +712,8 @@ main(void)
 		OUTBOX_TEST(test_unreadable),
 		OUTBOX_TEST(test_settled),
 		OUTBOX_TEST(test_refused),
+		OUTBOX_TEST(test_renamed),
+		OUTBOX_TEST(test_before_doubts),
 		OUTBOX_TEST(test_again),
 		OUTBOX_TEST(test_lost),
 		OUTBOX_TEST(test_suspect_travels_alone),

@@ -201,6 +201,20 @@ test_names_kept(void **state)
 }
 
 static void
+test_names_that_look_taken(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_false(people_looks_taken(scene->people, "!r", "Alice"));
+	people_set_name(scene->people, "!r", "@a:x", "Alice");
+	people_set_name(scene->people, "!r", "@b:x", "Bob");
+	assert_true(people_looks_taken(scene->people, "!r", "\xD0\x90lice")); /* a Cyrillic A */
+	assert_true(people_looks_taken(scene->people, "!r", "Bob"));
+	assert_false(people_looks_taken(scene->people, "!r", "Carol"));
+	assert_false(people_looks_taken(scene->people, "!other", "Alice"));
+}
+
+static void
 see_occupant(void *context, const char *person, const char *nick)
 {
 	struct str *seen = context;
@@ -257,6 +271,7 @@ main(void)
 		cmocka_unit_test(test_creators),
 		cmocka_unit_test(test_roster),
 		cmocka_unit_test_setup_teardown(test_names_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_names_that_look_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_occupants_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_direct_kept, set_up, tear_down),
 	};

@@ -244,15 +244,21 @@ server_says(struct scene *scene, const char *text)
 	pass(scene, 0);
 }
 
-/* Whether what the server has got meanwhile holds `text`. */
-static bool
-server_got(const char *text)
+/* Where what the server has got meanwhile holds `text`; NULL: nowhere. */
+static const char *
+server_finds(const char *text)
 {
 	static char buffer[1 << 20];
 	ssize_t n = __real_recv(world.far, buffer, sizeof(buffer) - 1, MSG_DONTWAIT);
 
 	buffer[n > 0 ? n : 0] = '\0';
-	return strstr(buffer, text) != NULL;
+	return strstr(buffer, text);
+}
+
+static bool
+server_got(const char *text)
+{
+	return server_finds(text) != NULL;
 }
 
 static void
@@ -292,7 +298,11 @@ test_heartbeat(void **state)
 	come_up(scene, 0);
 	pass(scene, 30000);
 	stream_flush(scene->stream);
-	assert_true(server_got("id=\"beat-"));
+	const char *beat = server_finds("\"beat-");
+	assert_non_null(beat);
+	AUTO_FREE char *id = xstrndup(beat + 1, strcspn(beat + 1, "\""));
+	assert_true(stream_is_beat(scene->stream, id));
+	assert_false(stream_is_beat(scene->stream, "beat-"));
 	server_says(scene, "<iq type='result' id='beat' from='c.x' to='c.x'/>");
 	assert_int_equal(world.stanzas, 1);
 	pass(scene, 30000);
