@@ -4,7 +4,8 @@
 Ratios and counts compare; absolute times are this machine's. CPU is the daemon's own, user and system, from
 /proc. The homeserver is slower than either side: so a burst to XMPP is what the charter held over night, all due
 at the same instant, and a paced load goes at half the rate that the servers give a raw sender, at most PACE (above
-it, bench/run --fake). The raw program is raw.c, with the same ghosts, window and bytes, in the same run. What
+it, bench/run --fake). The delay holds what the homeserver takes between its answer and its push: what is ours of it,
+and its bar, is measured between the fakes. The raw program is raw.c, with the same ghosts, window and bytes, in the same run. What
 arrived is read by ordinary accounts of both servers.
 """
 
@@ -34,7 +35,6 @@ from world import COMPONENT, SECRET, own, unprivileged  # noqa: E402
 TICK = os.sysconf("SC_CLK_TCK")
 WINDOW = 16
 PACE = 20
-OVERHEAD_MS = 4  # the bar at PACE
 RATIO = 0.9
 CHARTER = "tz Europe/Paris\nhours mon-fri 08:30-18:30\ntime 10 ferme when closed then hold until opening notice none"
 
@@ -195,7 +195,6 @@ def measure(stage, options, ghosts, wanted):
             line(f"    {way.name}", f"{rate:.1f}", f"{figures[name][0]:.1f}", f"{rate / figures[name][0]:.2f}", f"{used:.3f}", words)
             good = good and rate >= RATIO * figures[name][0]
         line("  raw, CPU seconds for 1,000", *(f"{name} {used:.3f}" for name, (_, used) in figures.items()))
-        good = good and paced[0][1] - paced[0][3] <= OVERHEAD_MS and paced[1][1] - put_ms <= OVERHEAD_MS
         good = good and all(words == "0 / 0 / 0" for words in verdicts)
         return good and idle[0] <= 6144 and (full[0] - idle[0]) / ghosts / 2 <= 70
     finally:
