@@ -110,6 +110,25 @@ def people(world):
     them.close()
 
 
+@pytest.fixture(scope="session")
+def cast(world):
+    them = Cryptic(world)
+    them.anna, them.eric, them.bert = them.js("anna"), them.js("eric", strict=True), them.nio("bert")
+    yield them
+    them.close()
+
+
+@pytest.fixture
+def them(cast):
+    """The same, of whom three are there for all tests: Anna (lax) and Eric (strict) at matrix-js-sdk, Bert at matrix-nio."""
+    for client in (cast.anna, cast.eric, cast.bert):
+        if not client.running:  # an earlier test failed while it was stopped
+            client.start()
+    made = len(cast.clients)
+    yield cast
+    cast.dismiss(made)
+
+
 @pytest.fixture
 def make_group(world, alice, dave, bob, carol):
     """make_group(name) -> Group with Alice (owner) and Dave, Bob (owner) and Carol."""

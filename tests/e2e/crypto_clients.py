@@ -209,10 +209,13 @@ class Client:
     def send_image(self, room, data, name="image.png", mimetype="image/png", **keywords):
         return self.send_file(room, data, name, mimetype, "m.image", **keywords)
 
+    def send_wire(self, room, content, kind="m.room.message"):
+        """An event as it is: not encrypted, or encrypted already."""
+        return self.request("PUT", self._room(room, f"send/{kind}/{self._number()}"), content)["event_id"]
+
     def send_plain(self, room, body, **content):
         """A text that is not encrypted, whatever the room says."""
-        path = self._room(room, f"send/m.room.message/{self._number()}")
-        return self.request("PUT", path, {"msgtype": "m.text", "body": body, **content})["event_id"]
+        return self.send_wire(room, {"msgtype": "m.text", "body": body, **content})
 
     def _number(self):
         return f"{self._tag}.{next(self._numbers)}"
@@ -226,6 +229,16 @@ class Client:
             found = [heard for heard in found if heard.kind in (kind, "m.room.encrypted")]
         return sorted(found, key=lambda heard: heard.order)
 
+    def history(self, room):
+        """The room's events asked of the server anew, as they lie there, oldest first."""
+        found, query = [], {"dir": "b", "limit": 500}
+        while True:
+            page = self.request("GET", self._room(room, "messages"), query=query)
+            found += page["chunk"]
+            if not page.get("end") or not page["chunk"]:
+                return found[::-1]
+            query["from"] = page["end"]
+
     def event(self, event_id):
         """What this client knows of an event; None before it saw it."""
         return self._events.get(event_id)
@@ -233,6 +246,15 @@ class Client:
     def wait(self, room, test, timeout=PATIENCE):
         """The first message that can be read and passes: a function of Heard, an event id, or words that the body contains."""
         return self._wait(room, test, ("clear",), timeout, "read")
+
+    def wait_bodies(self, room, bodies, timeout=PATIENCE):
+        """Until the room's messages are exactly these, all of them readable, in this order."""
+        bodies = list(bodies)
+        try:
+            until(lambda: [heard.body for heard in self.timeline(room)] == bodies, timeout)
+        except Impatience:
+            seen = [heard.body if heard.state == "clear" else str(heard) for heard in self.timeline(room)]
+            raise Impatience(f"{self!r} saw\n  {seen}\nand not\n  {bodies}{self.complaints()}") from None
 
     def wait_failed(self, room, event_id, timeout=PATIENCE):
         """The event, once this client has given up on it."""
@@ -694,9 +716,14 @@ class Cryptic:
         (self.folder / "node_modules").symlink_to(node_modules())
 
     def close(self):
-        for client in self.clients:
+        self.dismiss(0)
+
+    def dismiss(self, first):
+        """End the clients that were made from the number `first` on."""
+        for client in self.clients[first:]:
             if client.running:
                 client.close()
+        del self.clients[first:]
 
     def take(self, client):
         self.clients.append(client)

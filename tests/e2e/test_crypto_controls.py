@@ -10,26 +10,7 @@ import pytest
 from nio import EncryptionError
 
 from clients import Refused, until
-from crypto_clients import Cryptic
-
-UNSIGNED, MISMATCHED = "UNSIGNED_DEVICE", "MISMATCHED_SENDER"
-
-
-@pytest.fixture(scope="module")
-def cast(world):
-    it = Cryptic(world)
-    it.anna, it.eric, it.bert = it.js("anna"), it.js("eric", strict=True), it.nio("bert")
-    yield it
-    it.close()
-
-
-@pytest.fixture
-def them(cast):
-    """Anna (lax) and Eric (strict) at matrix-js-sdk, Bert at matrix-nio; each module has them once."""
-    for client in (cast.anna, cast.eric, cast.bert):
-        if not client.running:  # an earlier test failed while it was stopped
-            client.start()
-    return cast
+from crypto_wire import ciphers, used_twice
 
 
 @pytest.fixture
@@ -75,23 +56,25 @@ def test_edit_reply_and_files(them, room):
         assert [heard.id for heard in reader.timeline(room)][-5:] == [said, edit, reply, *sent]
 
 
-@pytest.mark.parametrize("which", ["without an identity", "beside an identity"])
-def test_unsigned_device_is_red(them, which):
-    """T2: a device that nobody signed, of an account without an identity, and of one with."""
-    if which == "without an identity":
-        writer, why = them.js("urs", sign=None), UNSIGNED
-    else:
-        writer, why = them.anna.new_device(signed=False), UNSIGNED
-    room = them.room(them.anna, [them.eric, them.bert] + ([writer] if writer.user != them.anna.user else []))
+@pytest.mark.parametrize("identity", [False, True], ids=["no identity", "an identity"])
+def test_unsigned_device_is_red(them, identity):
+    """T2: a device that nobody signed, of an account without an identity, and of one with. It is given no key either."""
+    first = them.js("urs", sign="new" if identity else None)
+    writer = first.new_device(signed=False, strict=False) if identity else first
+    room = them.room(them.anna, [them.eric, them.bert, first])
     writer.wait_knows(room, {them.eric.user, them.bert.user})
     said = writer.send(room, "who am I")
     lax = them.anna.wait(room, said)
-    assert (lax.body, lax.colour, lax.why) == ("who am I", "RED", why), lax
+    assert (lax.body, lax.colour, lax.why) == ("who am I", "RED", "UNSIGNED_DEVICE"), lax
     strict = them.eric.wait_failed(room, said)
     assert strict.reason == "UNSIGNED_SENDER_DEVICE" and strict.content == {}, strict
     assert [heard.id for heard in them.eric.undecryptable(room)] == [said], "what a client cannot read is counted"
     assert them.bert.wait(room, said).body == "who am I"
-    writer.close()
+    them.eric.wait_device(writer.user, writer.device)
+    kept = them.eric.send(room, "only for the signed")
+    assert writer.wait_failed(room, kept).reason == "MEGOLM_KEY_WITHHELD_FOR_UNVERIFIED_DEVICE"
+    assert them.bert.wait_failed(room, kept)
+    assert them.anna.wait(room, kept).colour == "NONE"
 
 
 def test_one_device_for_all_is_red(them):
@@ -104,15 +87,13 @@ def test_one_device_for_all_is_red(them):
         person.wait_knows(room, {ghost, them.eric.user, them.bert.user})
     wrong, right = them.relay(relay, ghost, room, "by the relay"), own.send(room, "by myself")
     lax = them.anna.wait(room, wrong)
-    assert (lax.sender, lax.body, lax.colour, lax.why) == (ghost, "by the relay", "RED", MISMATCHED), lax
+    assert (lax.sender, lax.body, lax.colour, lax.why) == (ghost, "by the relay", "RED", "MISMATCHED_SENDER"), lax
     strict = them.eric.wait_failed(room, wrong)
     assert "does not match the owner of the device" in strict.text, strict
     for reader in (them.anna, them.eric):
         heard = reader.wait(room, right)
         assert (heard.body, heard.colour, heard.why) == ("by myself", "NONE", None), heard
     assert them.bert.wait(room, right).device == own.device
-    for client in (relay, own):
-        client.close()
 
 
 def test_away_while_others_rotate(them, room):
@@ -129,10 +110,8 @@ def test_away_while_others_rotate(them, room):
         anna.send(room, text)
     for reader in (eric, bert):
         reader.start()
-        reader.wait(room, texts[-1])
-        seen = reader.timeline(room)
-        assert [heard.body for heard in seen] == ["before", *texts], f"{reader!r}"
-        assert len({heard.session for heard in seen}) == 4, "one before, two rotations, one after 100 messages"
+        reader.wait_bodies(room, ["before", *texts])
+        assert len({heard.session for heard in reader.timeline(room)}) == 4, "one before, two rotations, one after 100 messages"
         readable(reader, room)
 
 
@@ -186,3 +165,31 @@ def test_new_devices_and_lost_ones(them, room):
     until(lambda: second.device not in anna.known_devices(eric.user), what="Anna seeing the device go")
     after = eric.wait(room, anna.send(room, "only for the first"))
     assert after.session != eric.event(said).session, "the device that is gone has the key of the old one"
+
+
+def test_the_same_ciphertext_twice(them, room):
+    """T6 and T10 stand on this: a message index that was used for two events is found. nio refuses the second, Element's crypto does not."""
+    anna, eric, bert = them.anna, them.eric, them.bert
+    anna.rotate(room)
+    for n in range(3):
+        eric.wait(room, anna.send(room, f"index {n}"))
+    seen = ciphers(eric, room)
+    assert [(each.sender, each.device, each.index) for each in seen] == [(anna.user, anna.device, n) for n in range(3)]
+    assert len({each.session for each in seen}) == 1 and not used_twice(seen)
+    kind, content = anna.encrypt(room, {"msgtype": "m.text", "body": "replayed"})
+    first, second = anna.send_wire(room, content, kind), anna.send_wire(room, content, kind)
+    assert used_twice(ciphers(eric, room)) == {(seen[0].session, 3): [first, second]}
+    assert eric.wait(room, first).body == "replayed"
+    assert bert.wait_failed(room, second)
+    assert eric.wait(room, second).colour == "NONE", "so it cannot be left to this client to notice"
+
+
+def test_a_verification_that_is_declined(them):
+    """Who asks for a verification learns that it was cancelled, and why."""
+    anna, gina = them.anna, them.speaker("gina")
+    room = them.room(anna, [gina])
+    assert anna.identity(gina.user)["exists"]
+    answer = anna.post("verify", user=gina.user, room=room)
+    asked = gina.wait(room, lambda heard: heard.content.get("msgtype") == "m.key.verification.request")
+    gina.send_event(room, {"code": "m.user", "reason": "no", "m.relates_to": {"rel_type": "m.reference", "event_id": asked.id}}, "m.key.verification.cancel")
+    assert answer.result(30)["code"] == "m.user"

@@ -43,6 +43,7 @@ const { encryptAttachment, decryptAttachment } = (await import("matrix-encrypt-a
 const ignore = () => {};
 const quiet = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: console.error, getChild: () => quiet };
 const logger = process.env.JS_LOG ? undefined : quiet;
+if (logger) (await import("matrix-js-sdk/lib/logger.js")).logger.setLevel("error", false);
 
 const PAGE = 100; // Synapse gives no more events of a room in one answer
 let client, crypto, settings;
