@@ -72,6 +72,9 @@ tests_unit_test_poison_SOURCES = tests/unit/test_poison.c $(matrix_scene)
 if HAVE_OLM
 unit_tests += tests/unit/test_crypto_text tests/unit/test_primitive tests/unit/test_ratchet
 tests_unit_test_ratchet_SOURCES = tests/unit/test_ratchet.c tests/unit/hex.h tests/unit/ratchet_vectors.h
+unit_tests += tests/unit/test_attachment tests/unit/test_peer
+tests_unit_test_attachment_SOURCES = tests/unit/test_attachment.c tests/unit/hex.h
+tests_unit_test_peer_SOURCES = tests/unit/test_peer.c tests/unit/hex.h
 tests_unit_test_crypto_text_SOURCES = tests/unit/test_crypto_text.c
 tests_unit_test_primitive_SOURCES = tests/unit/test_primitive.c tests/unit/hex.h
 endif

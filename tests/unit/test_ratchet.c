@@ -732,13 +732,17 @@ static void
 test_vodozemac(void **state)
 {
 	struct ratchet_account *account = NULL;
-	struct ratchet_session *session = NULL;
+	struct ratchet_session *session = NULL, *opened = NULL;
 	struct ratchet_inbound *inbound = NULL;
 	struct secret plain;
 	uint32_t index;
 
 	(void)state;
-	assert_int_equal(ratchet_account_load(&account, vodozemac_account, strlen(vodozemac_account), row_key), 0);
+	assert_int_equal(ratchet_session_load(&opened, libolm_session, strlen(libolm_session), row_key), 0);
+	assert_int_equal(ratchet_session_decrypt(opened, RATCHET_NORMAL, vodozemac_answer, &plain), 0);
+	assert_plain(&plain, "pong");
+	ratchet_session_free(opened);
+	assert_int_equal(ratchet_account_load(&account, libolm_account, strlen(libolm_account), row_key), 0);
 	assert_int_equal(ratchet_session_accept(&session, &plain, account, vodozemac_curve, vodozemac_pre_key), 0);
 	assert_plain(&plain, "Bonsoir de vodozemac");
 	assert_true(ratchet_session_matches(session, vodozemac_curve, vodozemac_pre_key_2));
