@@ -6,6 +6,7 @@
  */
 #include "base/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct scan {
@@ -427,10 +428,54 @@ add_piece(const char *p, size_t n, void *context)
 	return 0;
 }
 
+static void
+add(struct str *out, const json_t *value, size_t flags)
+{
+	/* Only a value of a wrong type, or a text that is no UTF-8, can fail here; neither can have been built. */
+	if (json_dump_callback(value, add_piece, out, JSON_COMPACT | JSON_ENCODE_ANY | flags) < 0)
+		out->full = true;
+}
+
 void
 json_add(struct str *out, const json_t *value)
 {
-	/* Only a value of a wrong type, or a text that is no UTF-8, can fail here; neither can have been built. */
-	if (json_dump_callback(value, add_piece, out, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) < 0)
-		out->full = true;
+	add(out, value, JSON_SORT_KEYS);
+}
+
+void
+json_add_in_order(struct str *out, const json_t *value)
+{
+	add(out, value, 0);
+}
+
+/* ---- memory ---- */
+
+/* Stands before each block, since jansson does not say how long what it gives back is. */
+union head {
+	size_t size;
+	max_align_t align;
+};
+
+static void *
+take_block(size_t size)
+{
+	union head *head = size < SIZE_MAX - sizeof(*head) ? malloc(sizeof(*head) + size) : NULL;
+
+	if (!head)
+		return NULL;
+	head->size = size;
+	return head + 1;
+}
+
+static void
+give_back(void *p)
+{
+	if (p)
+		mem_free_secret((union head *)p - 1, sizeof(union head) + ((union head *)p)[-1].size);
+}
+
+void
+json_forget_freed(void)
+{
+	json_set_alloc_funcs(take_block, give_back);
 }

@@ -61,5 +61,13 @@ bool json_is_on(const json_t *object, const char *key);
 
 /* Appends compact JSON with sorted keys: the same value always gives the same bytes. */
 void json_add(struct str *out, const json_t *value);
+/* The same with the keys in the order in which they were set. */
+void json_add_in_order(struct str *out, const json_t *value);
+
+/*
+ * From now on what jansson gives back is cleared first: keys and bodies pass through its values. To be called before anything is
+ * made with it. Its own json_dumps() must not be used then, since free() does not fit its blocks.
+ */
+void json_forget_freed(void);
 
 #endif

@@ -33,9 +33,9 @@ struct salts {
 };
 
 struct seal {
-	EVP_MAC_CTX *bodies, *names, *aliases, *print; /* own */
-	EVP_CIPHER_CTX *wrap, *unwrap;                 /* own */
-	struct salts *salts;                           /* owns; each is used once, and no secret */
+	EVP_MAC_CTX *bodies, *names, *aliases, *print, *derived; /* own */
+	EVP_CIPHER_CTX *wrap, *unwrap;                           /* own */
+	struct salts *salts;                                     /* owns; each is used once, and no secret */
 };
 
 static void
@@ -142,7 +142,8 @@ seal_open(struct seal **out, const char *path, bool create)
 	*out = xcalloc(1, sizeof(**out));
 	**out = (struct seal){
 		.bodies = sub_key(master, "bodies"), .names = sub_key(master, "names"), .aliases = sub_key(master, "aliases"),
-		.print = sub_key(master, "print"), .wrap = make_cipher(true), .unwrap = make_cipher(false), .salts = xcalloc(1, sizeof(struct salts)),
+		.print = sub_key(master, "print"), .derived = sub_key(master, "derived"),
+		.wrap = make_cipher(true), .unwrap = make_cipher(false), .salts = xcalloc(1, sizeof(struct salts)),
 	};
 	EVP_MAC_CTX_free(master);
 	return 0;
@@ -157,6 +158,7 @@ seal_close(struct seal *seal)
 	EVP_MAC_CTX_free(seal->names);
 	EVP_MAC_CTX_free(seal->aliases);
 	EVP_MAC_CTX_free(seal->print);
+	EVP_MAC_CTX_free(seal->derived);
 	EVP_CIPHER_CTX_free(seal->wrap);
 	EVP_CIPHER_CTX_free(seal->unwrap);
 	free(seal->salts);
@@ -279,6 +281,12 @@ hex(const unsigned char *p, size_t n, char *out)
 		out[2 * i + 1] = digits[p[i] & 15];
 	}
 	out[2 * n] = '\0';
+}
+
+void
+seal_derive(const struct seal *seal, const char *label, unsigned char key[SEAL_KEY_SIZE])
+{
+	hmac(seal->derived, label, strlen(label), key);
 }
 
 void

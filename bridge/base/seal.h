@@ -18,6 +18,7 @@
 
 #define SEAL_OVERHEAD 32   /* bytes that sealing adds */
 #define SEAL_NAME_SIZE 33  /* a row's name, with its NUL */
+#define SEAL_KEY_SIZE 32   /* bytes of a derived key */
 
 struct seal;
 
@@ -44,6 +45,9 @@ void seal_name(const struct seal *seal, const char *const *fields, char out[SEAL
 
 /* A short keyed hash of the fields, 16 characters of base32: for ghosts whose address must not betray its origin. */
 void seal_alias(const struct seal *seal, const char *const *fields, char out[17]);
+
+/* A key for another module, derived under its label: it tells nothing of the master key or of another label's. To be cleared. */
+void seal_derive(const struct seal *seal, const char *label, unsigned char key[SEAL_KEY_SIZE]);
 
 /* A value that tells whether two keys are the same, and nothing else about them: 16 hexadecimal characters. */
 void seal_fingerprint(const struct seal *seal, char out[17]);

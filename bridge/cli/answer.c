@@ -41,11 +41,12 @@ struct answers {
 static void
 answer(struct answers *answers, uint64_t ticket, json_t *document)
 {
-	AUTO_FREE char *text = json_dumps(document, JSON_COMPACT);
+	AUTO_STR struct str text;
 
+	str_init(&text, SIZE_MAX / 2);
+	json_add_in_order(&text, document);
 	json_decref(document);
-	if (text)
-		control_answer(answers->control, ticket, text, strlen(text));
+	control_answer(answers->control, ticket, str_get(&text), text.n);
 }
 
 /* ---- ledger ---- */

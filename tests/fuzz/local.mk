@@ -73,6 +73,32 @@ tests_fuzz_fuzz_zone_SOURCES = tests/fuzz/fuzz_zone.c tests/fuzz/replay.h
 tests_fuzz_fuzz_zone_LDADD = librules.a
 tests_fuzz_fuzz_zone_LDFLAGS = $(fuzz_ldflags)
 
+# Encryption: whatever meets bytes of others before or after they were decrypted.
+fuzz_ratchets = tests/fuzz/ratchets.h tests/fuzz/replay.h tests/unit/ratchet_vectors.h
+if HAVE_OLM
+fuzz_tests += tests/fuzz/fuzz_prekey
+tests_fuzz_fuzz_prekey_SOURCES = tests/fuzz/fuzz_prekey.c $(fuzz_ratchets)
+tests_fuzz_fuzz_prekey_LDFLAGS = $(fuzz_ldflags)
+fuzz_tests += tests/fuzz/fuzz_olm
+tests_fuzz_fuzz_olm_SOURCES = tests/fuzz/fuzz_olm.c $(fuzz_ratchets)
+tests_fuzz_fuzz_olm_LDFLAGS = $(fuzz_ldflags)
+fuzz_tests += tests/fuzz/fuzz_megolm
+tests_fuzz_fuzz_megolm_SOURCES = tests/fuzz/fuzz_megolm.c $(fuzz_ratchets)
+tests_fuzz_fuzz_megolm_LDFLAGS = $(fuzz_ldflags)
+fuzz_tests += tests/fuzz/fuzz_roomkey
+tests_fuzz_fuzz_roomkey_SOURCES = tests/fuzz/fuzz_roomkey.c $(fuzz_ratchets)
+tests_fuzz_fuzz_roomkey_LDFLAGS = $(fuzz_ldflags)
+fuzz_tests += tests/fuzz/fuzz_peer
+tests_fuzz_fuzz_peer_SOURCES = tests/fuzz/fuzz_peer.c tests/fuzz/replay.h
+tests_fuzz_fuzz_peer_LDFLAGS = $(fuzz_ldflags)
+fuzz_tests += tests/fuzz/fuzz_file
+tests_fuzz_fuzz_file_SOURCES = tests/fuzz/fuzz_file.c tests/fuzz/replay.h
+tests_fuzz_fuzz_file_LDFLAGS = $(fuzz_ldflags)
+fuzz_tests += tests/fuzz/fuzz_canonical
+tests_fuzz_fuzz_canonical_SOURCES = tests/fuzz/fuzz_canonical.c tests/fuzz/replay.h
+tests_fuzz_fuzz_canonical_LDFLAGS = $(fuzz_ldflags)
+endif
+
 fuzz_ldflags = $(AM_LDFLAGS)
 if FUZZING
 fuzz_ldflags += -fsanitize=fuzzer

@@ -183,6 +183,15 @@ test_vectors(void **state)
 	assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	seal_fingerprint(seal, text);
 	assert_string_equal(text, "439132da2bc4e3d9");
+	unsigned char key[SEAL_KEY_SIZE];
+	static const unsigned char derived[] = {
+		0x07, 0x7a, 0x8d, 0xa1, 0x36, 0x0c, 0x70, 0xba, 0x4b, 0x93, 0x8c, 0xf9, 0xb9, 0x9f, 0x61, 0x07,
+		0x9e, 0xa2, 0xb8, 0x65, 0x10, 0x70, 0xf8, 0xbf, 0x8f, 0xd4, 0x98, 0xa6, 0x27, 0x34, 0xa4, 0xf0,
+	};
+	seal_derive(seal, "pickles", key);
+	assert_memory_equal(key, derived, sizeof(derived));
+	seal_derive(seal, "identities", key);
+	assert_memory_not_equal(key, derived, sizeof(derived));
 	name("a", "b", text);
 	assert_string_equal(text, "wjfiy5knuirtd5sqlpomuua2xmr7z77p");
 }
