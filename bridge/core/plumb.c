@@ -28,6 +28,7 @@ free_expulsion(struct expulsion *expulsion)
 {
 	list_remove(&expulsion->link);
 	free(expulsion->room);
+	free(expulsion->successor);
 	free(expulsion);
 }
 
@@ -151,6 +152,16 @@ plumb_left(struct plumb *plumb, struct group *group, enum network network)
 	plumb->restless = true;
 }
 
+static void
+note(struct plumb *plumb, struct expulsion noted)
+{
+	struct expulsion *expulsion = xcalloc(1, sizeof(*expulsion));
+
+	*expulsion = noted;
+	list_append(&plumb->expulsions, &expulsion->link);
+	plumb->restless = true;
+}
+
 void
 plumb_expelled(struct plumb *plumb, enum network network, const char *room, enum refusal why)
 {
@@ -158,10 +169,14 @@ plumb_expelled(struct plumb *plumb, enum network network, const char *room, enum
 
 	if (!group || group->kind == GROUP_CONFIGURED)
 		return;
-	struct expulsion *expulsion = xcalloc(1, sizeof(*expulsion));
-	*expulsion = (struct expulsion){ .room = xstrdup(room), .network = network, .why = why };
-	list_append(&plumb->expulsions, &expulsion->link);
-	plumb->restless = true;
+	note(plumb, (struct expulsion){ .room = xstrdup(room), .network = network, .why = why });
+}
+
+void
+plumb_moved(struct plumb *plumb, struct group *group, const char *successor)
+{
+	if (plumb)
+		note(plumb, (struct expulsion){ .room = xstrdup(group->room[NETWORK_MATRIX]), .successor = xstrdup(successor) });
 }
 
 /* ---- rights ---- */
@@ -193,7 +208,10 @@ work_expulsion(struct plumb *plumb, struct expulsion *expulsion)
 		return;
 	}
 	expulsion->drawn = plumb->restless = true;
-	plumb_pair_expel(plumb, expulsion);
+	if (expulsion->successor)
+		plumb_pair_moved(plumb->core, expulsion);
+	else
+		plumb_pair_expel(plumb, expulsion);
 }
 
 void

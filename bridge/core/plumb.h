@@ -25,6 +25,11 @@ void plumb_refused(struct plumb *plumb, struct group *group, enum network networ
 void plumb_left(struct plumb *plumb, struct group *group, enum network network);
 /* Somebody put it out of a room, or destroyed the room: for a plumbed group that ends the consent. */
 void plumb_expelled(struct plumb *plumb, enum network network, const char *room, enum refusal why);
+/*
+ * The group's Matrix room was closed in favour of this one, or its alias leads there, and the bot does not follow. The other room
+ * is told, once.
+ */
+void plumb_moved(struct plumb *plumb, struct group *group, const char *successor);
 /* Somebody invited it into a room that belongs to no group: the visit to enter, or NULL when there are too many. */
 struct group *plumb_invited(struct plumb *plumb, enum network network, const char *room, const char *by);
 

@@ -38,10 +38,11 @@ struct request {
 	int64_t asked_ms;    /* monotonic, of this process */
 };
 
-/* Somebody put us out of a room. Nobody says so again, so it is kept until what followed from it is committed. */
+/* Somebody put us out of a room, or moved it. Nobody says so again, so it is kept until what followed from it is committed. */
 struct expulsion {
 	struct list link; /* plumb::expulsions */
 	char *room;
+	char *successor;  /* moved: where to; NULL: put out */
 	enum network network;
 	enum refusal why;
 	bool drawn;       /* in this turn or the one before */
@@ -103,6 +104,8 @@ void plumb_pair_say(struct core *core, const struct group *group, enum network n
 void plumb_pair_refuse(struct core *core, enum statement statement, const char *key);
 /* Who sends us away takes his room's consent back (S10). The other side is told why. */
 void plumb_pair_expel(struct plumb *plumb, const struct expulsion *expulsion);
+/* Says in the other room that a Matrix room has moved and is not followed. What was heard of the new one meanwhile is nobody's. */
+void plumb_pair_moved(struct core *core, const struct expulsion *expulsion);
 /* Says to groups whose rooms are both entered for the first time what they are part of. */
 void plumb_pair_greet(struct core *core);
 

@@ -328,6 +328,32 @@ plumb_pair_expel(struct plumb *plumb, const struct expulsion *expulsion)
 	plumb_end(plumb, group, "system");
 }
 
+/* A room id as others wrote it, fit to be shown. */
+static bool
+is_shown(const char *id)
+{
+	return *id == '!' && strlen(id) <= 255 && !strpbrk(id, " \t\r\n<>\"");
+}
+
+void
+plumb_pair_moved(struct core *core, const struct expulsion *expulsion)
+{
+	struct group *group = groups_of_room(&core->groups, expulsion->room);
+	const char *successor = expulsion->successor;
+
+	if (!groups_of_room(&core->groups, successor))
+		inbox_ungate(core->inbox, successor);
+	if (!group || group->kind == GROUP_VISIT || !*group->room[NETWORK_XMPP] ||
+			!notices_first_time(core, expulsion->room, successor, "moved", 0))
+		return;
+	const char *language = core_language(core, group);
+	AUTO_FREE char *text = str_fill(text_in(language, group->kind == GROUP_PLUMBED ?
+			N_("The Matrix room has moved to {room}, where I do not follow by myself. A moderator can join this room with it: !sd unplumb, then !sd plumb and its address.") :
+			N_("The Matrix room has moved to {room}, where I do not follow by myself: the bridge's administrator can name that one in the configuration.")),
+			"room", is_shown(successor) ? successor : text_in(language, N_("another room")));
+	plumb_pair_say(core, group, NETWORK_XMPP, "moved", text);
+}
+
 bool
 plumb_was_joined(struct core *core, const char *room, int64_t at_ms, char *name, size_t size)
 {

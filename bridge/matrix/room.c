@@ -432,8 +432,10 @@ room_replaced(struct matrix *matrix, const char *id, const char *successor)
 	snprintf(room->trouble, sizeof(room->trouble), "the room was closed in favour of %s: %s", successor,
 		*room->group->matrix_wanted == '#' ? "its alias must lead there" : "name that one in the configuration");
 	room->replaced = true;
-	if (*room->group->matrix_wanted != '#')
+	if (*room->group->matrix_wanted != '#') {
+		plumb_moved(matrix->parts.plumb, room->group, successor);
 		return;
+	}
 	walk_halt(room);
 	room->step = WALK_RESOLVE;
 	loop_timer_set(&room->timer, REPLACED_RETRY_MS);

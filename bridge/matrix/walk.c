@@ -44,9 +44,15 @@ void
 walk_free(struct room *room)
 {
 	stand_still(room);
+	if (room->former && room->group) { /* nobody knows yet whether the new one may take its place */
+		groups_set_room(room->group, NETWORK_MATRIX, room->former);
+		room->group->fresh = false;
+	}
 	list_remove(&room->link);
 	power_fini(&room->power);
 	free(room->person);
+	free(room->former);
+	free(room->stranger);
 	free(room->id);
 	free(room);
 }
@@ -125,17 +131,44 @@ ask_resolve(struct room *room)
 }
 
 static void
+forget(char **text)
+{
+	free(*text);
+	*text = NULL;
+}
+
+/*
+ * Whoever may move an alias may not thereby join the group with a room that never agreed (CVE-2021-32659): the new one must say
+ * that it continues the old one. It says so to members only; until then nothing of it crosses, and nothing is kept for the next start.
+ */
+static void
 set_id(struct room *room, const char *id)
 {
-	if (strcmp(room->id, id) != 0) {
+	bool moved = strcmp(room->id, id) != 0;
+
+	if (moved) {
 		if (*room->id)
 			log_notice(LOG_MATRIX, "an alias leads to another room now alias=%s room=%s before=%s", room->group->matrix_wanted, id, room->id);
 		walk_halt(room);
 		room->inside = room->replaced = false;
+		if (*room->id && !room->former && room->group->kind != GROUP_VISIT)
+			room->former = xstrdup(room->id);
+		if (str_equal(room->former, id))
+			forget(&room->former);
+		forget(&room->stranger);
 		free(room->id);
 		room->id = xstrdup(id);
 	}
 	groups_set_room(room->group, NETWORK_MATRIX, room->id);
+	if (room->former)
+		room->group->fresh = false;
+}
+
+/* What comes first in a room that the bot is in. */
+static enum walk_step
+first_inside(const struct room *room)
+{
+	return room->former ? WALK_CREATION : WALK_MEMBERS;
 }
 
 static enum walk_step
@@ -152,8 +185,9 @@ took_resolve(struct room *room, const struct judged *judged, const struct http_a
 			room->delay_ms = REFUSED_RETRY_MAX_MS;
 			return keep_out(room, REFUSAL_OTHER);
 		}
-		set_id(room, id);
-		return room->inside ? WALK_MEMBERS : WALK_JOIN;
+		if (!str_equal(room->stranger, id))
+			set_id(room, id);
+		return room->inside ? first_inside(room) : WALK_JOIN;
 	}
 	if (judged->status == 404 && room->inside) {
 		log_warning(LOG_MATRIX, "an alias leads to no room any more, the room is kept alias=%s room=%s", room->group->matrix_wanted, room->id);
@@ -197,7 +231,7 @@ static void
 ask_join(struct room *room)
 {
 	/* By its alias when there is one: that also names the servers to ask for a room of elsewhere. */
-	const char *by = room->group ? room->group->matrix_wanted : room->id;
+	const char *by = room->group && !room->stranger ? room->group->matrix_wanted : room->id;
 	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/join/%s?user_id=%s", by, room->matrix->bot);
 	json_t *body = json_object();
 
@@ -214,7 +248,7 @@ took_join(struct room *room, const struct judged *judged, const struct http_answ
 		room->entered_ms = now_real_ms();
 		walk_clear_trouble(room);
 		outbox_wake(room->matrix->parts.outbox);
-		return WALK_MEMBERS;
+		return first_inside(room);
 	}
 	if (!room->group)
 		return WALK_GONE;
@@ -361,10 +395,48 @@ ask_creation(struct room *room)
 	ask_room(room, "GET", "state/m.room.create?format=event&");
 }
 
+static void
+on_stranger_left(void *context, const struct http_answer *answer)
+{
+	(void)context, (void)answer; /* one that keeps the bot shows that in its list of members */
+}
+
+/* The alias leads to a room that has nothing to do with this one: it is left, and the old one kept. */
+static enum walk_step
+turn_back(struct room *room)
+{
+	struct matrix *matrix = room->matrix;
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/rooms/%s/leave?user_id=%s", room->id, matrix->bot);
+
+	log_warning(LOG_MATRIX, "an alias is not followed, the new room does not say that it continues the old one alias=%s room=%s before=%s",
+		room->group->matrix_wanted, room->id, room->former);
+	(void)matrix_ask(matrix, "POST", path, "{}", on_stranger_left, matrix);
+	walk_halt(room);
+	room->stranger = room->id;
+	room->id = room->former;
+	room->former = NULL;
+	groups_set_room(room->group, NETWORK_MATRIX, room->id);
+	room->group->fresh = false;
+	snprintf(room->trouble, sizeof(room->trouble), "the alias leads to %s, which does not say that it continues this room: it is not followed; if it is meant, name that one in the configuration",
+		room->stranger);
+	room->replaced = true;
+	plumb_moved(matrix->parts.plumb, room->group, room->stranger);
+	room->inside = true; /* as before; the members say otherwise if need be */
+	return WALK_MEMBERS;
+}
+
 static enum walk_step
 took_creation(struct room *room, const struct judged *judged, const struct http_answer *answer)
 {
 	(void)answer;
+	if (room->former) {
+		const char *predecessor = json_text(json_child(json_child(judged->json, "content"), "predecessor"), "room_id");
+		if (!str_equal(predecessor, room->former))
+			return turn_back(room);
+		forget(&room->former);
+		room->group->fresh = true; /* kept for the next start */
+		return WALK_MEMBERS;
+	}
 	power_set_creation(&room->power, judged->json);
 	return WALK_ARCHIVE;
 }

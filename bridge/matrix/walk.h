@@ -30,6 +30,8 @@ struct room {
 	struct group *group; /* NULL: a direct room, or not yet known to be one */
 	char *id;            /* "" until it is resolved; what an earlier process found, until it is resolved again */
 	char *person;        /* of a direct room: whose it is, or who invited the bot */
+	char *former;        /* its alias led to this room before; NULL once it is known that `id` continues it */
+	char *stranger;      /* the alias leads to this one, which does not: it is not followed; or NULL */
 	bool candidate;      /* an invitation: is it a room of two? */
 	bool inside, ready;
 	int64_t entered_ms;  /* real time: when the bot joined */

@@ -43,10 +43,13 @@ test_by_direct_message(void **state)
 	assert_int_equal(count_said(&scene->xmpp, "Which group?"), 2);
 	bob_writes(scene, "!status #wired", NULL);
 	assert_int_equal(count_said(&scene->xmpp, "The group wired"), 1);
-	/* A subscription is a bond. */
-	bob_says(scene, "!sd mode digest");
+	/* What he said in one is a bond, and so is a subscription. */
+	bob_says(scene, "hello");
 	bob_writes(scene, "!status", NULL);
 	assert_int_equal(count_said(&scene->xmpp, "The group marketing, joined from chat"), 1);
+	bob_says(scene, "!sd mode digest");
+	bob_writes(scene, "!status", NULL);
+	assert_int_equal(count_said(&scene->xmpp, "The group marketing, joined from chat"), 2);
 }
 
 static void

@@ -484,6 +484,15 @@ test_alias_of_nothing(void **state)
 	assert_in_range(scene->fake.count - asked, 0, 1); /* the long poll */
 }
 
+/* The room is closed, and its alias leads to another one. */
+static void
+close_in_favour(struct scene *scene)
+{
+	fake_homeserver_say(&scene->fake, "GET", "/directory/room/", 200, "{\"room_id\":\"!new:hs\"}", -1);
+	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.tombstone\",\"event_id\":\"$t\",\"sender\":\"@mod:hs\",\"room_id\":\"" ROOM "\","
+		"\"state_key\":\"\",\"content\":{\"body\":\"moved\",\"replacement_room\":\"!new:hs\"}}"), 200);
+}
+
 static void
 test_tombstone(void **state)
 {
@@ -494,9 +503,9 @@ test_tombstone(void **state)
 	fake_homeserver_say(&scene->fake, "PUT", "/send/", 429, "{\"errcode\":\"M_LIMIT_EXCEEDED\",\"retry_after_ms\":3500}", 1);
 	scene_hear(scene, "xbob@x\nBob\nfor the old one");
 	WAIT(scene, scene_sends(scene) == 2);
-	fake_homeserver_say(&scene->fake, "GET", "/directory/room/", 200, "{\"room_id\":\"!new:hs\"}", -1);
-	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.tombstone\",\"event_id\":\"$t\",\"sender\":\"@mod:hs\",\"room_id\":\"" ROOM "\","
-		"\"state_key\":\"\",\"content\":{\"body\":\"moved\",\"replacement_room\":\"!new:hs\"}}"), 200);
+	fake_homeserver_say(&scene->fake, "GET", "/rooms/!new:hs/state/m.room.create", 200,
+		"{\"sender\":\"@mod:hs\",\"content\":{\"room_version\":\"12\",\"predecessor\":{\"room_id\":\"" ROOM "\"}}}", -1);
+	close_in_favour(scene);
 	WAIT(scene, matrix_joined(scene->port) == 0);
 	JOINED(scene);
 	assert_non_null(fake_homeserver_find(&scene->fake, 0, "GET", "/rooms/!new:hs/messages", 0));
@@ -505,6 +514,48 @@ test_tombstone(void **state)
 	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "PUT", "/rooms/!new:hs/send/") == 1 && scene_is_quiet(scene));
 	assert_int_equal(scene_say(scene, "$n", "@alice:hs", "!new:hs", "here"), 200);
 	WAIT(scene, told(scene, "Alice|here"));
+}
+
+/* The new room does not say that it continues the old one (CVE-2021-32659): it is left again, and nothing of it crosses. */
+static void
+test_tombstone_in_favour_of_a_stranger(void **state)
+{
+	struct scene *scene = *state;
+	char trouble[400];
+
+	warm(scene);
+	struct fake_rule *creation = fake_homeserver_say(&scene->fake, "GET", "/rooms/!new:hs/state/m.room.create", 200, NULL, -1);
+	close_in_favour(scene);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "GET", "/rooms/!new:hs/state/m.room.create") == 1);
+	assert_int_equal(scene_say(scene, "$v", "@victim:hs", "!new:hs", "nobody asked us"), 200);
+	scene_spin(scene, 200);
+	assert_int_equal(matrix_joined(scene->port), 0);
+	/* No answer, and all is forgotten: it is asked again, and by the next process too. */
+	scene->port->ops->reset(scene->port);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "GET", "/rooms/!new:hs/state/m.room.create") == 2);
+	assert_int_equal(matrix_joined(scene->port), 0);
+	creation->body = "{\"sender\":\"@mod:hs\",\"content\":{\"room_version\":\"12\",\"predecessor\":{\"room_id\":\"!other:hs\"}}}";
+	scene_close(scene);
+	scene->fake.joined = "{\"joined_rooms\":[\"" ROOM "\",\"!new:hs\"]}";
+	scene_open(scene);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/rooms/!new:hs/leave") == 1);
+	JOINED(scene);
+	WAIT(scene, told(scene, "moved to !new:hs") && scene_is_quiet(scene));
+	assert_false(told(scene, "nobody asked us"));
+	matrix_trouble(scene->port, "m", trouble, sizeof(trouble));
+	assert_non_null(strstr(trouble, "not followed"));
+	assert_null(fake_homeserver_find(&scene->fake, 0, "GET", "/rooms/!new:hs/messages", 0));
+	/* The old one goes on, as far as it is let. */
+	int sent = scene_sends(scene);
+	scene_hear(scene, "xbob@x\nBob\nstill the old one");
+	WAIT(scene, scene_sends(scene) == sent + 1 && scene_is_quiet(scene));
+	/* Nor is it entered again each time the homeserver comes back. */
+	int joins = fake_homeserver_count(&scene->fake, 0, "POST", "/join/");
+	fake_homeserver_die(&scene->fake);
+	WAIT(scene, matrix_joined(scene->port) == 0);
+	fake_homeserver_start(&scene->fake, scene->loop);
+	JOINED(scene);
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/join/"), joins);
 }
 
 #define CROWD 500
@@ -606,6 +657,7 @@ main(void)
 		TEST(test_alias_gone),
 		TEST(test_alias_of_nothing),
 		TEST(test_tombstone),
+		TEST(test_tombstone_in_favour_of_a_stranger),
 		TEST(test_many_rooms),
 		TEST(test_nasty_answers),
 	};

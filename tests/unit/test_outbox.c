@@ -516,6 +516,14 @@ test_refused(void **state)
 	outbox_refused(scene->outbox, last_id(), REFUSAL_OTHER, NULL);
 	turn(scene);
 	assert_int_equal(ports.count, before + 1);
+	/* A line of the bot's own that is no digest: nor here. */
+	draft.outgoing.kind = OUTGOING_ROOM;
+	draft.inbox_seq = 0;
+	add(scene, draft);
+	turn(scene);
+	outbox_refused(scene->outbox, last_id(), REFUSAL_OTHER, NULL);
+	turn(scene);
+	assert_int_equal(ports.count, before + 2);
 }
 
 /* Only the author of a message is told under which name he appears. */

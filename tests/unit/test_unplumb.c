@@ -172,6 +172,30 @@ test_expelled(void **state)
 	assert_non_null(groups_find(&scene->core->groups, "wired"));
 }
 
+/* Moderators of the MUC learn, once, that the Matrix room has moved. */
+static void
+test_moved(void **state)
+{
+	struct scene *scene = *state;
+	struct group *wired = groups_find(&scene->core->groups, "wired");
+
+	join(scene);
+	plumb_moved(NULL, wired, "!new:hs");
+	for (int i = 0; i < 2; i++) {
+		plumb_moved(scene->core->plumb, plumbed(scene), "!new:hs");
+		plumb_moved(scene->core->plumb, wired, "!wrong words");
+		turns(scene);
+	}
+	assert_int_equal(count_said(&scene->xmpp, "has moved to !new:hs, where I do not follow by myself. A moderator can"), 1);
+	assert_int_equal(count_said(&scene->xmpp, "has moved to another room, where I do not follow by myself: the bridge's administrator"), 1);
+	assert_non_null(plumbed(scene));
+	/* Nobody is told of a room that is no group's any more. */
+	plumb_moved(scene->core->plumb, plumbed(scene), "!newer:hs");
+	alice_says(scene, "!sd unplumb --yes");
+	turns(scene);
+	assert_false(said(&scene->xmpp, "!newer:hs"));
+}
+
 /* ---- visits ---- */
 
 static void
@@ -391,6 +415,7 @@ main(void)
 		TEST(test_held_messages_are_told),
 		TEST(test_messages_that_nobody_has_judged_yet),
 		TEST(test_expelled),
+		TEST(test_moved),
 		TEST(test_invitations),
 		TEST(test_too_many_visits_for_a_request),
 		TEST(test_a_confirmation_that_is_undone),
