@@ -18,14 +18,19 @@ class Cipher:
     content: dict
 
 
-def unpadded(text):
-    """The bytes of base64 as Matrix writes it, without padding."""
+def from_base64(text):
+    """The bytes of base64 without padding."""
     return base64.b64decode(text + "=" * (-len(text) % 4))
+
+
+def to_base64(data):
+    """Bytes as base64 without padding, as Matrix writes them."""
+    return base64.b64encode(data).decode().rstrip("=")
 
 
 def index_of(ciphertext):
     """The message index that stands in clear in a Megolm message: version 3, then field 1 as a varint."""
-    data = unpadded(ciphertext)
+    data = from_base64(ciphertext)
     assert data[:2] == b"\x03\x08", f"no Megolm message: {data[:2]!r}"
     index = 0
     for shift, byte in enumerate(data[2:12]):

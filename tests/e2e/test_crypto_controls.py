@@ -10,6 +10,7 @@ import pytest
 from nio import EncryptionError
 
 from clients import Refused, until
+from crypto_device import Device, crowd
 from crypto_wire import ciphers, used_twice
 
 
@@ -168,7 +169,10 @@ def test_new_devices_and_lost_ones(them, room):
 
 
 def test_the_same_ciphertext_twice(them, room):
-    """T6 and T10 stand on this: a message index that was used for two events is found. nio refuses the second, Element's crypto does not."""
+    """
+    T6 and T10 stand on this: a message index that was used for two events is found on the wire. nio refuses the second event,
+    Element's crypto does not.
+    """
     anna, eric, bert = them.anna, them.eric, them.bert
     anna.rotate(room)
     for n in range(3):
@@ -191,5 +195,55 @@ def test_a_verification_that_is_declined(them):
     assert anna.identity(gina.user)["exists"]
     answer = anna.post("verify", user=gina.user, room=room)
     asked = gina.wait(room, lambda heard: heard.content.get("msgtype") == "m.key.verification.request")
-    gina.send_event(room, {"code": "m.user", "reason": "no", "m.relates_to": {"rel_type": "m.reference", "event_id": asked.id}}, "m.key.verification.cancel")
-    assert answer.result(30)["code"] == "m.user"
+    relation = {"rel_type": "m.reference", "event_id": asked.id}
+    gina.send_event(room, {"code": "m.user", "reason": "no", "m.relates_to": relation}, "m.key.verification.cancel")
+    assert answer.result(30) == {"phase": "Cancelled", "code": "m.user"}
+
+
+def test_many_devices_get_a_key(them):
+    """Devices by hand, two a member, signed: a strict client gives each of them its key."""
+    eric = them.eric
+    room = them.room(eric)
+    devices = crowd(them, room, 4, devices=2)
+    eric.wait_knows(room, {device.user for device in devices})
+    said = eric.send(room, "to all of you")
+    for device in devices:
+        assert device.wait(room, said).body == "to all of you"
+        (key,) = [payload for payload in device.payloads if payload["type"] == "m.room_key"]
+        assert (key["sender"], key["recipient"]) == (eric.user, device.user)
+    answer = devices[0].say(room, "thank you")
+    assert (eric.wait(room, answer).body, eric.event(answer).colour) == ("thank you", "NONE")
+    assert devices[1].wait(room, answer)
+
+
+LIES = {
+    "recipient": "@somebody:hs.test",
+    "recipient_keys": {"ed25519": "A" * 43},
+    "sender": "@somebody:hs.test",
+    "keys": {"ed25519": "A" * 43},
+}
+
+
+def test_what_a_hostile_device_says_of_itself(them):
+    """T11: each of these is a lie that a good client does not take; the same device without it is read."""
+    anna, liar, other = them.anna, Device(them, "liar"), Device(them, "other")
+    room = them.room(anna)
+    for device in (liar, other):
+        device.join(room)
+    anna.wait_knows(room, {liar.user, other.user})
+    honest = anna.wait(room, liar.say(room, "honest"))
+    assert (honest.body, honest.colour) == ("honest", "NONE"), honest
+    lies = {**LIES, "sender_device_keys": {**liar.device_keys(), "user_id": other.user}}
+    for name, lie in lies.items():
+        liar.rotate(room)
+        liar.give(room, anna.user, lie={name: lie})
+        failed = anna.wait_failed(room, liar.say(room, f"a lie about {name}"))
+        assert failed.reason == "MEGOLM_UNKNOWN_INBOUND_SESSION_ID", (name, failed)
+    liar.rotate(room)
+    liar.give(room, anna.user)
+    elsewhere = liar.say(room, "said in another room", lie={"room_id": "!elsewhere:hs.test"})
+    assert anna.wait_failed(room, elsewhere)
+    stolen = liar.encrypt(room, {"msgtype": "m.text", "body": "not mine"})[1]
+    taken = anna.wait(room, other.send_wire(room, stolen, "m.room.encrypted"))
+    assert (taken.colour, taken.why) == ("RED", "MISMATCHED_SENDER"), taken
+    assert anna.wait(room, liar.say(room, "honest again")).colour == "NONE"

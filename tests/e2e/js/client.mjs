@@ -34,7 +34,7 @@ process.on("unhandledRejection", (error) => tell({ fault: told(error) }));
 
 await import("fake-indexeddb/auto");
 const sdk = await import("matrix-js-sdk");
-const { AllDevicesIsolationMode, CryptoEvent, EventShieldColour, EventShieldReason, OnlySignedDevicesIsolationMode } = await import(
+const { AllDevicesIsolationMode, EventShieldColour, EventShieldReason, OnlySignedDevicesIsolationMode, VerificationPhase } = await import(
     "matrix-js-sdk/lib/crypto-api/index.js"
 );
 const { encryptAttachment, decryptAttachment } = (await import("matrix-encrypt-attachment")).default;
@@ -326,7 +326,8 @@ async function upload({ data, mimetype, secret }) {
     const plain = Buffer.from(data, "base64");
     if (!secret) return { url: (await client.uploadContent(plain, { type: mimetype, includeFilename: false })).content_uri };
     const { data: cipher, info } = await encryptAttachment(plain);
-    const { content_uri: url } = await client.uploadContent(Buffer.from(cipher), { type: "application/octet-stream", includeFilename: false });
+    const options = { type: "application/octet-stream", includeFilename: false };
+    const { content_uri: url } = await client.uploadContent(Buffer.from(cipher), options);
     return { file: { ...info, url } };
 }
 
@@ -347,7 +348,9 @@ async function download({ content }) {
 async function verify({ user, room }) {
     const request = await crypto.requestVerificationDM(user, room);
     return new Promise((yes) => {
-        const look = () => (request.cancellationCode || request.phase > 2) && yes({ phase: request.phase, code: request.cancellationCode });
+        const look = () => {
+            if (request.phase > VerificationPhase.Requested) yes({ phase: VerificationPhase[request.phase], code: request.cancellationCode });
+        };
         request.on("change", look);
         look();
     });
@@ -394,7 +397,7 @@ const commands = {
     rotate: ({ room }) => crypto.forceDiscardSession(room),
     shield: (which) => shield(find(which)),
     // The sessions that it can read, in no order.
-    keys: async () => (await crypto.exportRoomKeys()).map(({ room_id, session_id, sender_key }) => ({ room: room_id, session: session_id, sender_key })),
+    keys: async () => (await crypto.exportRoomKeys()).map((key) => ({ room: key.room_id, session: key.session_id })),
     secrets: () => crypto.exportSecretsBundle(),
     logout: async () => void (await client.logout(true)),
 };
