@@ -131,7 +131,9 @@ room_rights(struct matrix *matrix, const char *id, const char *person, struct ri
 	*out = (struct rights){ .operator = matrix_is_operator(matrix, person) };
 	if (!room)
 		return;
-	out->known = room->ready && people_name(matrix->parts.people, id, person, name, sizeof(name));
+	/* The archive is read last, and again now and then: members and power are known by then. */
+	bool read = room->ready || (room->inside && room->step == WALK_ARCHIVE && matrix->state == MATRIX_HERE);
+	out->known = read && people_name(matrix->parts.people, id, person, name, sizeof(name));
 	out->moderator = power_moderates(&room->power, person);
 	out->creator = power_is_creator(&room->power, person);
 	out->level = power_level(&room->power, person, &out->needed);

@@ -93,6 +93,8 @@ def test_the_notice_speaks_the_groups_language(team):
     team.bob.send(team.muc, "Bonsoir")
     notice = until(lambda: team.bob.whispers(team.muc, BOT_NICK), what="the notice")[0]
     assert "mar. 24 nov. 8 h 30" in notice.body.replace("\u00a0", " ").replace("\u202f", " ")
+    assert "ne se termine pas par une heure" in ask_matrix(team.alice, team.room, "!sd horaires lun-ven 9h-")
+    assert "il faut ici des heures telles que 09:00-18:00, et non la fin" in ask_matrix(team.alice, team.room, "!sd horaires lun-ven")
 
 
 @pytest.mark.charter(HOURS)

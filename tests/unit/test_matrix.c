@@ -4,6 +4,7 @@
 
 #include "core/arena.h"
 #include "core/outbox_rows.h"
+#include "matrix/room.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -69,6 +70,23 @@ test_alias_and_join_wait(void **state)
 	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
 		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
 	JOINED(scene);
+}
+
+/* Who may do what is known while the archive is read once more. */
+static void
+test_rights_meanwhile(void **state)
+{
+	struct scene *scene = *state;
+	struct rights rights;
+
+	JOINED(scene);
+	int from = scene->fake.count;
+	fake_homeserver_say(&scene->fake, "GET", "/messages", 200, NULL, 1);
+	room_refill_all((struct matrix *)scene->port);
+	WAIT(scene, fake_homeserver_count(&scene->fake, from, "GET", "/messages") == 1);
+	assert_int_equal(matrix_joined(scene->port), 0);
+	scene->port->ops->rights(scene->port, ROOM, "@alice:hs", &rights);
+	assert_true(rights.known && !rights.moderator);
 }
 
 /* ---- out ---- */
@@ -630,6 +648,7 @@ main(void)
 		TEST(test_arrives),
 		TEST(test_unknown_token),
 		TEST(test_alias_and_join_wait),
+		TEST(test_rights_meanwhile),
 		TEST(test_sends_as_a_ghost),
 		TEST(test_keeps_order),
 		TEST(test_again_under_the_same_name),
