@@ -37,6 +37,8 @@ check(enum ratchet_key_kind kind, const char *text)
 	if (r)
 		return;
 	uint32_t first = ratchet_inbound_first(inbound);
+	if (first)
+		require(ratchet_inbound_export(inbound, first - 1, &key) == RATCHET_E_INDEX);
 	require(ratchet_inbound_export(inbound, first, &key) == 0);
 	require(ratchet_inbound_open(&again, RATCHET_EXPORTED, key.p) == 0 && ratchet_inbound_first(again) == first);
 	ratchet_inbound_id(inbound, id);

@@ -441,6 +441,42 @@ test_olm_large(void **state)
 	ratchet_session_free(bob);
 }
 
+/* Olm's normal messages: the same, and the one form only. Those of the form end at the MAC. */
+static void
+test_olm_forms(void **state)
+{
+	static const char key[] = "0a20" "0303030303030303030303030303030303030303030303030303030303030303", mac[] = "0000000000000000";
+	static const struct {
+		const char *head, *tail;
+		int refusal;
+	} cases[] = {
+		{ "03", "10002210" "00000000000000000000000000000000", RATCHET_E_MAC }, { "03", "10ff012210" "00000000000000000000000000000000", RATCHET_E_MAC },
+		{ "03", "10002200", RATCHET_E_FORM }, { "03", "1000220141", RATCHET_E_FORM }, { "03", "10002205" "4141414141", RATCHET_E_FORM },
+		{ "03", "10002211" "0000000000000000000000000000000000", RATCHET_E_FORM }, { "03", "10002210", RATCHET_E_FORM },
+		{ "03", "10002210" "0000000000000000000000000000000000", RATCHET_E_FORM }, { "04", "10002210" "00000000000000000000000000000000", RATCHET_E_FORM },
+		{ "03", "1080002210" "00000000000000000000000000000000", RATCHET_E_FORM }, { "03", "2210" "00000000000000000000000000000000", RATCHET_E_FORM },
+		{ "031000", "2210" "00000000000000000000000000000000", RATCHET_E_FORM }, { "03", "100010002210" "00000000000000000000000000000000", RATCHET_E_FORM },
+	};
+	struct pair *pair = *state;
+	struct ratchet_session *alice = open_session(pair), *bob = NULL;
+	AUTO_FREE char *first = encrypt(alice, "first", RATCHET_PRE_KEY);
+	struct secret plain;
+
+	assert_int_equal(ratchet_session_accept(&bob, &plain, pair->bob, pair->alice_curve, first), 0);
+	secret_fini(&plain);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		AUTO_FREE char *hex = xasprintf("%s%s%s%s", cases[i].head, key, cases[i].tail, mac);
+		unsigned char bytes[256];
+		char text[BASE64_SIZE(256)];
+		base64_encode(BASE64_PLAIN, bytes, unhex(hex, bytes, sizeof(bytes)), text);
+		int r = ratchet_session_decrypt(bob, RATCHET_NORMAL, text, &plain);
+		if (r != cases[i].refusal)
+			fail_msg("%d for %s", r, hex);
+	}
+	ratchet_session_free(alice);
+	ratchet_session_free(bob);
+}
+
 /* Messages that once crashed libolm (its tests, test_olm_decrypt). */
 static void
 test_olm_hostile(void **state)
@@ -458,8 +494,8 @@ test_olm_hostile(void **state)
 		char text[BASE64_SIZE(64)];
 		base64_encode(BASE64_PLAIN, bytes, unhex(hostile[i], bytes, sizeof(bytes)), text);
 		assert_int_equal(ratchet_session_accept(&bob, &plain, pair->bob, pair->alice_curve, text), RATCHET_E_FORM);
-		assert_in_range(ratchet_session_decrypt(alice, RATCHET_PRE_KEY, text, &plain), RATCHET_E_FORM, RATCHET_E_MAC);
-		assert_in_range(ratchet_session_decrypt(alice, RATCHET_NORMAL, text, &plain), RATCHET_E_FORM, RATCHET_E_MAC);
+		assert_int_equal(ratchet_session_decrypt(alice, RATCHET_PRE_KEY, text, &plain), RATCHET_E_FORM);
+		assert_int_equal(ratchet_session_decrypt(alice, RATCHET_NORMAL, text, &plain), RATCHET_E_FORM);
 	}
 	ratchet_session_free(alice);
 }
@@ -626,14 +662,30 @@ test_megolm_malleated(void **state)
 static void
 test_megolm_signed_nonsense(void **state)
 {
-	static const char *const nonsense[] = { "", "03", "02", "0308", "0308001203414141", "03080012ffffffffff0f", "0308ffffffffffffffffff011200" };
+	static const struct {
+		const char *hex;
+		bool whole; /* with a MAC of eight zeros it has the form */
+	} nonsense[] = {
+		{ "", false }, { "03", false }, { "0308", false }, { "030800", false }, { "03080012ffffffffff0f", false }, { "0308ffffffffffffffff011200", false },
+		{ "0308001210" "00000000000000000000000000000000", true },
+		{ "0308808004" "1210" "00000000000000000000000000000000", true },
+		{ "0208001210" "00000000000000000000000000000000", false },
+		{ "030880001210" "00000000000000000000000000000000", false }, /* numbers of more bytes than they need */
+		{ "030800129000" "00000000000000000000000000000000", false },
+		{ "0308ffffffff1f1210" "00000000000000000000000000000000", false }, /* and of more bits than there are */
+		{ "1210" "00000000000000000000000000000000" "0800", false },
+		{ "03080008001210" "00000000000000000000000000000000", false },
+		/* No whole number of blocks: libolm would write beyond, or read before, the plain text. */
+		{ "0308001200", false }, { "0308001203414141", false }, { "030800120f" "000000000000000000000000000000", false },
+		{ "0308001211" "0000000000000000000000000000000000", false },
+	};
 	unsigned char seed[32] = { 9 }, key[512], signature[64];
 	char text[1024];
 	struct ratchet_inbound *inbound = NULL;
 
 	(void)state;
 	memset(key, 'r', sizeof(key));
-	key[0] = 2;
+	memcpy(key, "\2\0\0\0\0", 5);
 	primitive_public_key(seed, key + 133);
 	primitive_sign(seed, key, 165, key + 165);
 	base64_encode(BASE64_PLAIN, key, 229, text);
@@ -643,13 +695,13 @@ test_megolm_signed_nonsense(void **state)
 			unsigned char message[256] = { 0 };
 			struct secret plain;
 			uint32_t index;
-			size_t n = unhex(nonsense[i], message, sizeof(message)) + zeros;
+			size_t n = unhex(nonsense[i].hex, message, sizeof(message)) + zeros;
 			primitive_sign(seed, message, n, signature);
 			memcpy(message + n, signature, sizeof(signature));
 			base64_encode(BASE64_PLAIN, message, n + sizeof(signature), text);
 			int r = ratchet_inbound_decrypt(inbound, text, &plain, &index);
-			if (r != RATCHET_E_FORM && r != RATCHET_E_MAC && r != RATCHET_E_INDEX)
-				fail_msg("%d for %s and %zu zeros", r, nonsense[i], zeros);
+			if (r != (nonsense[i].whole && zeros == 8 ? RATCHET_E_MAC : RATCHET_E_FORM))
+				fail_msg("%d for %s and %zu zeros", r, nonsense[i].hex, zeros);
 		}
 	}
 	ratchet_inbound_free(inbound);
@@ -765,7 +817,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_account), WITH_PAIR(test_olm_talk), WITH_PAIR(test_olm_keys_are_used_once), WITH_PAIR(test_olm_fallback),
 		WITH_PAIR(test_olm_wrong_peer), WITH_PAIR(test_olm_spoilt), WITH_PAIR(test_olm_without_identity), WITH_PAIR(test_olm_one_form), WITH_PAIR(test_olm_large),
-		WITH_PAIR(test_olm_hostile), cmocka_unit_test(test_megolm_talk), cmocka_unit_test(test_megolm_vectors),
+		WITH_PAIR(test_olm_forms), WITH_PAIR(test_olm_hostile), cmocka_unit_test(test_megolm_talk), cmocka_unit_test(test_megolm_vectors),
 		cmocka_unit_test(test_megolm_malleated), cmocka_unit_test(test_megolm_signed_nonsense), WITH_PAIR(test_saving),
 		cmocka_unit_test(test_saved_session_goes_on), cmocka_unit_test(test_vodozemac),
 	};

@@ -3,8 +3,8 @@
  * libolm behind our own words. Its habits that this file takes upon itself: most of its calls destroy the text they are given,
  * so each gets a copy; any of its sizes may be olm_error(), even with "success" as the reason; what it writes has no NUL; it
  * takes random bytes from whoever calls, and an empty key for a pickle. It is lenient where we are not: any character passes
- * as base64, and a signature passes with the group's order added. So texts are decoded here first, and Megolm's signatures
- * are checked by OpenSSL before libolm sees them.
+ * as base64, a signature passes with the group's order added, and a message in forms that make it write beyond its buffers.
+ * So texts are decoded here first, messages have one form, and Megolm's signatures are checked by OpenSSL before libolm sees them.
  */
 #include "matrix/crypto/ratchet.h"
 
@@ -19,16 +19,15 @@
 #include <string.h>
 
 #define PICKLE_TEXT_MAX (256 * 1024)
-#define PICKLE_MIN 24 /* bytes: one block and its MAC; libolm reads beyond what is shorter than the MAC */
 
 /* A Megolm session key: version, index, ratchet, the session's public key and, when it is shared, a signature of all that. */
 #define KEY_SIGNER (1 + 4 + 128)
 #define KEY_EXPORTED (KEY_SIGNER + PRIMITIVE_KEY)
 #define KEY_SHARED (KEY_EXPORTED + PRIMITIVE_SIGNATURE)
 
-/* A pre-key message: version, three fields of a key (a tag, a length, 32 bytes) and one with the message proper. */
-#define PRE_KEY_FIELD (2 + PRIMITIVE_KEY)
-#define PRE_KEY_HEAD (1 + 3 * PRE_KEY_FIELD)
+/* At the end of a message. */
+#define MAC 8
+#define BLOCK 16 /* of the cipher */
 
 /* What cannot happen with sizes that libolm named itself. */
 static void
@@ -124,6 +123,99 @@ ratchet_hash(const char *body, unsigned char hash[PRIMITIVE_HASH])
 	return 0;
 }
 
+/* ---- the form of messages ---- */
+
+/*
+ * A message that libolm gets has the one form in which libolm and vodozemac write it: version 3, each field once, in the order of
+ * its tags, every number as short as it can be, whole cipher blocks. libolm itself takes much else, and does not survive
+ * it: it writes beyond the plain text when the cipher text is no whole number of blocks, and before it when there is none. And the
+ * parts of a pre-key message around the message proper are under no MAC: a server could give one message many forms, and
+ * replay it to a fallback key in each.
+ */
+struct cursor {
+	const unsigned char *p, *end;
+};
+
+static bool
+take_byte(struct cursor *cursor, unsigned char byte)
+{
+	return cursor->p < cursor->end && *cursor->p++ == byte;
+}
+
+/* Seven bits a byte, the lowest first; at most 32, and no byte more than needed. */
+static bool
+take_number(struct cursor *cursor, size_t *number)
+{
+	uint64_t value = 0;
+	unsigned shift = 0;
+
+	do {
+		if (cursor->p == cursor->end || shift > 28)
+			return false;
+		value |= (uint64_t)(*cursor->p & 0x7F) << shift;
+		shift += 7;
+	} while (*cursor->p++ & 0x80);
+	*number = (size_t)value;
+	return value <= UINT32_MAX && (cursor->p[-1] || shift == 7);
+}
+
+static bool
+take_key(struct cursor *cursor, unsigned char tag)
+{
+	if (!take_byte(cursor, tag) || !take_byte(cursor, PRIMITIVE_KEY) || cursor->end - cursor->p < PRIMITIVE_KEY)
+		return false;
+	cursor->p += PRIMITIVE_KEY;
+	return true;
+}
+
+/* The field that comes last, of whole blocks, and behind it nothing but `rest` bytes. */
+static bool
+ends_in_blocks(struct cursor *cursor, unsigned char tag, size_t rest)
+{
+	size_t n;
+
+	return take_byte(cursor, tag) && take_number(cursor, &n) && n && n % BLOCK == 0 && (size_t)(cursor->end - cursor->p) == n + rest;
+}
+
+/* Olm specification, "Normal Messages". */
+static bool
+is_normal(struct cursor cursor)
+{
+	size_t index;
+
+	return take_byte(&cursor, 3) && take_key(&cursor, 0x0A) && take_byte(&cursor, 0x10) && take_number(&cursor, &index) &&
+			ends_in_blocks(&cursor, 0x22, MAC);
+}
+
+/* "Pre-Key Messages": one-time key, base key, identity key, and a normal message. */
+static bool
+is_pre_key(struct cursor cursor)
+{
+	size_t n;
+
+	return take_byte(&cursor, 3) && take_key(&cursor, 0x0A) && take_key(&cursor, 0x12) && take_key(&cursor, 0x1A) &&
+			take_byte(&cursor, 0x22) && take_number(&cursor, &n) && (size_t)(cursor.end - cursor.p) == n && is_normal(cursor);
+}
+
+/* Megolm specification, "Message format". */
+static bool
+is_group(struct cursor cursor)
+{
+	size_t index;
+
+	return take_byte(&cursor, 3) && take_byte(&cursor, 0x08) && take_number(&cursor, &index) &&
+			ends_in_blocks(&cursor, 0x12, MAC + PRIMITIVE_SIGNATURE);
+}
+
+static int
+read_message(const char *body, struct secret *bytes, bool (*is_form)(struct cursor cursor))
+{
+	int r = read_body(body, bytes);
+	const unsigned char *p = (const unsigned char *)bytes->p;
+
+	return !r && is_form((struct cursor){ p, p + bytes->n }) ? 0 : RATCHET_E_FORM;
+}
+
 /* ---- what all kinds have in common ---- */
 
 /*
@@ -167,7 +259,7 @@ ratchet_hash(const char *body, unsigned char hash[PRIMITIVE_HASH])
 \
 		if (is_unset(key)) \
 			return -EINVAL; \
-		if (n > PICKLE_TEXT_MAX || read_text(p, n, &bytes) || bytes.n < PICKLE_MIN) \
+		if (!p || n > PICKLE_TEXT_MAX || read_text(p, n, &bytes)) \
 			return RATCHET_E_PICKLE; \
 		write_text(&bytes, &text); \
 		struct ratchet_##kind *made = make_##kind(); \
@@ -289,35 +381,6 @@ ratchet_account_mark_published(struct ratchet_account *account)
 
 /* ---- an Olm session ---- */
 
-/*
- * Whether the bytes are a pre-key message as libolm and vodozemac write it (Olm specification, "Pre-Key Messages"). The MAC covers
- * only the message inside, and libolm looks neither at the version around it nor at fields that it does not know, in any
- * order: without this the server could give one message many forms, and replay it to a fallback key in each.
- */
-static bool
-is_pre_key(const struct secret *bytes)
-{
-	static const unsigned char tags[] = { 0x0A, 0x12, 0x1A };
-	const unsigned char *p = (const unsigned char *)bytes->p, *end = p + bytes->n;
-	size_t length = 0, shift = 0;
-
-	if (bytes->n < PRE_KEY_HEAD + 2 || *p++ != 3)
-		return false;
-	for (size_t i = 0; i < sizeof(tags); i++, p += PRE_KEY_FIELD)
-		if (p[0] != tags[i] || p[1] != PRIMITIVE_KEY)
-			return false;
-	if (*p++ != 0x22)
-		return false;
-	do {
-		if (p == end || shift > 21)
-			return false;
-		length |= (size_t)(*p & 0x7F) << shift;
-		shift += 7;
-	} while (*p++ & 0x80);
-	/* Its last seven bits are not 0, or it is all of it. */
-	return p[-1] && length == (size_t)(end - p);
-}
-
 int
 ratchet_session_open(struct ratchet_session **out, const struct ratchet_account *account, const char *peer_curve, const char *one_time_key)
 {
@@ -383,7 +446,7 @@ ratchet_session_accept(struct ratchet_session **out, struct secret *plain, struc
 	AUTO_SECRET struct secret bytes = { NULL, 0 }, said = { NULL, 0 };
 	char peer[RATCHET_ID_SIZE];
 
-	if (read_key(peer_curve, peer) || read_body(body, &bytes) || !is_pre_key(&bytes))
+	if (read_key(peer_curve, peer) || read_message(body, &bytes, is_pre_key))
 		return RATCHET_E_FORM;
 	struct ratchet_session *session = make_session();
 	int r = begin(session, account, peer, &bytes);
@@ -407,8 +470,8 @@ ratchet_session_matches(const struct ratchet_session *session, const char *peer_
 	AUTO_SECRET struct secret bytes = { NULL, 0 };
 	char peer[RATCHET_ID_SIZE];
 
-	return read_key(peer_curve, peer) == 0 && read_body(body, &bytes) == 0 &&
-			is_pre_key(&bytes) && matches(session, peer, &bytes);
+	return read_key(peer_curve, peer) == 0 && read_message(body, &bytes, is_pre_key) == 0 &&
+			matches(session, peer, &bytes);
 }
 
 void
@@ -442,9 +505,7 @@ ratchet_session_decrypt(struct ratchet_session *session, int64_t type, const cha
 {
 	AUTO_SECRET struct secret bytes = { NULL, 0 };
 
-	if ((type != RATCHET_PRE_KEY && type != RATCHET_NORMAL) || read_body(body, &bytes))
-		return RATCHET_E_FORM;
-	if (type == RATCHET_PRE_KEY && !is_pre_key(&bytes))
+	if ((type != RATCHET_PRE_KEY && type != RATCHET_NORMAL) || read_message(body, &bytes, type == RATCHET_PRE_KEY ? is_pre_key : is_normal))
 		return RATCHET_E_FORM;
 	return decrypt(session, (enum ratchet_type)type, &bytes, plain);
 }
@@ -556,8 +617,6 @@ is_signed(const struct ratchet_inbound *inbound, const struct secret *bytes)
 	unsigned char signer[PRIMITIVE_KEY];
 	char id[RATCHET_ID_SIZE];
 
-	if (bytes->n < PRIMITIVE_SIGNATURE)
-		return false;
 	size_t n = bytes->n - PRIMITIVE_SIGNATURE;
 	ratchet_inbound_id(inbound, id);
 	return base64_decode_exact(BASE64_PLAIN, id, signer, sizeof(signer)) && primitive_verify(signer, p, n, p + n);
@@ -588,7 +647,7 @@ ratchet_inbound_decrypt(struct ratchet_inbound *inbound, const char *body, struc
 	AUTO_SECRET struct secret bytes = { NULL, 0 };
 	uint32_t at;
 
-	if (read_body(body, &bytes))
+	if (read_message(body, &bytes, is_group))
 		return RATCHET_E_FORM;
 	if (!is_signed(inbound, &bytes))
 		return RATCHET_E_SIGNATURE;
