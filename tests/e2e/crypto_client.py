@@ -138,6 +138,12 @@ class Client:
     def ban(self, room, user):
         self.request("POST", self._room(room, "ban"), {"user_id": user})
 
+    def accept(self, timeout=PATIENCE):
+        """Join a room to which this user is, or will be, invited; its id."""
+        room = until(lambda: next(iter(self.invites), None), timeout, f"{self.user} being invited")
+        self.invites.discard(room)
+        return self.join(room)
+
     def put_state(self, room, kind, content, key=""):
         return self.request("PUT", self._room(room, f"state/{kind}/{quote(key)}"), content)["event_id"]
 

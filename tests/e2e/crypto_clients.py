@@ -109,3 +109,14 @@ class Cryptic:
         for person in everybody:
             person.wait_knows(room, {each.user for each in everybody}, encrypted)
         return room
+
+    def direct(self, owner, other, encrypted=True):
+        """A direct room of two; `other` is a client, or the MXID of somebody who accepts by himself."""
+        user = getattr(other, "user", other)
+        wanted = encryption() if encrypted else None
+        room = owner.create_room("", wanted, invite=[user], public=False, is_direct=True)
+        if other is not user:
+            assert other.accept() == room
+            other.wait_knows(room, {owner.user, user}, encrypted)
+        owner.wait_knows(room, {owner.user, user}, encrypted)
+        return room

@@ -191,7 +191,7 @@ def test_the_same_ciphertext_twice(them, room):
 def test_a_verification_that_is_declined(them):
     """Who asks for a verification learns that it was cancelled, and why."""
     anna, gina = them.anna, them.speaker("gina")
-    room = them.room(anna, [gina])
+    room = them.direct(anna, gina)
     assert anna.identity(gina.user)["exists"]
     answer = anna.post("verify", user=gina.user, room=room)
     asked = gina.wait(room, lambda heard: heard.content.get("msgtype") == "m.key.verification.request")
@@ -247,3 +247,13 @@ def test_what_a_hostile_device_says_of_itself(them):
     taken = anna.wait(room, other.send_wire(room, stolen, "m.room.encrypted"))
     assert (taken.colour, taken.why) == ("RED", "MISMATCHED_SENDER"), taken
     assert anna.wait(room, liar.say(room, "honest again")).colour == "NONE"
+
+
+def test_direct_rooms(them):
+    """Who is invited to an encrypted room, joins, and reads from the first word on."""
+    for owner, other in ((them.bert, them.anna), (them.anna, them.bert)):
+        room = them.direct(owner, other)
+        other.wait(room, owner.send(room, "just for you"))
+        owner.wait(room, other.send(room, "and back"))
+        readable(owner, room)
+        readable(other, room)
