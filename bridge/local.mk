@@ -118,6 +118,7 @@ crypto_sources += \
 	bridge/matrix/crypto/derive.c bridge/matrix/crypto/derive.h \
 	bridge/matrix/crypto/devicekeys.c bridge/matrix/crypto/devicekeys.h \
 	bridge/matrix/crypto/envelope.c bridge/matrix/crypto/envelope.h \
+	bridge/matrix/crypto/form.c bridge/matrix/crypto/form.h \
 	bridge/matrix/crypto/peer.c bridge/matrix/crypto/peer.h \
 	bridge/matrix/crypto/primitive.c bridge/matrix/crypto/primitive.h \
 	bridge/matrix/crypto/ratchet.c bridge/matrix/crypto/ratchet.h \

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/seal.h"
 #include "matrix/crypto/base64.h"
+#include "matrix/crypto/form.h"
 
 #include <errno.h>
 #include <olm/olm.h>
@@ -24,10 +25,6 @@
 #define KEY_SIGNER (1 + 4 + 128)
 #define KEY_EXPORTED (KEY_SIGNER + PRIMITIVE_KEY)
 #define KEY_SHARED (KEY_EXPORTED + PRIMITIVE_SIGNATURE)
-
-/* At the end of a message. */
-#define MAC 8
-#define BLOCK 16 /* of the cipher */
 
 /* What cannot happen with sizes that libolm named itself. */
 static void
@@ -123,97 +120,13 @@ ratchet_hash(const char *body, unsigned char hash[PRIMITIVE_HASH])
 	return 0;
 }
 
-/* ---- the form of messages ---- */
+/* ---- messages ---- */
 
-/*
- * A message that libolm gets has the one form in which libolm and vodozemac write it: version 3, each field once, in the order of
- * its tags, every number as short as it can be, whole cipher blocks. libolm itself takes much else, and does not survive
- * it: it writes beyond the plain text when the cipher text is no whole number of blocks, and before it when there is none. And the
- * parts of a pre-key message around the message proper are under no MAC: a server could give one message many forms, and
- * replay it to a fallback key in each.
- */
-struct cursor {
-	const unsigned char *p, *end;
-};
-
-static bool
-take_byte(struct cursor *cursor, unsigned char byte)
-{
-	return cursor->p < cursor->end && *cursor->p++ == byte;
-}
-
-/* Seven bits a byte, the lowest first; at most 32, and no byte more than needed. */
-static bool
-take_number(struct cursor *cursor, size_t *number)
-{
-	uint64_t value = 0;
-	unsigned shift = 0;
-
-	do {
-		if (cursor->p == cursor->end || shift > 28)
-			return false;
-		value |= (uint64_t)(*cursor->p & 0x7F) << shift;
-		shift += 7;
-	} while (*cursor->p++ & 0x80);
-	*number = (size_t)value;
-	return value <= UINT32_MAX && (cursor->p[-1] || shift == 7);
-}
-
-static bool
-take_key(struct cursor *cursor, unsigned char tag)
-{
-	if (!take_byte(cursor, tag) || !take_byte(cursor, PRIMITIVE_KEY) || cursor->end - cursor->p < PRIMITIVE_KEY)
-		return false;
-	cursor->p += PRIMITIVE_KEY;
-	return true;
-}
-
-/* The field that comes last, of whole blocks, and behind it nothing but `rest` bytes. */
-static bool
-ends_in_blocks(struct cursor *cursor, unsigned char tag, size_t rest)
-{
-	size_t n;
-
-	return take_byte(cursor, tag) && take_number(cursor, &n) && n && n % BLOCK == 0 && (size_t)(cursor->end - cursor->p) == n + rest;
-}
-
-/* Olm specification, "Normal Messages". */
-static bool
-is_normal(struct cursor cursor)
-{
-	size_t index;
-
-	return take_byte(&cursor, 3) && take_key(&cursor, 0x0A) && take_byte(&cursor, 0x10) && take_number(&cursor, &index) &&
-			ends_in_blocks(&cursor, 0x22, MAC);
-}
-
-/* "Pre-Key Messages": one-time key, base key, identity key, and a normal message. */
-static bool
-is_pre_key(struct cursor cursor)
-{
-	size_t n;
-
-	return take_byte(&cursor, 3) && take_key(&cursor, 0x0A) && take_key(&cursor, 0x12) && take_key(&cursor, 0x1A) &&
-			take_byte(&cursor, 0x22) && take_number(&cursor, &n) && (size_t)(cursor.end - cursor.p) == n && is_normal(cursor);
-}
-
-/* Megolm specification, "Message format". */
-static bool
-is_group(struct cursor cursor)
-{
-	size_t index;
-
-	return take_byte(&cursor, 3) && take_byte(&cursor, 0x08) && take_number(&cursor, &index) &&
-			ends_in_blocks(&cursor, 0x12, MAC + PRIMITIVE_SIGNATURE);
-}
-
+/* The bytes of a message that libolm may see. */
 static int
-read_message(const char *body, struct secret *bytes, bool (*is_form)(struct cursor cursor))
+read_message(const char *body, struct secret *bytes, bool (*has_form)(const void *p, size_t n))
 {
-	int r = read_body(body, bytes);
-	const unsigned char *p = (const unsigned char *)bytes->p;
-
-	return !r && is_form((struct cursor){ p, p + bytes->n }) ? 0 : RATCHET_E_FORM;
+	return read_body(body, bytes) == 0 && has_form(bytes->p, bytes->n) ? 0 : RATCHET_E_FORM;
 }
 
 /* ---- what all kinds have in common ---- */
@@ -446,7 +359,7 @@ ratchet_session_accept(struct ratchet_session **out, struct secret *plain, struc
 	AUTO_SECRET struct secret bytes = { NULL, 0 }, said = { NULL, 0 };
 	char peer[RATCHET_ID_SIZE];
 
-	if (read_key(peer_curve, peer) || read_message(body, &bytes, is_pre_key))
+	if (read_key(peer_curve, peer) || read_message(body, &bytes, form_is_pre_key))
 		return RATCHET_E_FORM;
 	struct ratchet_session *session = make_session();
 	int r = begin(session, account, peer, &bytes);
@@ -470,7 +383,7 @@ ratchet_session_matches(const struct ratchet_session *session, const char *peer_
 	AUTO_SECRET struct secret bytes = { NULL, 0 };
 	char peer[RATCHET_ID_SIZE];
 
-	return read_key(peer_curve, peer) == 0 && read_message(body, &bytes, is_pre_key) == 0 &&
+	return read_key(peer_curve, peer) == 0 && read_message(body, &bytes, form_is_pre_key) == 0 &&
 			matches(session, peer, &bytes);
 }
 
@@ -505,7 +418,7 @@ ratchet_session_decrypt(struct ratchet_session *session, int64_t type, const cha
 {
 	AUTO_SECRET struct secret bytes = { NULL, 0 };
 
-	if ((type != RATCHET_PRE_KEY && type != RATCHET_NORMAL) || read_message(body, &bytes, type == RATCHET_PRE_KEY ? is_pre_key : is_normal))
+	if ((type != RATCHET_PRE_KEY && type != RATCHET_NORMAL) || read_message(body, &bytes, type == RATCHET_PRE_KEY ? form_is_pre_key : form_is_normal))
 		return RATCHET_E_FORM;
 	return decrypt(session, (enum ratchet_type)type, &bytes, plain);
 }
@@ -647,7 +560,7 @@ ratchet_inbound_decrypt(struct ratchet_inbound *inbound, const char *body, struc
 	AUTO_SECRET struct secret bytes = { NULL, 0 };
 	uint32_t at;
 
-	if (read_message(body, &bytes, is_group))
+	if (read_message(body, &bytes, form_is_group))
 		return RATCHET_E_FORM;
 	if (!is_signed(inbound, &bytes))
 		return RATCHET_E_SIGNATURE;
