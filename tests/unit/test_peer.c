@@ -148,6 +148,9 @@ test_own_keys(void **state)
 	assert_string_equal(taken.device.curve, bob->curve);
 	assert_string_equal(taken.device.ed, bob->ed);
 	assert_int_equal(taken.device.trust, PEER_CROSS_SIGNED);
+	json_t *odd = json_pack("{s:f}", "a", 1.5);
+	assert_int_equal(devicekeys_sign(&bob->device, odd), SIGNING_E_CONTENT);
+	json_decref(odd);
 	json_t *signatures = crosssign_make_signatures(&bob->identity, DEVICE, bob->device_keys);
 	assert_true(json_equal(json_child(json_child(signatures, USER), DEVICE), bob->device_keys));
 	json_decref(signatures);
