@@ -49,7 +49,7 @@ attachment_read_file(struct attachment_key *key, const char **url, const json_t 
 {
 	const json_t *jwk = json_child(file, "key"), *hashes = json_child(file, "hashes");
 	const char *address = json_text(file, "url"), *version = json_text(file, "v"), *algorithm = json_text(jwk, "alg");
-	struct attachment_key read;
+	struct attachment_key read = { .iv = { 0 } };
 
 	if (!jwk || !address || !version || !algorithm)
 		return ATTACHMENT_E_FORM;

@@ -14,18 +14,20 @@ static bool add_value(struct str *out, const json_t *value, unsigned depth);
 static void
 add_string(struct str *out, const char *p, size_t n)
 {
-	static const char escapes[32] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
+	static const char escapes[128] = {
+		['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
+	};
 
 	str_add_char(out, '"');
 	for (const char *end = p + n; p < end; p++) {
 		unsigned char c = (unsigned char)*p;
-		if (c >= 32 && c != '"' && c != '\\') {
-			str_add_char(out, *p);
-		} else if (c >= 32 || escapes[c]) {
+		if (c < sizeof(escapes) && escapes[c]) {
 			str_add_char(out, '\\');
-			str_add_char(out, c >= 32 ? *p : escapes[c]);
-		} else {
+			str_add_char(out, escapes[c]);
+		} else if (c < 32) {
 			str_addf(out, "\\u%04x", c);
+		} else {
+			str_add_char(out, *p);
 		}
 	}
 	str_add_char(out, '"');

@@ -558,7 +558,7 @@ int
 ratchet_inbound_decrypt(struct ratchet_inbound *inbound, const char *body, struct secret *plain, uint32_t *index)
 {
 	AUTO_SECRET struct secret bytes = { NULL, 0 };
-	uint32_t at;
+	uint32_t at = 0;
 
 	if (read_message(body, &bytes, form_is_group))
 		return RATCHET_E_FORM;
