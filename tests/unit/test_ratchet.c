@@ -383,7 +383,7 @@ test_olm_one_form(void **state)
 
 	assert_true(base64_decode(BASE64_PLAIN, first, strlen(first), bytes, &n));
 	assert_int_equal(bytes[head], 0x22);
-	for (int way = 0; way < 6; way++) {
+	for (int way = 0; way < 8; way++) {
 		size_t size = n;
 		memcpy(changed, bytes, n);
 		if (way == 0) { /* another version */
@@ -403,8 +403,18 @@ test_olm_one_form(void **state)
 		} else if (way == 4) { /* the first field twice */
 			memcpy(changed + 35, bytes + 1, n - 1);
 			size += 34;
-		} else { /* a length beyond all */
+		} else if (way == 5) { /* a length beyond all */
 			memset(changed + head + 1, 0xFF, 8);
+		} else if (way == 6) { /* one too short */
+			changed[head + 1]--;
+		} else { /* a message inside whose cipher text is no whole number of blocks */
+			size_t length = head + 2 + 1 + 34 + 2 + 1;
+			assert_int_equal(bytes[length - 1], 0x22);
+			assert_int_equal(bytes[length], 16);
+			changed[length] = 15;
+			changed[head + 1]--;
+			memcpy(changed + length + 1, bytes + length + 2, n - length - 2);
+			size--;
 		}
 		base64_encode(BASE64_PLAIN, changed, size, text);
 		assert_int_equal(ratchet_session_accept(&bob, &plain, pair->bob, pair->alice_curve, text), RATCHET_E_FORM);
