@@ -108,23 +108,28 @@ matrix_sources = \
 	bridge/matrix/walk.c bridge/matrix/walk.h
 
 # End-to-end encryption: nothing of it without libolm.
-crypto_sources =
+crypto_sources = bridge/matrix/crypto/crypto.h
 if HAVE_OLM
 crypto_sources += \
 	bridge/matrix/crypto/attachment.c bridge/matrix/crypto/attachment.h \
 	bridge/matrix/crypto/base64.c bridge/matrix/crypto/base64.h \
 	bridge/matrix/crypto/canonical.c bridge/matrix/crypto/canonical.h \
 	bridge/matrix/crypto/crosssign.c bridge/matrix/crypto/crosssign.h \
+	bridge/matrix/crypto/crypto.c \
 	bridge/matrix/crypto/derive.c bridge/matrix/crypto/derive.h \
 	bridge/matrix/crypto/devicekeys.c bridge/matrix/crypto/devicekeys.h \
 	bridge/matrix/crypto/envelope.c bridge/matrix/crypto/envelope.h \
 	bridge/matrix/crypto/form.c bridge/matrix/crypto/form.h \
+	bridge/matrix/crypto/keep.c bridge/matrix/crypto/keep.h \
 	bridge/matrix/crypto/peer.c bridge/matrix/crypto/peer.h \
 	bridge/matrix/crypto/primitive.c bridge/matrix/crypto/primitive.h \
 	bridge/matrix/crypto/ratchet.c bridge/matrix/crypto/ratchet.h \
 	bridge/matrix/crypto/secret.c bridge/matrix/crypto/secret.h \
 	bridge/matrix/crypto/signing.c bridge/matrix/crypto/signing.h
+else
+crypto_sources += bridge/matrix/crypto/without.c
 endif
+EXTRA_DIST += bridge/matrix/crypto/without.c
 
 xmpp_sources = \
 	bridge/xmpp/archive.c bridge/xmpp/archive.h \

@@ -9,7 +9,7 @@ tests_unit_test_command_rights_SOURCES = tests/unit/test_command_rights.c
 
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = tests/unit/test_store.c
-EXTRA_DIST += tests/schema/1.sql
+EXTRA_DIST += tests/schema/1.sql tests/schema/3.sql
 
 unit_tests += tests/unit/test_log
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
@@ -78,6 +78,8 @@ tests_unit_test_peer_SOURCES = tests/unit/test_peer.c tests/unit/hex.h
 unit_tests += tests/unit/test_forgotten
 tests_unit_test_forgotten_SOURCES = tests/unit/test_forgotten.c
 tests_unit_test_forgotten_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free
+unit_tests += tests/unit/test_keep
+tests_unit_test_keep_SOURCES = tests/unit/test_keep.c
 tests_unit_test_crypto_text_SOURCES = tests/unit/test_crypto_text.c
 tests_unit_test_primitive_SOURCES = tests/unit/test_primitive.c tests/unit/hex.h
 endif

@@ -22,6 +22,7 @@ struct matrix {
 	struct port port; /* first: the core holds a pointer to it */
 	struct matrix_settings settings;
 	struct matrix_parts parts;
+	struct crypto *crypto;   /* owns; NULL: nothing is encrypted */
 	struct http *http;
 	struct appservice *appservice;
 	struct appservice_calls calls;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
+#include "matrix/crypto/crypto.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
 #include "matrix/inside.h"
@@ -366,11 +367,13 @@ matrix_open(struct port **out, const struct matrix_settings *settings, const str
 	list_init(&matrix->lanes);
 	link_init(matrix);
 	matrix->calls = (struct appservice_calls){ on_transaction, on_set_aside, on_refused, has_room, matrix };
-	r = http_open(&matrix->http, parts->loop, settings->address, settings->as_token);
+	r = settings->encrypts ? crypto_open(&matrix->crypto, matrix) : 0;
+	if (r == 0)
+		r = http_open(&matrix->http, parts->loop, settings->address, settings->as_token);
 	if (r == 0)
 		r = appservice_open(&matrix->appservice, parts->loop, parts->store, settings->listen_host, settings->listen_port,
 			settings->hs_token, &matrix->calls);
-	if (r < 0) {
+	if (r) {
 		matrix_close(&matrix->port);
 		return r;
 	}
@@ -389,6 +392,7 @@ matrix_close(struct port *port)
 	port_stop(port);
 	matrix = of_port(port);
 	survey_stop(matrix, true);
+	crypto_close(matrix->crypto);
 	free(matrix->failure);
 	free(matrix->bot);
 	free(matrix);

@@ -26,6 +26,7 @@ struct matrix_settings {
 	const char *bot;         /* localpart */
 	const char *ghosts;      /* prefix of the ghosts' localparts: "_xmpp_" */
 	const char *component;   /* our XMPP component, for recognising our own in names; may be NULL */
+	bool encrypts;           /* encryption: allow */
 	int (*is_operator)(void *context, const char *person); /* permissions: admin */
 	void *context;
 	int64_t memory_ms;       /* how long the homeserver surely remembers our names; 0: 20 hours */
@@ -43,8 +44,11 @@ struct matrix_parts {
 	struct plumb *plumb; /* may be NULL */
 };
 
+/* The keys in the database cannot be opened with the master key; nothing was written. */
+enum { MATRIX_E_KEY = 1 };
+
 /*
- * Binds the listener (0, or -errno: -EADDRINUSE...) and prepares; nothing is sent before ops->start().
+ * Binds the listener (0, or -errno: -EADDRINUSE...; MATRIX_E_KEY) and prepares; nothing is sent before ops->start().
  * *out is the caller's (matrix_close).
  */
 int matrix_open(struct port **out, const struct matrix_settings *settings, const struct matrix_parts *parts) MUST_USE;

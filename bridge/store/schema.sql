@@ -251,3 +251,158 @@ CREATE TABLE quarantine (
 	reason TEXT NOT NULL,
 	raw BLOB
 );
+
+-- Encryption of Matrix rooms (bridge/matrix/crypto/). A pickle is what libolm saves, under a key that the row's key gives
+-- (keep.c), so it opens only with the master key.
+
+-- A device of ours.
+CREATE TABLE c_account (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	user_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	state INTEGER NOT NULL,          -- enum keep_state
+	pickle TEXT NOT NULL,
+	device_keys TEXT NOT NULL,       -- signed by itself and by its owner's self-signing key: what peers are sent
+	since TEXT NOT NULL,             -- of its /sync; "": none yet
+	fallback_ms INTEGER NOT NULL,    -- real time: when the present fallback key was made
+	fallback_old INTEGER NOT NULL,   -- the one before is still remembered
+	UNIQUE (user_id, device_id)
+);
+
+-- Users whose devices are followed.
+CREATE TABLE c_user (
+	user_id TEXT PRIMARY KEY,
+	outdated INTEGER NOT NULL,
+	seq INTEGER NOT NULL,            -- how often it became outdated
+	master TEXT NOT NULL,            -- their identity's keys, "" when there is none
+	master_first TEXT NOT NULL,      -- the one that was seen first
+	self_signing TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE c_device (
+	user_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	curve TEXT NOT NULL,
+	ed TEXT NOT NULL,
+	trust INTEGER NOT NULL,          -- enum peer_trust
+	gone INTEGER NOT NULL DEFAULT 0, -- its owner's server does not name it any more
+	wedge_seq INTEGER NOT NULL DEFAULT 0, -- how often it began a new Olm session: what it was sent before may be lost
+	unwedged_ms INTEGER NOT NULL DEFAULT 0,
+	PRIMARY KEY (user_id, device_id)
+) WITHOUT ROWID;
+CREATE INDEX c_device_curve ON c_device (curve);
+
+-- One-time keys that could not be had: what one of our devices waits for, and said, about one of theirs.
+CREATE TABLE c_claim (
+	account INTEGER NOT NULL,
+	user_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	failures INTEGER NOT NULL,
+	retry_ms INTEGER NOT NULL,       -- real time
+	told INTEGER NOT NULL,           -- it was sent m.no_olm
+	PRIMARY KEY (account, user_id, device_id)
+) WITHOUT ROWID;
+
+-- Olm, one of our devices with one of theirs: the newest five.
+CREATE TABLE c_olm (
+	account INTEGER NOT NULL,
+	peer_curve TEXT NOT NULL,
+	session_id TEXT NOT NULL,
+	pickle TEXT NOT NULL,
+	created_ms INTEGER NOT NULL,
+	received_ms INTEGER NOT NULL,    -- when something was last received through it, or it was made
+	PRIMARY KEY (account, peer_curve, session_id)
+) WITHOUT ROWID;
+
+-- Hashes of Olm messages that were read.
+CREATE TABLE c_olm_seen (
+	account INTEGER NOT NULL,
+	hash BLOB NOT NULL,
+	at_ms INTEGER NOT NULL,
+	PRIMARY KEY (account, hash)
+) WITHOUT ROWID;
+CREATE INDEX c_olm_seen_at ON c_olm_seen (at_ms);
+
+-- Megolm sessions of others; all of our devices share them.
+CREATE TABLE c_mg_in (
+	room_id TEXT NOT NULL,
+	session_id TEXT NOT NULL,
+	owner_user TEXT NOT NULL,
+	owner_device TEXT NOT NULL,
+	owner_curve TEXT NOT NULL,
+	owner_ed TEXT NOT NULL,
+	pickle TEXT,                     -- NULL: it was withheld
+	first_index INTEGER NOT NULL,
+	source INTEGER NOT NULL,         -- how it came
+	shared_history INTEGER NOT NULL,
+	withheld TEXT,                   -- the code
+	received_ms INTEGER NOT NULL,
+	PRIMARY KEY (room_id, session_id)
+) WITHOUT ROWID;
+
+-- Which event had an index: another one with the same is a replay.
+CREATE TABLE c_mg_index (
+	session_id TEXT NOT NULL,
+	idx INTEGER NOT NULL,
+	event_id TEXT NOT NULL,
+	origin_ms INTEGER NOT NULL,
+	PRIMARY KEY (session_id, idx)
+) WITHOUT ROWID;
+
+-- Megolm sessions of our devices.
+CREATE TABLE c_mg_out (
+	account INTEGER NOT NULL,
+	room_id TEXT NOT NULL,
+	session_id TEXT NOT NULL,
+	pickle TEXT NOT NULL,
+	created_ms INTEGER NOT NULL,
+	messages INTEGER NOT NULL,
+	shared_history INTEGER NOT NULL,
+	PRIMARY KEY (account, room_id)
+) WITHOUT ROWID;
+
+-- Who has the key of such a session, from which index on.
+CREATE TABLE c_mg_share (
+	session_id TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	curve TEXT NOT NULL,
+	idx INTEGER NOT NULL,
+	wedge_seq INTEGER NOT NULL,      -- of the device, when it was shared
+	state INTEGER NOT NULL,          -- 0 queued, 1 sent, 2 withheld
+	PRIMARY KEY (session_id, user_id, device_id)
+) WITHOUT ROWID;
+
+-- To-device messages that wait for their 200: the same bytes under the same name until then.
+CREATE TABLE c_post (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	account INTEGER NOT NULL,
+	type TEXT NOT NULL,
+	txn TEXT NOT NULL UNIQUE,
+	content TEXT NOT NULL,
+	session_id TEXT NOT NULL,        -- of the shares that it carries, or ""
+	tries INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX c_post_account ON c_post (account, id);
+
+-- Rooms that are encrypted, for ever.
+CREATE TABLE c_room (
+	room_id TEXT PRIMARY KEY,
+	algorithm TEXT NOT NULL,
+	rotation_ms INTEGER NOT NULL,
+	rotation_messages INTEGER NOT NULL,
+	visibility TEXT NOT NULL,        -- of the history
+	since_ms INTEGER NOT NULL,       -- real time: when we learnt of it
+	consent TEXT NOT NULL DEFAULT '' -- who let it be joined to a plain room
+) WITHOUT ROWID;
+
+-- Events that wait for their key; their bytes are in the inbox.
+CREATE TABLE c_utd (
+	inbox_seq INTEGER PRIMARY KEY REFERENCES inbox (seq),
+	room_id TEXT NOT NULL,
+	session_id TEXT NOT NULL,
+	sender TEXT NOT NULL,
+	since_ms INTEGER NOT NULL,
+	request TEXT                     -- the id under which the key was asked for
+);
+CREATE INDEX c_utd_session ON c_utd (room_id, session_id);

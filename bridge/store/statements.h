@@ -177,7 +177,30 @@
 	X(OCCUPANT_ALL, "SELECT person, nick FROM occupant WHERE network = ? AND room = ?") \
 	X(DIRECT_SET, "INSERT OR REPLACE INTO direct (person, room) VALUES (?, ?)") \
 	X(DIRECT_GET, "SELECT room FROM direct WHERE person = ?") \
-	X(DIRECT_OF, "SELECT person FROM direct WHERE room = ?")
+	X(DIRECT_OF, "SELECT person FROM direct WHERE room = ?") \
+	\
+	X(C_ACCOUNT_ADD, "INSERT INTO c_account (user_id, device_id, state, pickle, device_keys, since, fallback_ms, fallback_old)" \
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?)") \
+	X(C_ACCOUNT_SAVE, "UPDATE c_account SET state = ?2, pickle = ?3, device_keys = ?4, since = ?5, fallback_ms = ?6, fallback_old = ?7" \
+		" WHERE id = ?1") \
+	X(C_ACCOUNT_GET, "SELECT id, device_id, state, pickle, device_keys, since, fallback_ms, fallback_old FROM c_account" \
+		" WHERE user_id = ? AND state <> 9") \
+	X(C_ACCOUNT_DEAD, "SELECT id, device_id FROM c_account WHERE user_id = ? AND state = 9 ORDER BY id LIMIT 1") \
+	X(C_ACCOUNT_LIVING, "SELECT id FROM c_account WHERE state <> 9") \
+	X(C_ACCOUNT_KILL, "UPDATE c_account SET state = 9, pickle = '', device_keys = '', since = '' WHERE id = ?") \
+	X(C_ACCOUNT_END, "DELETE FROM c_account WHERE id = ? AND state = 9") \
+	X(C_OLM_SAVE, "INSERT INTO c_olm (account, peer_curve, session_id, pickle, created_ms, received_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?5)" \
+		" ON CONFLICT DO UPDATE SET pickle = excluded.pickle," \
+		" received_ms = CASE WHEN ?6 THEN max(received_ms + 1, excluded.received_ms) ELSE received_ms END") \
+	X(C_OLM_TRIM, "DELETE FROM c_olm WHERE account = ?1 AND peer_curve = ?2 AND session_id NOT IN (SELECT session_id FROM c_olm" \
+		" WHERE account = ?1 AND peer_curve = ?2 ORDER BY received_ms DESC, created_ms DESC LIMIT 5)") \
+	X(C_OLM_OF, "SELECT session_id, pickle FROM c_olm WHERE account = ? AND peer_curve = ? ORDER BY received_ms DESC, created_ms DESC LIMIT ?") \
+	X(C_OLM_END, "DELETE FROM c_olm WHERE account = ?") \
+	X(C_OLM_SEEN_END, "DELETE FROM c_olm_seen WHERE account = ?") \
+	X(C_MG_SHARE_END, "DELETE FROM c_mg_share WHERE session_id IN (SELECT session_id FROM c_mg_out WHERE account = ?)") \
+	X(C_MG_OUT_END, "DELETE FROM c_mg_out WHERE account = ?") \
+	X(C_POST_END, "DELETE FROM c_post WHERE account = ?") \
+	X(C_CLAIM_END, "DELETE FROM c_claim WHERE account = ?")
 
 enum statement {
 #define X(name, sql) name,

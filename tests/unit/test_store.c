@@ -296,14 +296,15 @@ shape(struct scene *scene)
 	return out;
 }
 
+/* An old database of this version, with what `sql` puts there, opened by this program: its shape is that of a new one. */
 static void
-test_an_old_schema_becomes_the_new_one(void **state)
+migrate(struct scene *scene, int version, const char *sql)
 {
-	struct scene *scene = *state;
 	AUTO_FREE char *wanted = shape(scene);
 	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
 	const char *top = getenv("top_srcdir");
-	AUTO_FREE char *old = xasprintf("%s/tests/schema/1.sql", top ? top : ".");
+	AUTO_FREE char *old = xasprintf("%s/tests/schema/%d.sql", top ? top : ".", version);
+	AUTO_FREE char *all = xasprintf("PRAGMA application_id = 0x736F7264; PRAGMA user_version = %d; %s", version, sql);
 	sqlite3 *db;
 
 	store_close(scene->store);
@@ -311,16 +312,23 @@ test_an_old_schema_becomes_the_new_one(void **state)
 	remove(path);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, read_text(old), NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "PRAGMA application_id = 0x736F7264; PRAGMA user_version = 1;"
-			"INSERT INTO inbox (seq, network, room, source_id, place, received_ms, state) VALUES (1, 0, '!r:hs', 'a', 1, 0, 2),"
-			" (2, 0, '!r:hs', 'b', 2, 0, 0), (3, 0, '!r:hs', 'c', 3, 0, 3), (4, 0, '!r:hs', 'd', 4, 0, 2);"
-			"INSERT INTO outbox (place, network, lane, name, kind, grp, inbox_seq, state, due_ms) VALUES (1, 1, 'm@r', 'n', 0, 'g', 4, 3, 0)",
-			NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, all, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	reopen(scene, 0);
 	AUTO_FREE char *got = shape(scene);
 	assert_string_equal(got, wanted);
+}
+
+static void
+test_an_old_schema_becomes_the_new_one(void **state)
+{
+	struct scene *scene = *state;
 	struct ledger ledger;
+
+	migrate(scene, 3, "");
+	migrate(scene, 1, "INSERT INTO inbox (seq, network, room, source_id, place, received_ms, state) VALUES (1, 0, '!r:hs', 'a', 1, 0, 2),"
+			" (2, 0, '!r:hs', 'b', 2, 0, 0), (3, 0, '!r:hs', 'c', 3, 0, 3), (4, 0, '!r:hs', 'd', 4, 0, 2);"
+			"INSERT INTO outbox (place, network, lane, name, kind, grp, inbox_seq, state, due_ms) VALUES (1, 1, 'm@r', 'n', 0, 'g', 4, 3, 0)");
 	ledger_count(scene->store, 0, &ledger);
 	assert_int_equal(ledger.accepted, 4);
 	assert_int_equal(ledger.delivered, 1);

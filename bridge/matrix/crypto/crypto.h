@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MATRIX_CRYPTO_CRYPTO_H
+#define MATRIX_CRYPTO_CRYPTO_H
+
+/*
+ * What encryption shares, and how the port reaches it. matrix::crypto is NULL when encryption is not allowed, or this program
+ * was built without libolm; whoever has one may call anything of this folder.
+ */
+
+#include "base/seal.h"
+#include "matrix/inside.h"
+
+struct keep;
+
+struct crypto {
+	struct matrix *matrix; /* borrowed */
+	struct store *store;   /* borrowed */
+	struct keep *keep;     /* owns */
+	unsigned char bridge_secret[SEAL_KEY_SIZE]; /* what our users' identities are derived from (derive.h) */
+};
+
+/* 0, and *out, to be closed; or MATRIX_E_KEY. Built without libolm: 0, and *out is NULL. */
+int crypto_open(struct crypto **out, struct matrix *matrix) MUST_USE;
+void crypto_close(struct crypto *crypto); /* NULL is fine */
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pickle is read under the key of its row only, so a row that was copied to another place opens nothing. That the key is the
+ * right one is known before any pickle is read: meta has a check value beside the salt. A pickle that then does not open is
+ * damaged, not foreign.
+ */
+#include "matrix/crypto/keep.h"
+
+#include "base/log.h"
+#include "base/now.h"
+#include "matrix/crypto/base64.h"
+#include "matrix/crypto/derive.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK_SIZE BASE64_SIZE(PRIMITIVE_KEY)
+#define SALT_SIZE BASE64_SIZE(DERIVE_SALT)
+
+struct keep {
+	struct store *store; /* borrowed */
+	unsigned char key[PRIMITIVE_KEY];
+	unsigned char salt[DERIVE_SALT];
+	uint64_t writes;
+};
+
+/* ---- single values ---- */
+
+/* False when there is none, or it does not fit. */
+static bool
+get_value(struct keep *keep, const char *name, char *out, size_t size)
+{
+	struct query query = store_query(keep->store, META_GET);
+
+	query_text(&query, name);
+	const char *value = query_step(&query) ? query_get_text(&query, 0) : NULL;
+	bool found = value && strlen(value) < size;
+	snprintf(out, size, "%s", found ? value : "");
+	query_done(&query);
+	return found;
+}
+
+static void
+set_value(struct keep *keep, const char *name, const char *value)
+{
+	struct query query = store_query(keep->store, META_SET);
+
+	query_text(&query, name);
+	query_text(&query, value);
+	query_run(&query);
+}
+
+int64_t
+keep_number(struct keep *keep, const char *name)
+{
+	char text[32];
+
+	return get_value(keep, name, text, sizeof(text)) ? strtoll(text, NULL, 10) : 0;
+}
+
+void
+keep_set_number(struct keep *keep, const char *name, int64_t value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	set_value(keep, name, text);
+}
+
+uint64_t
+keep_writes(const struct keep *keep)
+{
+	return keep->writes;
+}
+
+/* ---- the key ---- */
+
+static void
+row_key(const struct keep *keep, const char *table, const char *row, unsigned char key[PRIMITIVE_KEY])
+{
+	derive_row_key(keep->key, keep->salt, table, row, key);
+}
+
+/* What tells two keys apart, and nothing about them. */
+static void
+make_check(const struct keep *keep, char out[CHECK_SIZE])
+{
+	unsigned char check[PRIMITIVE_KEY];
+
+	row_key(keep, "meta", "pickle_check", check);
+	base64_encode(BASE64_PLAIN, check, sizeof(check), out);
+}
+
+static int
+check_key(struct keep *keep)
+{
+	char salt[SALT_SIZE], kept[CHECK_SIZE], check[CHECK_SIZE];
+
+	if (get_value(keep, "pickle_salt", salt, sizeof(salt))) {
+		if (!base64_decode_exact(BASE64_PLAIN, salt, keep->salt, sizeof(keep->salt)))
+			return KEEP_E_KEY;
+		make_check(keep, check);
+		return get_value(keep, "pickle_check", kept, sizeof(kept)) && strcmp(kept, check) == 0 ? 0 : KEEP_E_KEY;
+	}
+	seal_random(keep->salt, sizeof(keep->salt));
+	base64_encode(BASE64_PLAIN, keep->salt, sizeof(keep->salt), salt);
+	make_check(keep, check);
+	set_value(keep, "pickle_salt", salt);
+	set_value(keep, "pickle_check", check);
+	return 0;
+}
+
+int
+keep_open(struct keep **out, struct store *store, const struct seal *seal)
+{
+	struct keep *keep = xcalloc(1, sizeof(*keep));
+
+	keep->store = store;
+	seal_derive(seal, "pickles", keep->key);
+	if (check_key(keep)) {
+		keep_close(keep);
+		return KEEP_E_KEY;
+	}
+	*out = keep;
+	return 0;
+}
+
+void
+keep_close(struct keep *keep)
+{
+	mem_free_secret(keep, sizeof(*keep));
+}
+
+/* ---- devices of ours ---- */
+
+/* Its pickle, "" for none. The row is named by what never changes, since its number is not known before it is made. */
+static void
+pickle_account(struct keep *keep, const struct keep_account *account, struct secret *out)
+{
+	AUTO_FREE char *row = xasprintf("%s|%s", account->user, account->device);
+	unsigned char key[PRIMITIVE_KEY];
+
+	row_key(keep, "c_account", row, key);
+	if (!account->account || ratchet_account_save(account->account, key, out))
+		secret_copy(out, "", 0);
+	explicit_bzero(key, sizeof(key));
+	keep->writes++;
+}
+
+static void
+load_account(struct keep *keep, struct keep_account *account, const char *pickle)
+{
+	AUTO_FREE char *row = xasprintf("%s|%s", account->user, account->device);
+	unsigned char key[PRIMITIVE_KEY];
+
+	row_key(keep, "c_account", row, key);
+	if (ratchet_account_load(&account->account, pickle, strlen(pickle), key))
+		log_error(LOG_STORE, "the keys of a device are damaged user=%s device=%s", account->user, account->device);
+	explicit_bzero(key, sizeof(key));
+}
+
+void
+keep_account_fini(struct keep_account *account)
+{
+	ratchet_account_free(account->account);
+	free(account->device_keys);
+	free(account->since);
+	*account = (struct keep_account){ .id = 0 };
+}
+
+void
+keep_add_account(struct keep *keep, struct keep_account *account)
+{
+	AUTO_SECRET struct secret pickle = { NULL, 0 };
+	struct query query = store_query(keep->store, C_ACCOUNT_ADD);
+
+	pickle_account(keep, account, &pickle);
+	query_text(&query, account->user);
+	query_text(&query, account->device);
+	query_int(&query, account->state);
+	query_text(&query, pickle.p);
+	query_text(&query, account->device_keys);
+	query_text(&query, account->since);
+	query_int(&query, account->fallback_ms);
+	query_int(&query, account->fallback_old);
+	query_run(&query);
+	account->id = store_last_id(keep->store);
+}
+
+void
+keep_save_account(struct keep *keep, const struct keep_account *account)
+{
+	AUTO_SECRET struct secret pickle = { NULL, 0 };
+	struct query query = store_query(keep->store, C_ACCOUNT_SAVE);
+
+	pickle_account(keep, account, &pickle);
+	query_int(&query, account->id);
+	query_int(&query, account->state);
+	query_text(&query, pickle.p);
+	query_text(&query, account->device_keys);
+	query_text(&query, account->since);
+	query_int(&query, account->fallback_ms);
+	query_int(&query, account->fallback_old);
+	query_run(&query);
+}
+
+bool
+keep_find_account(struct keep *keep, const char *user, struct keep_account *out)
+{
+	struct query query = store_query(keep->store, C_ACCOUNT_GET);
+
+	query_text(&query, user);
+	bool found = query_step(&query);
+	if (found) {
+		*out = (struct keep_account){
+			.id = query_get_int(&query, 0), .state = (enum keep_state)query_get_int(&query, 2),
+			.device_keys = xstrdup(query_get_text(&query, 4)), .since = xstrdup(query_get_text(&query, 5)),
+			.fallback_ms = query_get_int(&query, 6), .fallback_old = query_get_int(&query, 7) != 0,
+		};
+		snprintf(out->user, sizeof(out->user), "%s", user);
+		snprintf(out->device, sizeof(out->device), "%s", query_get_text(&query, 1));
+		load_account(keep, out, query_get_text(&query, 3));
+	}
+	query_done(&query);
+	return found;
+}
+
+bool
+keep_find_dead(struct keep *keep, const char *user, char *device, size_t size, int64_t *id)
+{
+	struct query query = store_query(keep->store, C_ACCOUNT_DEAD);
+
+	query_text(&query, user);
+	bool found = query_step(&query);
+	if (found) {
+		*id = query_get_int(&query, 0);
+		snprintf(device, size, "%s", query_get_text(&query, 1));
+	}
+	query_done(&query);
+	return found;
+}
+
+static void
+run_for(struct keep *keep, enum statement statement, int64_t id)
+{
+	struct query query = store_query(keep->store, statement);
+
+	query_int(&query, id);
+	query_run(&query);
+}
+
+void
+keep_kill_account(struct keep *keep, int64_t id)
+{
+	/* Shares are found by the sessions that they are of, so they go first. */
+	static const enum statement all[] = { C_MG_SHARE_END, C_MG_OUT_END, C_OLM_END, C_OLM_SEEN_END, C_POST_END, C_CLAIM_END,
+		C_ACCOUNT_KILL };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		run_for(keep, all[i], id);
+}
+
+void
+keep_kill_all(struct keep *keep)
+{
+	for (;;) {
+		struct query query = store_query(keep->store, C_ACCOUNT_LIVING);
+		int64_t id = query_step(&query) ? query_get_int(&query, 0) : 0;
+		query_done(&query);
+		if (!id || store_failed(keep->store))
+			return;
+		keep_kill_account(keep, id);
+	}
+}
+
+void
+keep_forget_account(struct keep *keep, int64_t id)
+{
+	run_for(keep, C_ACCOUNT_END, id);
+}
+
+/* ---- Olm sessions ---- */
+
+static void
+session_key(const struct keep *keep, int64_t account, const char *peer_curve, const char *id, unsigned char key[PRIMITIVE_KEY])
+{
+	AUTO_FREE char *row = xasprintf("%" PRId64 "|%s|%s", account, peer_curve, id);
+
+	row_key(keep, "c_olm", row, key);
+}
+
+void
+keep_save_session(struct keep *keep, int64_t account, const char *peer_curve, const struct ratchet_session *session, bool received)
+{
+	AUTO_SECRET struct secret pickle = { NULL, 0 };
+	unsigned char key[PRIMITIVE_KEY];
+	char id[RATCHET_ID_SIZE];
+
+	ratchet_session_id(session, id);
+	session_key(keep, account, peer_curve, id, key);
+	int r = ratchet_session_save(session, key, &pickle);
+	explicit_bzero(key, sizeof(key));
+	struct query query = store_query(keep->store, C_OLM_SAVE);
+	query_int(&query, account);
+	query_text(&query, peer_curve);
+	query_text(&query, id);
+	query_text(&query, r ? "" : pickle.p);
+	query_int(&query, now_real_ms());
+	query_int(&query, received);
+	query_run(&query);
+	query = store_query(keep->store, C_OLM_TRIM);
+	query_int(&query, account);
+	query_text(&query, peer_curve);
+	query_run(&query);
+	keep->writes++;
+}
+
+size_t
+keep_load_sessions(struct keep *keep, int64_t account, const char *peer_curve, struct ratchet_session **out, size_t max)
+{
+	struct query query = store_query(keep->store, C_OLM_OF);
+	unsigned char key[PRIMITIVE_KEY];
+	size_t n = 0;
+
+	query_int(&query, account);
+	query_text(&query, peer_curve);
+	query_int(&query, (int64_t)max);
+	while (query_step(&query)) {
+		const char *pickle = query_get_text(&query, 1);
+		session_key(keep, account, peer_curve, query_get_text(&query, 0), key);
+		if (ratchet_session_load(&out[n], pickle, strlen(pickle), key))
+			log_error(LOG_STORE, "an Olm session is damaged account=%" PRId64, account);
+		else
+			n++;
+	}
+	explicit_bzero(key, sizeof(key));
+	query_done(&query);
+	return n;
+}

@@ -1,0 +1,253 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The schema of a new database. Old ones reach the same by the steps in migrations.c; a test compares both ends.
+-- Columns named raw, payload, text or body hold sealed bytes (base/seal.h) and become NULL once nobody needs them.
+-- Instants are milliseconds since the epoch, UTC. Networks: 0 Matrix, 1 XMPP.
+
+CREATE TABLE meta (
+	key TEXT PRIMARY KEY,
+	value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Where the archive of a room was last read to without a gap.
+CREATE TABLE room (
+	address TEXT PRIMARY KEY,
+	network INTEGER NOT NULL,
+	cursor TEXT NOT NULL,
+	cursor_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Everything that ever arrived, for ever: the ids alone are what keeps a message from being seen twice.
+CREATE TABLE inbox (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	network INTEGER NOT NULL,
+	room TEXT NOT NULL,
+	source_id TEXT NOT NULL,
+	place INTEGER NOT NULL,          -- the order of judging
+	raw BLOB,
+	received_ms INTEGER NOT NULL,    -- the rules' clock
+	state INTEGER NOT NULL,          -- enum inbox_state
+	attempts INTEGER NOT NULL DEFAULT 1,
+	reason TEXT,                     -- of quarantine
+	fate INTEGER NOT NULL DEFAULT 0, -- enum inbox_fate: what judging made of it
+	copies INTEGER NOT NULL DEFAULT 0, -- outbox rows that carry it; the ledger counts them
+	UNIQUE (room, source_id)
+);
+CREATE INDEX inbox_new ON inbox (place) WHERE state = 0;
+CREATE INDEX inbox_gated ON inbox (room, place) WHERE state = 1;
+CREATE INDEX inbox_place ON inbox (place);
+
+-- Why: one row a judged message. Never its text.
+CREATE TABLE decision (
+	inbox_seq INTEGER PRIMARY KEY REFERENCES inbox (seq),
+	grp TEXT NOT NULL,
+	person TEXT NOT NULL,
+	reply_lane TEXT NOT NULL,        -- where its author can be told in private
+	revision INTEGER NOT NULL,
+	at_ms INTEGER NOT NULL,
+	due_ms INTEGER NOT NULL,
+	period_ms INTEGER NOT NULL,
+	notice INTEGER NOT NULL,
+	target TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	stages TEXT NOT NULL             -- "action rule inputs name" of each stage, parted by newlines
+);
+CREATE INDEX decision_person ON decision (grp, person, inbox_seq);
+
+CREATE TABLE outbox (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	place INTEGER NOT NULL,          -- the order within the lane
+	network INTEGER NOT NULL,
+	lane TEXT NOT NULL,
+	name TEXT NOT NULL UNIQUE,
+	kind INTEGER NOT NULL,           -- enum outgoing_kind
+	grp TEXT NOT NULL,
+	inbox_seq INTEGER,               -- what it came from, or NULL
+	part INTEGER NOT NULL DEFAULT 0,
+	person TEXT,                     -- author; NULL: the bot
+	stem TEXT,
+	author TEXT,                     -- his name, as rendered
+	text BLOB,
+	payload BLOB,
+	state INTEGER NOT NULL,          -- enum outbox_state
+	held INTEGER NOT NULL DEFAULT 0, -- 1: by a rule, planned again when the charter changes; 2: released
+	due_ms INTEGER NOT NULL,         -- the rules' clock
+	tries INTEGER NOT NULL DEFAULT 0,
+	first_try_ms INTEGER,            -- real time
+	remote_id TEXT,
+	reason TEXT,
+	strikes INTEGER NOT NULL DEFAULT 0 -- how often it was out when the far side ended the stream
+);
+CREATE INDEX outbox_open ON outbox (lane, place, due_ms) WHERE state IN (0, 1);
+CREATE INDEX outbox_due ON outbox (due_ms) WHERE state IN (0, 1);
+CREATE INDEX outbox_flying ON outbox (network) WHERE state = 2;
+CREATE INDEX outbox_source ON outbox (inbox_seq);
+CREATE INDEX outbox_refused ON outbox (grp) WHERE state = 4;
+CREATE INDEX outbox_remote ON outbox (remote_id) WHERE remote_id IS NOT NULL;
+
+-- What a digest may be made of; kept only while somebody subscribes.
+CREATE TABLE item (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	grp TEXT NOT NULL,
+	inbox_seq INTEGER NOT NULL,
+	person TEXT NOT NULL,
+	author TEXT NOT NULL,
+	body BLOB,
+	origin_ms INTEGER NOT NULL,
+	due_ms INTEGER NOT NULL,         -- not in a digest before
+	room_digest INTEGER NOT NULL DEFAULT 0 -- a rule said digest: 1 + network of the room that is owed it
+);
+CREATE INDEX item_group ON item (grp, seq);
+
+CREATE TABLE subscription (
+	person TEXT NOT NULL,
+	grp TEXT NOT NULL,
+	network INTEGER NOT NULL,
+	lane TEXT NOT NULL,              -- where the digest goes; a room's address for what rules batch for the room
+	after_seq INTEGER NOT NULL,      -- items up to here came before
+	since_ms INTEGER NOT NULL,       -- slots up to here are past
+	PRIMARY KEY (person, grp)
+) WITHOUT ROWID;
+
+-- One row a slot, for ever: the key is what makes a digest go out once.
+CREATE TABLE digest (
+	person TEXT NOT NULL,            -- or a room's address, for a room's digest
+	grp TEXT NOT NULL,
+	slot TEXT NOT NULL,              -- "2026-10-26/09:00"
+	from_seq INTEGER NOT NULL,
+	to_seq INTEGER NOT NULL,
+	messages INTEGER NOT NULL,       -- 0: empty, nothing was sent
+	frozen_ms INTEGER NOT NULL,
+	PRIMARY KEY (person, grp, slot)
+) WITHOUT ROWID;
+
+CREATE TABLE charter (
+	grp TEXT NOT NULL,               -- "" is the site block
+	revision INTEGER NOT NULL,
+	text TEXT NOT NULL,
+	actor TEXT NOT NULL,
+	at_ms INTEGER NOT NULL,
+	PRIMARY KEY (grp, revision)
+) WITHOUT ROWID;
+
+-- A command that waits for its author's yes.
+CREATE TABLE pending (
+	person TEXT NOT NULL,
+	grp TEXT NOT NULL,
+	command TEXT NOT NULL,
+	revision INTEGER NOT NULL,       -- of the charter that was previewed
+	expires_ms INTEGER NOT NULL,
+	PRIMARY KEY (person, grp)
+) WITHOUT ROWID;
+
+-- A code that proves an XMPP account: given in the room, sent back from the account.
+CREATE TABLE link (
+	code TEXT PRIMARY KEY,
+	person TEXT NOT NULL,
+	grp TEXT NOT NULL,
+	expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Groups that were joined from chat; those of the configuration stand in its file. Kept after their end: a name is given once.
+CREATE TABLE plumbing (
+	grp TEXT PRIMARY KEY,
+	matrix TEXT NOT NULL,
+	xmpp TEXT NOT NULL,
+	at_ms INTEGER NOT NULL,
+	ended_ms INTEGER
+) WITHOUT ROWID;
+
+-- Rooms that the bot is in, or enters, although they belong to no group.
+CREATE TABLE visit (
+	address TEXT PRIMARY KEY,        -- an alias until its room id is known
+	network INTEGER NOT NULL,
+	person TEXT NOT NULL,            -- who invited or asked
+	until_ms INTEGER NOT NULL,
+	hello INTEGER NOT NULL           -- it has yet to say why it is there
+) WITHOUT ROWID;
+
+-- A plumbing that waits for a room to be entered, or for the other side's consent.
+CREATE TABLE request (
+	code TEXT PRIMARY KEY,
+	network INTEGER NOT NULL,        -- of the asker
+	person TEXT NOT NULL,
+	lane TEXT NOT NULL,              -- where he is answered; "": in the room, under his command
+	room TEXT NOT NULL,
+	source_id TEXT NOT NULL,
+	home TEXT NOT NULL,
+	away TEXT NOT NULL,
+	told INTEGER NOT NULL,
+	expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What did not cross, by author, reason and hour: the first are told one by one, the rest as a number.
+CREATE TABLE refusal (
+	room TEXT NOT NULL,
+	person TEXT NOT NULL,
+	grp TEXT NOT NULL,
+	why INTEGER NOT NULL,            -- enum refusal
+	hour INTEGER NOT NULL,
+	count INTEGER NOT NULL,
+	inbox_seq INTEGER NOT NULL,      -- the latest
+	PRIMARY KEY (room, person, grp, why, hour)
+) WITHOUT ROWID;
+
+-- What people were told once: one notice a person and closed period.
+CREATE TABLE notice (
+	room TEXT NOT NULL,
+	person TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	period_ms INTEGER NOT NULL,
+	PRIMARY KEY (room, person, kind, period_ms)
+) WITHOUT ROWID;
+
+-- Append-only. Verbs and ids, never an argument's text.
+CREATE TABLE audit (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	at_ms INTEGER NOT NULL,
+	actor TEXT NOT NULL,
+	grp TEXT NOT NULL,
+	verb TEXT NOT NULL,
+	before INTEGER NOT NULL,
+	after INTEGER NOT NULL
+);
+
+CREATE TABLE name (
+	room TEXT NOT NULL,
+	person TEXT NOT NULL,
+	name TEXT NOT NULL,
+	PRIMARY KEY (room, person)
+) WITHOUT ROWID;
+
+CREATE TABLE ghost (
+	network INTEGER NOT NULL,
+	person TEXT NOT NULL,            -- "" is the bot
+	address TEXT NOT NULL,
+	device TEXT NOT NULL,
+	name TEXT NOT NULL,
+	ready INTEGER NOT NULL,
+	PRIMARY KEY (network, person)
+) WITHOUT ROWID;
+
+CREATE TABLE occupant (
+	network INTEGER NOT NULL,
+	room TEXT NOT NULL,
+	person TEXT NOT NULL,
+	nick TEXT NOT NULL,
+	PRIMARY KEY (network, room, person)
+) WITHOUT ROWID;
+
+CREATE TABLE direct (
+	person TEXT PRIMARY KEY,
+	room TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX direct_room ON direct (room);
+
+CREATE TABLE quarantine (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	at_ms INTEGER NOT NULL,
+	network INTEGER NOT NULL,
+	room TEXT NOT NULL,
+	source_id TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	raw BLOB
+);
