@@ -22,8 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM_WINDOW 16
-#define STREAM_WINDOW 64
+#define ROOM_WINDOW 32
+#define STREAM_WINDOW 128
 #define PRIVATE_WINDOW 32
 #define PATIENCE_MS 5000     /* that a lane waits for a ghost (decisions 1.3) */
 #define HOPELESS_MS 120000   /* that it waits for one whose row was tried, and must go under its name */
@@ -301,11 +301,18 @@ window_of(unsigned size, unsigned used)
 	return used < size ? size - used : 0;
 }
 
+/* Messages one by one cost a server twice what they cost it in lumps: a window more than half used is first left to run down. */
+static unsigned
+lump_of(unsigned size, unsigned used)
+{
+	return used <= size / 2 ? size - used : 0;
+}
+
 static unsigned
 ready_room(struct room *room, const struct author *author)
 {
 	struct jabber *jabber = room->jabber;
-	unsigned window = window_of(ROOM_WINDOW, room->speech_count), stream_window = window_of(STREAM_WINDOW, jabber->speech_count);
+	unsigned window = lump_of(ROOM_WINDOW, room->speech_count), stream_window = window_of(STREAM_WINDOW, jabber->speech_count);
 
 	if (window > stream_window)
 		window = stream_window;

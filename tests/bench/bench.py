@@ -33,7 +33,7 @@ from stage import Pair, Stage  # noqa: E402
 from world import COMPONENT, SECRET, own, unprivileged  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
-WINDOW = 16
+WINDOW = 32
 PACE = 20
 RATIO = 0.9
 CHARTER = "tz Europe/Paris\nhours mon-fri 08:30-18:30\ntime 10 ferme when closed then hold until opening notice none"
@@ -124,6 +124,7 @@ class Way:
             bridge.set_clock("2026-11-23 19:04")
             self.say(count).wait()
             until(lambda: self.pair.waiting() >= count, options.patience, "all of them being held")
+            self.bytes = self.pair.mean_size()
         before, begun = cpu(pid), time.monotonic()
         if self.outward:
             bridge.set_clock("2026-11-24 10:00")
@@ -172,7 +173,7 @@ def measure_release(stage, options, ghosts, wanted):
         way = Way("Matrix to XMPP", pair)
         rate, used = way.burst(wanted.messages, options)
         pair.bridge.stop()
-        figure = raw("muc", stage.component, COMPONENT, SECRET, pair.muc, wanted.messages, WINDOW, ghosts)
+        figure = raw("muc", stage.component, COMPONENT, SECRET, pair.muc, wanted.messages, WINDOW, ghosts, way.bytes)
         burst_line(way, wanted.messages, rate, used, figure)
         return rate >= RATIO * figure[0] and way.words() == "0 / 0 / 0"
     finally:

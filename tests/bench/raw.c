@@ -7,7 +7,9 @@
  *   raw commit DIR N BATCH BYTES          SQLite: N rows of BYTES bytes, one durable commit a BATCH
  *   raw put URL TOKEN ROOM N USERS        curl: N messages into a Matrix room, one after the other, by an appservice's users in
  *                                         turn (a file of MXIDs, a line each)
- *   raw muc PORT DOMAIN SECRET ROOM N W G a component's G occupants say N messages in a MUC, W unconfirmed at most
+ *   raw muc PORT DOMAIN SECRET ROOM N W G BYTES
+ *                                         a component's G occupants say N messages of about so many bytes in a MUC, as what
+ *                                         is released looks, W unconfirmed at most
  *
  * The durable settings are those that Sourdine's manual states: WAL and synchronous=FULL. A message said in a MUC counts
  * when the room has reflected it to every occupant.
@@ -332,11 +334,19 @@ enter(int fd, const char *domain, const char *room, long occupants)
 	return true;
 }
 
+#define MORE " plain words, which may be cut anywhere, since a byte is a character of them"
+#define SAID "<message type='groupchat' from='raw%ld@%s' to='%s' id='%032ld'><body>raw %ld " WORDS "%.*s</body>" \
+	"<origin-id xmlns='urn:xmpp:sid:0' id='%032ld'/><delay xmlns='urn:xmpp:delay' from='%s' stamp='2026-11-23T18:04:05Z'/>" \
+	"<mark xmlns='urn:sourdine:mark' key='%016ld'/></message>"
+
 static int
 muc(char **words)
 {
+	static const char more[] = MORE MORE MORE MORE MORE MORE MORE MORE;
 	const char *domain = words[1], *room = words[3];
-	long count = number(words[4]), window = number(words[5]), occupants = number(words[6]), sent = 0, copies = 0;
+	long count = number(words[4]), window = number(words[5]), occupants = number(words[6]), bytes = number(words[7]), sent = 0, copies = 0;
+	int bare = snprintf(NULL, 0, SAID, 0L, domain, room, 0L, 0L, 0, more, 0L, domain, 0L), room_left = (int)sizeof(more) - 1;
+	int padding = bytes > bare ? (int)bytes - bare : 0;
 	int fd = dial((uint16_t)number(words[0]));
 
 	if (fd < 0)
@@ -345,13 +355,14 @@ muc(char **words)
 		return fail("handshake", "refused");
 	if (!enter(fd, domain, room, occupants))
 		return fail("join", "no subject came");
+	padding = padding < room_left ? padding : room_left;
 	begin();
 	while (copies < count * occupants) {
 		size_t n = 0;
 		char burst[32768];
-		for (; sent < count && sent - copies / occupants < window && n + 900 < sizeof(burst); sent++)
-			n += (size_t)snprintf(burst + n, sizeof(burst) - n, "<message type='groupchat' from='raw%ld@%s' to='%s' id='%032ld'><body>raw %ld " WORDS "</body><origin-id xmlns='urn:xmpp:sid:0' id='%032ld'/><mark xmlns='urn:sourdine:mark'"
-					" key='%016ld'/></message>", sent % occupants, domain, room, sent, sent, sent, sent);
+		for (; sent < count && sent - copies / occupants < window && n + 2000 < sizeof(burst); sent++)
+			n += (size_t)snprintf(burst + n, sizeof(burst) - n, SAID, sent % occupants, domain, room, sent, sent, padding, more,
+					sent, domain, sent);
 		burst[n] = '\0';
 		if (!write_all(fd, burst) || !read_more(fd))
 			return fail("muc", "the stream ended");
@@ -370,7 +381,7 @@ main(int argc, char **argv)
 		const char *name;
 		int words;
 		int (*run)(char **words);
-	} runs[] = { { "parse", 2, parse }, { "commit", 4, commit }, { "put", 5, put }, { "muc", 7, muc } };
+	} runs[] = { { "parse", 2, parse }, { "commit", 4, commit }, { "put", 5, put }, { "muc", 8, muc } };
 
 	for (size_t i = 0; argc > 1 && i < sizeof(runs) / sizeof(*runs); i++)
 		if (strcmp(argv[1], runs[i].name) == 0 && argc == runs[i].words + 2)
