@@ -157,7 +157,8 @@ core_turn(struct core *core)
 		pressure_look(core->pressure);
 	}
 	flush(core);
-	return more;
+	/* What a port wrote while it was handed rows must be kept before it may send them. */
+	return more || (store_is_awaited(core->store) && !store_broken(core->store));
 }
 
 void

@@ -851,6 +851,20 @@ outbox_overflow(struct outbox *outbox, const char *lane)
 }
 
 void
+outbox_rewrite(struct outbox *outbox, int64_t id, const char *payload, size_t size)
+{
+	struct query query = store_query(outbox->core->store, OUTBOX_REWRITE);
+	unsigned char *sealed;
+	size_t n;
+
+	seal_wrap(outbox->core->seal, payload, size, &sealed, &n);
+	query_blob(&query, sealed, n);
+	query_int(&query, id);
+	query_run(&query);
+	free(sealed);
+}
+
+void
 outbox_wake(struct outbox *outbox)
 {
 	struct lane *lane;

@@ -80,6 +80,12 @@ bool outbox_settle_name(struct outbox *outbox, const char *lane, const char *nam
  */
 bool outbox_overflow(struct outbox *outbox, const char *lane);
 
+/*
+ * A row that is out says this from now on: what its port made of it for the wire, once and for ever. Written in the open
+ * transaction, so the port lets it leave only after store_after_commit(), and what is handed out again is this.
+ */
+void outbox_rewrite(struct outbox *outbox, int64_t id, const char *payload, size_t size);
+
 /* ready() may answer otherwise now: look again in this turn. */
 void outbox_wake(struct outbox *outbox);
 

@@ -281,6 +281,21 @@ event_render(const struct outgoing *outgoing, const char *user, struct str *out)
 	json_decref(whole);
 }
 
+void
+event_render_encrypted(const char *content, const char *user, struct str *out)
+{
+	json_t *name = json_pack("{s:s, s:s}", "type", EVENT_ENCRYPTED, "user", user);
+	struct str end AUTO_STR;
+
+	/* The keys are in their order: nothing sorts before "content". */
+	str_init(&end, 4096);
+	json_add(&end, name);
+	json_decref(name);
+	str_add(out, "{\"content\":");
+	str_add(out, content);
+	str_addf(out, ",%s", str_get(&end) + 1);
+}
+
 /* What we have written ourselves needs no parser. */
 bool
 event_unpack(const char *payload, size_t size, struct event_parts *out)

@@ -65,6 +65,10 @@ void event_fini(struct event *event);
 void event_render(const struct outgoing *outgoing, const char *user, struct str *out);
 
 #define EVENT_REDACTION "m.room.redaction"
+#define EVENT_ENCRYPTED "m.room.encrypted"
+
+/* The same row once it is encrypted: `content` is that of m.room.encrypted. */
+void event_render_encrypted(const char *content, const char *user, struct str *out);
 
 /* A rendered row again. Owned. */
 struct event_parts {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
+#include "matrix/crypto/crypto.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
 #include "matrix/room.h"
@@ -141,6 +142,7 @@ see_member(struct matrix *matrix, const char *room, const struct event *event)
 			ghost_left(ghost, room);
 		return;
 	}
+	crypto_saw_member(matrix->crypto, room, event->subject, event->membership);
 	if (gone)
 		people_set_name(matrix->parts.people, room, event->subject, "");
 	else if (joined)

@@ -4,7 +4,8 @@
  * the next request leaves with the answer to the one before, and no commit stands between them. The transaction id is the row's name and
  * every request carries the device, which makes the homeserver remember the pair for a day, beyond its own restarts: a row whose
  * outcome is unknown is simply sent again (delivery.md F1, F2); an older one is looked for first (readback.c). What an answer means
- * is the table at `reactions`.
+ * is the table at `reactions`. For an encrypted room a row is encrypted when it is handed over, once: the ciphertext takes the row's
+ * place in the same transaction as the ratchet that made it, and leaves after that commit, so no index is ever used for two texts.
  */
 #include "matrix/lane.h"
 
@@ -13,6 +14,7 @@
 #include "base/metric.h"
 #include "base/now.h"
 #include "base/seal.h"
+#include "matrix/crypto/outbound.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
 #include "matrix/readback.h"
@@ -39,6 +41,7 @@ struct post {
 	struct ghost *ghost; /* who sends it */
 	char *path, *content;
 	char *event_id;      /* in lane::said */
+	bool unkept;         /* it may not leave before a commit */
 };
 
 /* Who was read back in a lane that has rows in doubt. */
@@ -63,6 +66,7 @@ struct lane {
 	char failure[320];  /* its last answer */
 	int64_t forbidden;  /* the row that was answered 403 once */
 	unsigned long arrival; /* matrix::arrivals when doubts were last looked for */
+	bool halted;        /* a row went back: what was picked behind it goes back as well */
 	bool doubtful;      /* it has rows that must be read back first */
 	bool forgotten;     /* a device was made anew: that holds for every row in doubt, however young */
 	struct list readers; /* owns: reader::link */
@@ -329,6 +333,7 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 	enum refusal why;
 	const char *detail;
 
+	lane->halted = false;
 	if (matrix->state != MATRIX_HERE || lane->count == AHEAD)
 		return 0;
 	if (!find_room(lane, id, sizeof(id))) {
@@ -342,6 +347,8 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 	bool bot = !author->person;
 	enum ghost_readiness readiness = ghost_prepare(ghost, bot ? NULL : id, bot ? NULL : author->name);
 	if (readiness == GHOST_BUSY || (readiness == GHOST_READY && !is_read_back(lane, id, ghost)))
+		return 0;
+	if (readiness == GHOST_READY && outbound_prepare(matrix, ghost, id, &detail) == OUTBOUND_BUSY)
 		return 0;
 	return AHEAD - lane->count;
 }
@@ -604,7 +611,7 @@ on_sent(void *context, const struct http_answer *answer)
 static void
 begin(struct lane *lane)
 {
-	if (lane->request || list_empty(&lane->posts))
+	if (lane->request || list_empty(&lane->posts) || first(lane)->unkept)
 		return;
 	const struct post *post = first(lane);
 	FAULT_POINT("before_put");
@@ -633,7 +640,68 @@ refuse_early(struct lane *lane, const struct sending *row, struct ghost *ghost, 
 		outbox_refused(outbox, row->id, why, detail);
 		return true;
 	}
+	if (outbound_prepare(lane->matrix, ghost, id, &detail) == OUTBOUND_REFUSED) {
+		outbox_refused(outbox, row->id, REFUSAL_OTHER, detail);
+		return true;
+	}
 	return false;
+}
+
+static void
+keep_posts(struct lane *lane)
+{
+	struct post *post;
+
+	LIST_FOR_EACH(post, &lane->posts, struct post, link)
+		post->unkept = false;
+	begin(lane);
+}
+
+static void
+on_kept(void *context, bool done)
+{
+	struct matrix *matrix = context;
+	struct lane *lane;
+
+	if (!done)
+		return; /* the port is reset, and the rows say what they said before */
+	FAULT_POINT("matrix_encrypted_row_kept");
+	LIST_FOR_EACH(lane, &matrix->lanes, struct lane, link)
+		keep_posts(lane);
+}
+
+/* Gives the row its ciphertext, if its room asks for that and it has none yet. False: it cannot be made now. */
+static bool
+encrypt(struct lane *lane, const struct sending *row, struct ghost *ghost, const char *room, struct event_parts *parts, bool *fresh)
+{
+	struct matrix *matrix = lane->matrix;
+	struct str content AUTO_STR, payload AUTO_STR;
+	AUTO_FREE char *user = xstrndup(ghost_mxid(ghost) + 1, strcspn(ghost_mxid(ghost) + 1, ":"));
+
+	if (!outbound_concerns(matrix, room, parts->type))
+		return true;
+	str_init(&content, 1 << 20);
+	str_init(&payload, 1 << 20);
+	if (!outbound_encrypt(matrix, ghost, room, parts->type, parts->content, row->name, &content))
+		return false;
+	FAULT_POINT("matrix_encrypted_row");
+	event_render_encrypted(str_get(&content), user, &payload);
+	outbox_rewrite(matrix->parts.outbox, row->id, str_get(&payload), payload.n);
+	store_after_commit(matrix->parts.store, on_kept, matrix);
+	event_parts_fini(parts);
+	*parts = (struct event_parts){ .type = xstrdup(EVENT_ENCRYPTED), .content = str_take(&content) };
+	*fresh = true;
+	return true;
+}
+
+static char *
+path_of(const struct sending *row, const struct event_parts *parts, const struct ghost *ghost, const char *room)
+{
+	if (parts->redacts)
+		return matrix_path("/_matrix/client/v3/rooms/%s/redact/%s/%s?user_id=%s&device_id=%s", room, parts->redacts, row->name,
+			ghost_mxid(ghost), ghost_device(ghost));
+	return matrix_path("/_matrix/client/v3/rooms/%s/send/%s/%s?user_id=%s&device_id=%s", room, parts->type, row->name,
+		ghost_mxid(ghost), ghost_device(ghost));
 }
 
 void
@@ -644,18 +712,24 @@ lane_send(struct matrix *matrix, const struct sending *row)
 	struct event_parts parts;
 	char id[PEOPLE_ADDRESS_MAX];
 
+	bool fresh = false;
+	if (lane->halted) {
+		outbox_again(matrix->parts.outbox, row->id, 0);
+		return;
+	}
 	if (refuse_early(lane, row, ghost, id, sizeof(id)))
 		return;
 	if (!event_unpack(row->payload ? row->payload : "", row->payload ? row->size : 0, &parts)) {
 		outbox_refused(matrix->parts.outbox, row->id, REFUSAL_OTHER, "the stored message cannot be read");
+	} else if (!encrypt(lane, row, ghost, id, &parts, &fresh)) {
+		lane->halted = true;
+		outbox_again(matrix->parts.outbox, row->id, 0);
 	} else {
 		struct post *post = xcalloc(1, sizeof(*post));
 		post->id = row->id;
 		post->ghost = ghost;
-		post->path = parts.redacts ? matrix_path("/_matrix/client/v3/rooms/%s/redact/%s/%s?user_id=%s&device_id=%s", id, parts.redacts,
-			row->name, ghost_mxid(ghost), ghost_device(ghost)) :
-			matrix_path("/_matrix/client/v3/rooms/%s/send/%s/%s?user_id=%s&device_id=%s", id, parts.type, row->name,
-			ghost_mxid(ghost), ghost_device(ghost));
+		post->unkept = fresh;
+		post->path = path_of(row, &parts, ghost, id);
 		post->content = parts.content;
 		parts.content = NULL;
 		list_append(&lane->posts, &post->link);

@@ -82,6 +82,7 @@
 	X(OUTBOX_OVERFLOW, "SELECT id, name, kind, author, text FROM outbox WHERE lane = ? AND state = 0 AND due_ms <= ?" \
 		" AND person IS NOT NULL ORDER BY place LIMIT 1") \
 	X(OUTBOX_REVOICE, "UPDATE outbox SET person = NULL, stem = NULL, author = NULL, payload = ? WHERE id = ? AND state = 0") \
+	X(OUTBOX_REWRITE, "UPDATE outbox SET payload = ? WHERE id = ? AND state IN (1, 2)") \
 	X(OUTBOX_COUNTS, "SELECT coalesce(sum(state = 0 AND held <> 1), 0), coalesce(sum(state = 1), 0)," \
 		" coalesce(sum(state = 0 AND held = 1), 0) FROM outbox WHERE state IN (0, 1)") \
 	X(OUTBOX_OLDEST_HELD, "SELECT min(i.received_ms) FROM outbox o JOIN inbox i ON i.seq = o.inbox_seq WHERE o.state = 0 AND o.held = 1") \
@@ -200,7 +201,38 @@
 	X(C_MG_SHARE_END, "DELETE FROM c_mg_share WHERE session_id IN (SELECT session_id FROM c_mg_out WHERE account = ?)") \
 	X(C_MG_OUT_END, "DELETE FROM c_mg_out WHERE account = ?") \
 	X(C_POST_END, "DELETE FROM c_post WHERE account = ?") \
-	X(C_CLAIM_END, "DELETE FROM c_claim WHERE account = ?")
+	X(C_CLAIM_END, "DELETE FROM c_claim WHERE account = ?") \
+	X(C_USER_GET, "SELECT outdated, seq, master_first FROM c_user WHERE user_id = ?") \
+	X(C_USER_TOUCH, "INSERT INTO c_user (user_id, outdated, seq, master, master_first, self_signing) VALUES (?, 1, 1, '', '', '')" \
+		" ON CONFLICT DO UPDATE SET outdated = 1, seq = seq + 1") \
+	X(C_USER_TAKE, "UPDATE c_user SET outdated = seq <> ?2, master = ?3, self_signing = ?4," \
+		" master_first = CASE master_first WHEN '' THEN ?3 ELSE master_first END WHERE user_id = ?1") \
+	X(C_DEVICE_EACH, "SELECT device_id, curve, ed, trust, gone, wedge_seq FROM c_device WHERE user_id = ?") \
+	X(C_DEVICE_SAVE, "INSERT INTO c_device (user_id, device_id, curve, ed, trust) VALUES (?, ?, ?, ?, ?)" \
+		" ON CONFLICT DO UPDATE SET trust = excluded.trust, gone = 0") \
+	X(C_DEVICE_LOSE, "UPDATE c_device SET gone = 1 WHERE user_id = ? AND device_id = ?") \
+	X(C_DEVICE_WEDGE, "UPDATE c_device SET wedge_seq = wedge_seq + 1 WHERE user_id = ? AND curve = ?") \
+	X(C_CLAIM_GET, "SELECT failures, retry_ms, told FROM c_claim WHERE account = ? AND user_id = ? AND device_id = ?") \
+	X(C_CLAIM_SAVE, "INSERT OR REPLACE INTO c_claim (account, user_id, device_id, failures, retry_ms, told) VALUES (?, ?, ?, ?, ?, ?)") \
+	X(C_CLAIM_FORGET, "DELETE FROM c_claim WHERE account = ? AND user_id = ? AND device_id = ?") \
+	X(C_MG_SHARE_GET, "SELECT curve, idx, wedge_seq, state FROM c_mg_share WHERE session_id = ? AND user_id = ? AND device_id = ?") \
+	X(C_MG_SHARE_SAVE, "INSERT OR REPLACE INTO c_mg_share (session_id, user_id, device_id, curve, idx, wedge_seq, state)" \
+		" VALUES (?, ?, ?, ?, ?, ?, ?)") \
+	X(C_MG_SHARE_HOLDERS, "SELECT user_id, device_id, curve FROM c_mg_share WHERE session_id = ? AND state < 2") \
+	X(C_MG_SHARE_SENT, "UPDATE c_mg_share SET state = 1 WHERE session_id = ? AND state = 0") \
+	X(C_MG_SHARE_FORGET, "DELETE FROM c_mg_share WHERE session_id = ?") \
+	X(C_MG_SHARE_FORGET_ROOM, "DELETE FROM c_mg_share WHERE session_id IN (SELECT session_id FROM c_mg_out WHERE room_id = ?)") \
+	X(C_POST_FORGET, "DELETE FROM c_post WHERE session_id = ?") \
+	X(C_POST_FORGET_ROOM, "DELETE FROM c_post WHERE session_id IN (SELECT session_id FROM c_mg_out WHERE room_id = ?)") \
+	X(C_POST_ADD, "INSERT INTO c_post (account, type, txn, content, session_id) VALUES (?, ?, ?, ?, ?)") \
+	X(C_POST_NEXT, "SELECT id, type, txn, content FROM c_post WHERE account = ? AND session_id = ? ORDER BY id LIMIT 1") \
+	X(C_POST_DROP, "DELETE FROM c_post WHERE id = ?") \
+	X(C_ROOM_TERMS, "SELECT rotation_ms, rotation_messages, visibility FROM c_room WHERE room_id = ?") \
+	X(C_MG_OUT_FORGET, "DELETE FROM c_mg_out WHERE session_id = ?") \
+	X(C_MG_OUT_FORGET_ROOM, "DELETE FROM c_mg_out WHERE room_id = ?") \
+	X(C_MG_OUT_SAVE, "INSERT OR REPLACE INTO c_mg_out (account, room_id, session_id, pickle, created_ms, messages, shared_history)" \
+		" VALUES (?, ?, ?, ?, ?, ?, ?)") \
+	X(C_MG_OUT_GET, "SELECT session_id, pickle, created_ms, messages, shared_history FROM c_mg_out WHERE account = ? AND room_id = ?")
 
 enum statement {
 #define X(name, sql) name,
