@@ -108,7 +108,7 @@ matrix_sources = \
 	bridge/matrix/walk.c bridge/matrix/walk.h
 
 # End-to-end encryption: nothing of it without libolm.
-crypto_sources = bridge/matrix/crypto/crypto.h
+crypto_sources = bridge/matrix/crypto/crypto.h bridge/matrix/crypto/outbound.h
 if HAVE_OLM
 crypto_sources += \
 	bridge/matrix/crypto/attachment.c bridge/matrix/crypto/attachment.h \
@@ -121,10 +121,15 @@ crypto_sources += \
 	bridge/matrix/crypto/envelope.c bridge/matrix/crypto/envelope.h \
 	bridge/matrix/crypto/form.c bridge/matrix/crypto/form.h \
 	bridge/matrix/crypto/keep.c bridge/matrix/crypto/keep.h \
+	bridge/matrix/crypto/outbound.c \
 	bridge/matrix/crypto/peer.c bridge/matrix/crypto/peer.h \
+	bridge/matrix/crypto/peers.c bridge/matrix/crypto/peers.h \
 	bridge/matrix/crypto/primitive.c bridge/matrix/crypto/primitive.h \
 	bridge/matrix/crypto/ratchet.c bridge/matrix/crypto/ratchet.h \
+	bridge/matrix/crypto/recipients.c bridge/matrix/crypto/recipients.h \
+	bridge/matrix/crypto/roster.c bridge/matrix/crypto/roster.h \
 	bridge/matrix/crypto/secret.c bridge/matrix/crypto/secret.h \
+	bridge/matrix/crypto/share.c bridge/matrix/crypto/share.h \
 	bridge/matrix/crypto/signing.c bridge/matrix/crypto/signing.h
 else
 crypto_sources += bridge/matrix/crypto/without.c

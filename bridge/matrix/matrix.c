@@ -261,6 +261,7 @@ port_stop(struct port *port)
 	appservice_close(matrix->appservice);
 	matrix->appservice = NULL;
 	lane_free_all(matrix);
+	crypto_stop(matrix->crypto);
 	room_free_all(matrix);
 	ghost_free_all(matrix);
 	http_close(matrix->http);
@@ -276,6 +277,7 @@ port_reset(struct port *port)
 	log_warning(LOG_MATRIX, "starts over: what was under way could not be kept");
 	room_leave_all(matrix);
 	lane_free_all(matrix);
+	crypto_stop(matrix->crypto);
 	room_free_all(matrix);
 	ghost_free_all(matrix);
 	link_restart(matrix);

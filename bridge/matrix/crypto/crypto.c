@@ -3,6 +3,9 @@
 #include "matrix/crypto/crypto.h"
 
 #include "matrix/crypto/keep.h"
+#include "matrix/crypto/outbound.h"
+#include "matrix/crypto/peers.h"
+#include "matrix/crypto/recipients.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,9 @@ crypto_open(struct crypto **out, struct matrix *matrix)
 		return MATRIX_E_KEY;
 	}
 	seal_derive(matrix->parts.seal, "cross-signing", crypto->bridge_secret);
+	crypto->peers = peers_open(matrix);
+	crypto->recipients = recipients_open(matrix);
+	crypto->outbound = outbound_open(matrix);
 	*out = crypto;
 	return 0;
 }
@@ -28,6 +34,31 @@ crypto_close(struct crypto *crypto)
 {
 	if (!crypto)
 		return;
+	outbound_close(crypto->outbound);
+	recipients_close(crypto->recipients);
+	peers_close(crypto->peers);
 	keep_close(crypto->keep);
 	mem_free_secret(crypto, sizeof(*crypto));
+}
+
+void
+crypto_stop(struct crypto *crypto)
+{
+	if (!crypto)
+		return;
+	outbound_stop(crypto->outbound);
+	recipients_stop(crypto->recipients);
+	peers_stop(crypto->peers);
+}
+
+void
+crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership)
+{
+	struct recipients_terms terms;
+
+	if (!crypto || !recipients_terms(crypto->matrix, room, &terms))
+		return;
+	recipients_changed(crypto->recipients, room);
+	if (strcmp(membership, "join") == 0 || strcmp(membership, "invite") == 0)
+		peers_touch(crypto->peers, user);
 }

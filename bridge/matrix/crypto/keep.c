@@ -339,3 +339,84 @@ keep_load_sessions(struct keep *keep, int64_t account, const char *peer_curve, s
 	query_done(&query);
 	return n;
 }
+
+/* ---- Megolm sessions of ours ---- */
+
+void
+keep_outbound_fini(struct keep_outbound *outbound)
+{
+	ratchet_outbound_free(outbound->ratchet);
+	*outbound = (struct keep_outbound){ .account = 0 };
+}
+
+static void
+outbound_key(const struct keep *keep, const struct keep_outbound *outbound, unsigned char key[PRIMITIVE_KEY])
+{
+	AUTO_FREE char *row = xasprintf("%" PRId64 "|%s|%s", outbound->account, outbound->room, outbound->session);
+
+	row_key(keep, "c_mg_out", row, key);
+}
+
+void
+keep_save_outbound(struct keep *keep, const struct keep_outbound *outbound)
+{
+	AUTO_SECRET struct secret pickle = { NULL, 0 };
+	unsigned char key[PRIMITIVE_KEY];
+
+	outbound_key(keep, outbound, key);
+	int r = ratchet_outbound_save(outbound->ratchet, key, &pickle);
+	explicit_bzero(key, sizeof(key));
+	struct query query = store_query(keep->store, C_MG_OUT_SAVE);
+	query_int(&query, outbound->account);
+	query_text(&query, outbound->room);
+	query_text(&query, outbound->session);
+	query_text(&query, r ? "" : pickle.p);
+	query_int(&query, outbound->created_ms);
+	query_int(&query, outbound->messages);
+	query_int(&query, outbound->shared_history);
+	query_run(&query);
+	keep->writes++;
+}
+
+static void
+load_outbound(const struct keep *keep, struct keep_outbound *outbound, const char *pickle)
+{
+	unsigned char key[PRIMITIVE_KEY];
+
+	outbound_key(keep, outbound, key);
+	if (ratchet_outbound_load(&outbound->ratchet, pickle, strlen(pickle), key))
+		log_error(LOG_STORE, "a Megolm session of ours is damaged, another is begun room=%s", outbound->room);
+	explicit_bzero(key, sizeof(key));
+}
+
+static bool
+find_outbound(struct keep *keep, int64_t account, const char *room, bool open, struct keep_outbound *out)
+{
+	struct query query = store_query(keep->store, C_MG_OUT_GET);
+
+	query_int(&query, account);
+	query_text(&query, room);
+	bool found = query_step(&query);
+	if (found) {
+		*out = (struct keep_outbound){ .account = account, .created_ms = query_get_int(&query, 2),
+			.messages = query_get_int(&query, 3), .shared_history = query_get_int(&query, 4) != 0 };
+		snprintf(out->room, sizeof(out->room), "%s", room);
+		snprintf(out->session, sizeof(out->session), "%s", query_get_text(&query, 0));
+		if (open)
+			load_outbound(keep, out, query_get_text(&query, 1));
+	}
+	query_done(&query);
+	return found;
+}
+
+bool
+keep_find_outbound(struct keep *keep, int64_t account, const char *room, struct keep_outbound *out)
+{
+	return find_outbound(keep, account, room, true, out);
+}
+
+bool
+keep_look_at_outbound(struct keep *keep, int64_t account, const char *room, struct keep_outbound *out)
+{
+	return find_outbound(keep, account, room, false, out);
+}

@@ -50,6 +50,7 @@ struct keep_account {
 };
 
 void keep_account_fini(struct keep_account *account);
+#define AUTO_KEEP_ACCOUNT CLEANUP(keep_account_fini)
 
 /* A new device, with its keys; sets its id. Strings and keys stay the caller's. */
 void keep_add_account(struct keep *keep, struct keep_account *account);
@@ -75,6 +76,26 @@ void keep_forget_account(struct keep *keep, int64_t id);
 void keep_save_session(struct keep *keep, int64_t account, const char *peer_curve, const struct ratchet_session *session, bool received);
 /* The sessions of a device of ours with a device, the one to be used first; at most `max`. How many; each is the caller's to free. */
 size_t keep_load_sessions(struct keep *keep, int64_t account, const char *peer_curve, struct ratchet_session **out, size_t max);
+
+/* ---- Megolm sessions of ours ---- */
+
+/* The session with which a device of ours speaks in a room. */
+struct keep_outbound {
+	int64_t account;
+	char room[KEEP_ID_MAX], session[RATCHET_ID_SIZE];
+	struct ratchet_outbound *ratchet; /* the holder's to free; NULL when it was not asked for, or cannot be opened */
+	int64_t created_ms, messages;     /* real time; how many it has encrypted */
+	bool shared_history;
+};
+
+void keep_outbound_fini(struct keep_outbound *outbound);
+#define AUTO_KEEP_OUTBOUND CLEANUP(keep_outbound_fini)
+
+/* New, or as it is now. */
+void keep_save_outbound(struct keep *keep, const struct keep_outbound *outbound);
+/* False when there is none. look_at leaves the ratchet where it is. */
+bool keep_find_outbound(struct keep *keep, int64_t account, const char *room, struct keep_outbound *out) MUST_USE;
+bool keep_look_at_outbound(struct keep *keep, int64_t account, const char *room, struct keep_outbound *out) MUST_USE;
 
 /* ---- single values ---- */
 
