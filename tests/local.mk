@@ -75,6 +75,8 @@ tests_unit_test_ratchet_SOURCES = tests/unit/test_ratchet.c tests/unit/hex.h tes
 unit_tests += tests/unit/test_attachment tests/unit/test_peer
 tests_unit_test_attachment_SOURCES = tests/unit/test_attachment.c tests/unit/hex.h
 tests_unit_test_peer_SOURCES = tests/unit/test_peer.c tests/unit/hex.h
+unit_tests += tests/unit/test_outbound
+tests_unit_test_outbound_SOURCES = tests/unit/test_outbound.c $(matrix_scene)
 unit_tests += tests/unit/test_forgotten
 tests_unit_test_forgotten_SOURCES = tests/unit/test_forgotten.c
 tests_unit_test_forgotten_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free

@@ -678,10 +678,10 @@ encrypt(struct lane *lane, const struct sending *row, struct ghost *ghost, const
 	struct str content AUTO_STR, payload AUTO_STR;
 	AUTO_FREE char *user = xstrndup(ghost_mxid(ghost) + 1, strcspn(ghost_mxid(ghost) + 1, ":"));
 
-	if (!outbound_concerns(matrix, room, parts->type))
-		return true;
 	str_init(&content, 1 << 20);
 	str_init(&payload, 1 << 20);
+	if (!outbound_concerns(matrix, room, parts->type))
+		return true;
 	if (!outbound_encrypt(matrix, ghost, room, parts->type, parts->content, row->name, &content))
 		return false;
 	FAULT_POINT("matrix_encrypted_row");

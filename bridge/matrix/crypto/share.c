@@ -111,10 +111,10 @@ seal_mail(struct mail *mail)
 	AUTO_STR struct str text;
 	char txn[24];
 
+	str_init(&text, 16 << 20);
 	if (!mail->count)
 		return;
 	json_t *body = json_pack("{s:O}", "messages", mail->messages);
-	str_init(&text, 16 << 20);
 	json_add(&text, body);
 	json_decref(body);
 	seal_random_text(txn, sizeof(txn) - 1, "abcdefghijklmnopqrstuvwxyz234567");

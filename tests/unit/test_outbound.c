@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a ghost says in an encrypted room, read by a client of the test's own: from the bytes that the homeserver was given, with
+ * keys that came to it as anybody's would. The database is only cut short, never asked.
+ */
+#include "matrix_scene.h"
+
+#include "matrix/crypto/crosssign.h"
+#include "matrix/crypto/crypto.h"
+#include "matrix/crypto/devicekeys.h"
+#include "matrix/crypto/envelope.h"
+#include "matrix/crypto/keep.h"
+#include "matrix/crypto/peers.h"
+#include "matrix/ghost.h"
+#include "matrix/inside.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALICE "@alice:hs"
+#define BOB "@_xmpp_bob=40x:hs"
+#define SAID_MAX 64
+
+/* A device of Alice's. */
+struct client {
+	const char *id;
+	struct ratchet_account *account;
+	struct ratchet_session *olm;
+	struct ratchet_inbound *megolm[8];
+	int sessions;
+	char curve[RATCHET_ID_SIZE], ed[RATCHET_ID_SIZE];
+	json_t *keys;
+	int letters, refusals; /* m.room_key, m.room_key.withheld */
+	char code[32];         /* of the last refusal */
+};
+
+/* Something that was said, as the first client read it. */
+struct said {
+	char body[64], session[RATCHET_ID_SIZE], name[64];
+	uint32_t index;
+};
+
+struct test {
+	struct scene *scene;
+	struct crosssign identity;
+	struct client one, two;
+	char *query, *claim;
+	struct fake_rule *query_rule, *claim_rule;
+	struct said said[SAID_MAX];
+	int count, read; /* of said; requests that were looked at */
+};
+
+/* ---- the client ---- */
+
+static void
+make_client(struct test *test, struct client *client, const char *id, bool cross_signed)
+{
+	client->id = id;
+	client->account = ratchet_account_new();
+	ratchet_account_keys(client->account, client->curve, client->ed);
+	assert_int_equal(ratchet_account_make_keys(client->account, 5), 0);
+	client->keys = devicekeys_make(&(struct devicekeys){ client->account, ALICE, id });
+	if (cross_signed)
+		assert_int_equal(crosssign_sign_device(&test->identity, client->keys), 0);
+}
+
+static void
+free_client(struct client *client)
+{
+	for (int i = 0; i < client->sessions; i++)
+		ratchet_inbound_free(client->megolm[i]);
+	ratchet_session_free(client->olm);
+	ratchet_account_free(client->account);
+	json_decref(client->keys);
+}
+
+static char *
+text_of(json_t *value)
+{
+	struct str out;
+
+	str_init(&out, 1 << 20);
+	json_add(&out, value);
+	json_decref(value);
+	return str_take(&out);
+}
+
+/* What the homeserver says of Alice's devices. */
+static void
+publish(struct test *test, const struct client *const *clients, size_t n)
+{
+	json_t *upload = crosssign_make_upload(&test->identity), *devices = json_object();
+
+	for (size_t i = 0; i < n; i++)
+		json_object_set(devices, clients[i]->id, clients[i]->keys);
+	free(test->query);
+	test->query = text_of(json_pack("{s:{s:o}, s:{s:O}, s:{s:O}, s:{}}", "device_keys", ALICE, devices, "master_keys", ALICE,
+		json_object_get(upload, "master_key"), "self_signing_keys", ALICE, json_object_get(upload, "self_signing_key"), "failures"));
+	json_decref(upload);
+	test->query_rule->body = test->query;
+}
+
+/* Which one-time key it gives out next: each is given once. */
+static void
+offer(struct test *test, const struct client *const *clients, size_t n, int number)
+{
+	json_t *devices = json_object();
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *upload = devicekeys_make_upload(&(struct devicekeys){ clients[i]->account, ALICE, clients[i]->id }, NULL);
+		json_t *keys = json_object_get(upload, "one_time_keys");
+		void *at = json_object_iter(keys);
+		for (int skip = 0; skip < number; skip++)
+			at = json_object_iter_next(keys, at);
+		json_object_set_new(devices, clients[i]->id, json_pack("{s:O}", json_object_iter_key(at), json_object_iter_value(at)));
+		json_decref(upload);
+	}
+	free(test->claim);
+	test->claim = text_of(json_pack("{s:{s:o}, s:{}}", "one_time_keys", ALICE, devices, "failures"));
+	test->claim_rule->body = test->claim;
+}
+
+/* ---- the scene ---- */
+
+static void
+execute(const struct scene *scene, const char *sql)
+{
+	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static struct crypto *
+crypto_of(const struct scene *scene)
+{
+	return ((struct matrix *)(void *)scene->port)->crypto;
+}
+
+/* Bob's ghost has a device that everybody could check. */
+static void
+make_own(struct scene *scene)
+{
+	struct crypto *crypto = crypto_of(scene);
+	const struct ghost *ghost = ghost_get((struct matrix *)(void *)scene->port, &(struct author){ "xbob@x", "bob@x", "Bob" });
+	struct keep_account account = { .state = KEEP_SIGNED, .account = ratchet_account_new(), .since = xstrdup("") };
+	struct crosssign identity;
+
+	assert_string_equal(ghost_mxid(ghost), BOB);
+	snprintf(account.user, sizeof(account.user), "%s", BOB);
+	snprintf(account.device, sizeof(account.device), "%s", ghost_device(ghost));
+	json_t *keys = devicekeys_make(&(struct devicekeys){ account.account, account.user, account.device });
+	crosssign_init(&identity, crypto->bridge_secret, account.user);
+	assert_int_equal(crosssign_sign_device(&identity, keys), 0);
+	crosssign_fini(&identity);
+	account.device_keys = text_of(keys);
+	keep_add_account(crypto->keep, &account);
+	keep_account_fini(&account);
+	assert_int_equal(store_commit(scene->store), 0);
+}
+
+static int
+set_up(void **state)
+{
+	static const unsigned char secret[PRIMITIVE_KEY] = "what Alice's identity is made of";
+	struct test *test = xcalloc(1, sizeof(*test));
+	void *made;
+
+	if (scene_set_up(&made))
+		return -1;
+	struct scene *scene = test->scene = made;
+	crosssign_init(&test->identity, secret, ALICE);
+	make_client(test, &test->one, "ONE", true);
+	make_client(test, &test->two, "TWO", true);
+	test->query_rule = fake_homeserver_say(&scene->fake, "POST", "/keys/query", 200, "{}", -1);
+	test->claim_rule = fake_homeserver_say(&scene->fake, "POST", "/keys/claim", 200, "{}", -1);
+	scene->fake.members = "{\"chunk\":[{\"type\":\"m.room.member\",\"state_key\":\"@alice:hs\",\"sender\":\"@alice:hs\",\"content\":"
+		"{\"membership\":\"join\",\"displayname\":\"Alice\"}}]}";
+	publish(test, (const struct client *[]){ &test->one }, 1);
+	offer(test, (const struct client *[]){ &test->one }, 1, 0);
+	/* The ghost is made before its room is encrypted. */
+	JOINED(scene);
+	scene_hear(scene, "xbob@x\nBob\nin the clear");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
+	scene_close(scene);
+	execute(scene, "INSERT INTO c_room VALUES ('" ROOM "', 'm.megolm.v1.aes-sha2', 0, 3, 'shared', 0, '')");
+	scene->settings.encrypts = true;
+	scene_open(scene);
+	make_own(scene);
+	JOINED(scene);
+	test->read = scene->fake.count;
+	*state = test;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct test *test = *state;
+	void *scene = test->scene;
+
+	scene_tear_down(&scene);
+	free_client(&test->one);
+	free_client(&test->two);
+	crosssign_fini(&test->identity);
+	free(test->query);
+	free(test->claim);
+	free(test);
+	return 0;
+}
+
+static void
+restart(struct test *test)
+{
+	scene_close(test->scene);
+	scene_open(test->scene);
+	JOINED(test->scene);
+}
+
+/* ---- reading ---- */
+
+static json_t *
+parse(const char *p, size_t n)
+{
+	json_t *json = json_loadb(p, n, 0, NULL);
+
+	if (!json)
+		fail_msg("no JSON: %.*s", (int)n, p);
+	return json;
+}
+
+/* An Olm message to the client: the room key in it. */
+static void
+take_key(struct client *client, const json_t *content)
+{
+	const char *sender_curve = json_text(content, "sender_key");
+	const json_t *part = json_child(json_child(content, "ciphertext"), client->curve);
+	AUTO_SECRET struct secret plain = { NULL, 0 };
+	int64_t type = -1;
+
+	assert_true(json_whole(part, "type", &type));
+	if (type == RATCHET_PRE_KEY && !(client->olm && ratchet_session_matches(client->olm, sender_curve, json_text(part, "body")))) {
+		ratchet_session_free(client->olm);
+		assert_int_equal(ratchet_session_accept(&client->olm, &plain, client->account, sender_curve, json_text(part, "body")), 0);
+	} else {
+		assert_int_equal(ratchet_session_decrypt(client->olm, type, json_text(part, "body"), &plain), 0);
+	}
+	json_t *json = parse(plain.p, plain.n);
+	struct envelope_ends ends = { .sender = BOB, .recipient = ALICE, .recipient_ed = client->ed, .sender_curve = sender_curve };
+	const json_t *key;
+	const char *what;
+	/* The sender's Ed25519 key is not known to us: what proves it is in the message. */
+	assert_int_equal(envelope_check(json, &ends, &what, &key), 0);
+	assert_string_equal(what, "m.room_key");
+	assert_string_equal(json_text(key, "room_id"), ROOM);
+	assert_true(json_is_on(key, "shared_history"));
+	assert_int_equal(ratchet_inbound_open(&client->megolm[client->sessions], RATCHET_SHARED, json_text(key, "session_key")), 0);
+	char id[RATCHET_ID_SIZE];
+	ratchet_inbound_id(client->megolm[client->sessions++], id);
+	assert_string_equal(id, json_text(key, "session_id"));
+	client->letters++;
+	json_decref(json);
+}
+
+static void
+take_letter(struct client *client, const struct fake_asked *asked)
+{
+	json_t *body = parse(asked->body, strlen(asked->body));
+	const json_t *content = json_child(json_child(json_child(body, "messages"), ALICE), client->id);
+
+	if (content && strstr(asked->path, "m.room_key.withheld")) {
+		client->refusals++;
+		snprintf(client->code, sizeof(client->code), "%s", json_text(content, "code"));
+	} else if (content) {
+		take_key(client, content);
+	}
+	json_decref(body);
+}
+
+/* With the latest key of this session that goes back far enough; false when there is none. */
+static bool
+decrypt(struct client *client, const json_t *content, struct secret *plain, uint32_t *index)
+{
+	for (int i = client->sessions - 1; i >= 0; i--) {
+		char id[RATCHET_ID_SIZE];
+		ratchet_inbound_id(client->megolm[i], id);
+		if (strcmp(id, json_text(content, "session_id")) == 0 &&
+				ratchet_inbound_decrypt(client->megolm[i], json_text(content, "ciphertext"), plain, index) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+take_event(struct test *test, const struct fake_asked *asked)
+{
+	struct said *said = &test->said[test->count++];
+	AUTO_SECRET struct secret plain = { NULL, 0 };
+	json_t *content = parse(asked->body, strlen(asked->body));
+
+	assert_true(test->count < SAID_MAX);
+	assert_true(decrypt(&test->one, content, &plain, &said->index));
+	json_t *event = parse(plain.p, plain.n);
+	assert_string_equal(json_text(event, "room_id"), ROOM);
+	assert_string_equal(json_text(event, "type"), "m.room.message");
+	snprintf(said->body, sizeof(said->body), "%s", json_text(json_child(event, "content"), "body"));
+	snprintf(said->session, sizeof(said->session), "%s", json_text(content, "session_id"));
+	snprintf(said->name, sizeof(said->name), "%s", json_text(content, "org.sourdine.id"));
+	assert_non_null(strstr(asked->path, said->name));
+	assert_null(strstr(asked->body, said->body));
+	json_decref(event);
+	json_decref(content);
+}
+
+/* Everything that was asked since. */
+static void
+look(struct test *test)
+{
+	const struct fake_homeserver *fake = &test->scene->fake;
+
+	for (; test->read < fake->count; test->read++) {
+		const struct fake_asked *asked = &fake->asked[test->read];
+		assert_null(strstr(asked->path, "/send/m.room.message/"));
+		if (strstr(asked->path, "/sendToDevice/")) {
+			take_letter(&test->one, asked);
+			take_letter(&test->two, asked);
+		} else if (strstr(asked->path, "/send/m.room.encrypted/")) {
+			take_event(test, asked);
+		}
+	}
+}
+
+static int
+count(const struct test *test, int from, const char *part)
+{
+	return fake_homeserver_count(&test->scene->fake, from, "PUT", part) + fake_homeserver_count(&test->scene->fake, from, "POST", part) +
+		fake_homeserver_count(&test->scene->fake, from, "GET", part);
+}
+
+static void
+say(struct test *test, const char *body)
+{
+	AUTO_FREE char *raw = xasprintf("xbob@x\nBob\n%s", body);
+
+	scene_hear(test->scene, raw);
+}
+
+static void
+say_and_wait(struct test *test, const char *body)
+{
+	int before = test->count;
+
+	say(test, body);
+	WAIT(test->scene, scene_is_quiet(test->scene));
+	look(test);
+	assert_int_equal(test->count, before + 1);
+	assert_string_equal(test->said[before].body, body);
+}
+
+/* ---- tests ---- */
+
+static void
+test_key_first(void **state)
+{
+	struct test *test = *state;
+	int from = test->scene->fake.count;
+	static const char *const order[] = { "/keys/query", "/keys/claim", "/sendToDevice/m.room.encrypted/", "/send/m.room.encrypted/" };
+	const struct fake_asked *last = test->scene->fake.asked;
+
+	say_and_wait(test, "one");
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		const struct fake_asked *asked = fake_homeserver_find(&test->scene->fake, from, i < 2 ? "POST" : "PUT", order[i], 0);
+		assert_true(asked && asked > last);
+		assert_int_equal(count(test, from, order[i]), 1);
+		last = asked;
+	}
+	assert_non_null(strstr(last->path, "&device_id="));
+	assert_int_equal(test->said[0].index, 0);
+	/* The second costs one request. */
+	from = test->scene->fake.count;
+	say_and_wait(test, "two");
+	assert_int_equal(test->scene->fake.count, from + 1);
+	assert_int_equal(test->said[1].index, 1);
+	assert_string_equal(test->said[0].session, test->said[1].session);
+}
+
+static void
+test_restart_asks_nothing_again(void **state)
+{
+	struct test *test = *state;
+
+	say_and_wait(test, "one");
+	restart(test);
+	int from = test->scene->fake.count;
+	say_and_wait(test, "two");
+	assert_int_equal(count(test, from, "/keys/claim") + count(test, from, "/sendToDevice/"), 0);
+	assert_int_equal(fake_homeserver_count(&test->scene->fake, from, "POST", "/keys/query"), 0);
+	assert_int_equal(test->said[1].index, 1);
+}
+
+/* Killed between the ratchet's commit and the answer: the same bytes under the same name. */
+static void
+test_same_ciphertext(void **state)
+{
+	struct test *test = *state;
+	struct fake_homeserver *fake = &test->scene->fake;
+
+	say_and_wait(test, "one");
+	int from = fake->count;
+	fake_homeserver_say(fake, "PUT", "/send/m.room.encrypted/", 200, NULL, 1);
+	say(test, "two");
+	WAIT(test->scene, count(test, from, "/send/m.room.encrypted/") == 1);
+	restart(test);
+	WAIT(test->scene, count(test, from, "/send/m.room.encrypted/") == 2 && scene_is_quiet(test->scene));
+	const struct fake_asked *first = fake_homeserver_find(fake, from, "PUT", "/send/m.room.encrypted/", 0);
+	const struct fake_asked *second = fake_homeserver_find(fake, from, "PUT", "/send/m.room.encrypted/", 1);
+	assert_string_equal(first->path, second->path);
+	assert_string_equal(first->body, second->body);
+	look(test);
+	say_and_wait(test, "three");
+	assert_int_equal(test->said[3].index, 2);
+}
+
+/* Killed while the key is on its way: the same letter again, no other key claimed, nothing said before. */
+static void
+test_same_letter(void **state)
+{
+	struct test *test = *state;
+	struct fake_homeserver *fake = &test->scene->fake;
+	int from = fake->count;
+
+	fake_homeserver_say(fake, "PUT", "/sendToDevice/", 200, NULL, 1);
+	say(test, "one");
+	WAIT(test->scene, count(test, from, "/sendToDevice/") == 1);
+	scene_spin(test->scene, 50);
+	assert_int_equal(count(test, from, "/send/m.room.encrypted/"), 0);
+	restart(test);
+	WAIT(test->scene, scene_is_quiet(test->scene));
+	assert_int_equal(count(test, from, "/sendToDevice/"), 2);
+	assert_int_equal(count(test, from, "/keys/claim"), 1);
+	const struct fake_asked *first = fake_homeserver_find(fake, from, "PUT", "/sendToDevice/", 0);
+	const struct fake_asked *second = fake_homeserver_find(fake, from, "PUT", "/sendToDevice/", 1);
+	assert_string_equal(first->path, second->path);
+	assert_string_equal(first->body, second->body);
+	test->read = (int)(second - fake->asked);
+	look(test);
+	assert_string_equal(test->said[0].body, "one");
+}
+
+/* The homeserver fails on the key: it is sent again, and only then is anything said. */
+static void
+test_letter_fails(void **state)
+{
+	struct test *test = *state;
+	struct fake_homeserver *fake = &test->scene->fake;
+	int from = fake->count;
+
+	fake_homeserver_say(fake, "PUT", "/sendToDevice/", 500, "{}", 1);
+	say(test, "one");
+	WAIT(test->scene, scene_is_quiet(test->scene));
+	const struct fake_asked *first = fake_homeserver_find(fake, from, "PUT", "/sendToDevice/", 0);
+	const struct fake_asked *second = fake_homeserver_find(fake, from, "PUT", "/sendToDevice/", 1);
+	assert_true(first && second);
+	assert_string_equal(first->body, second->body);
+	assert_string_equal(first->path, second->path);
+	assert_true(fake_homeserver_find(fake, from, "PUT", "/send/m.room.encrypted/", 0) > second);
+}
+
+/* Many at once, more than a session may say: each session in its turn, nothing out of order, no index twice. */
+static void
+test_rotation_in_a_burst(void **state)
+{
+	struct test *test = *state;
+
+	for (int i = 0; i < 8; i++) {
+		char body[16];
+		snprintf(body, sizeof(body), "number %d", i);
+		say(test, body);
+	}
+	WAIT(test->scene, scene_is_quiet(test->scene));
+	look(test);
+	assert_int_equal(test->count, 8);
+	for (int i = 0; i < 8; i++) {
+		char body[16];
+		snprintf(body, sizeof(body), "number %d", i);
+		assert_string_equal(test->said[i].body, body);
+		assert_int_equal(test->said[i].index, i % 3);
+		assert_int_equal(strcmp(test->said[i].session, test->said[i / 3 * 3].session), 0);
+		assert_true(i < 3 || strcmp(test->said[i].session, test->said[i - 3].session) != 0);
+	}
+	assert_int_equal(test->one.letters, 3);
+	assert_int_equal(count(test, 0, "/keys/claim"), 1);
+}
+
+/* A device without one-time keys is told so once; the others are written to, and it is not asked about at every message. */
+static void
+test_no_key(void **state)
+{
+	struct test *test = *state;
+
+	publish(test, (const struct client *[]){ &test->one, &test->two }, 2);
+	say_and_wait(test, "one");
+	assert_int_equal(test->two.refusals, 1);
+	assert_string_equal(test->two.code, "m.no_olm");
+	assert_int_equal(test->two.letters, 0);
+	int from = test->scene->fake.count;
+	say_and_wait(test, "two");
+	assert_int_equal(test->scene->fake.count, from + 1);
+	assert_int_equal(test->two.refusals, 1);
+}
+
+static void
+test_unsigned_device(void **state)
+{
+	struct test *test = *state;
+
+	free_client(&test->two);
+	test->two = (struct client){ .id = NULL };
+	make_client(test, &test->two, "TWO", false);
+	publish(test, (const struct client *[]){ &test->one, &test->two }, 2);
+	offer(test, (const struct client *[]){ &test->one, &test->two }, 2, 0);
+	say_and_wait(test, "one");
+	assert_string_equal(test->two.code, "m.unverified");
+	assert_int_equal(test->two.letters, 0);
+	assert_null(strstr(fake_homeserver_find(&test->scene->fake, 0, "POST", "/keys/claim", 0)->body, "TWO"));
+}
+
+/* A new device gets the key from now on; one that goes takes the session with it. */
+static void
+test_devices_come_and_go(void **state)
+{
+	struct test *test = *state;
+
+	say_and_wait(test, "one");
+	publish(test, (const struct client *[]){ &test->one, &test->two }, 2);
+	offer(test, (const struct client *[]){ &test->two }, 1, 0);
+	peers_touch(crypto_of(test->scene)->peers, ALICE);
+	say_and_wait(test, "two");
+	assert_string_equal(test->said[0].session, test->said[1].session);
+	assert_int_equal(test->one.letters, 1);
+	assert_int_equal(test->two.letters, 1);
+	assert_int_equal(ratchet_inbound_first(test->two.megolm[0]), 1);
+	publish(test, (const struct client *[]){ &test->one }, 1);
+	peers_touch(crypto_of(test->scene)->peers, ALICE);
+	say_and_wait(test, "three");
+	assert_string_not_equal(test->said[1].session, test->said[2].session);
+	assert_int_equal(test->two.letters, 1);
+	assert_int_equal(count(test, 0, "/keys/claim"), 2);
+}
+
+/* A device that began anew may have lost what it was given. */
+static void
+test_wedged(void **state)
+{
+	struct test *test = *state;
+
+	say_and_wait(test, "one");
+	peers_wedged(crypto_of(test->scene)->peers, ALICE, test->one.curve);
+	say_and_wait(test, "two");
+	assert_int_equal(test->one.letters, 2);
+	assert_int_equal(ratchet_inbound_first(test->one.megolm[1]), 1);
+	assert_string_equal(test->said[0].session, test->said[1].session);
+	say_and_wait(test, "three");
+	assert_int_equal(test->one.letters, 2);
+}
+
+/* Alice's server does not answer for her: what is known of her is written to. */
+static void
+test_server_fails(void **state)
+{
+	struct test *test = *state;
+
+	say_and_wait(test, "one");
+	test->query_rule->body = "{\"device_keys\":{},\"failures\":{\"hs\":{}}}";
+	peers_touch(crypto_of(test->scene)->peers, ALICE);
+	say_and_wait(test, "two");
+	int from = test->scene->fake.count;
+	say_and_wait(test, "three");
+	assert_int_equal(test->scene->fake.count, from + 1);
+}
+
+/* Who left cannot read what is said afterwards. */
+static void
+test_somebody_leaves(void **state)
+{
+	struct test *test = *state;
+	struct fake_homeserver *fake = &test->scene->fake;
+
+	say_and_wait(test, "one");
+	fake_homeserver_say(fake, "GET", "/joined_members", 200, "{\"joined\":{\"@sourdine:hs\":{}}}", -1);
+	fake->members = "{\"chunk\":[]}";
+	assert_int_equal(scene_push(test->scene, "{\"type\":\"m.room.member\",\"event_id\":\"$l\",\"sender\":\"" ALICE "\",\"room_id\":\"" ROOM "\","
+		"\"state_key\":\"" ALICE "\",\"origin_server_ts\":1,\"content\":{\"membership\":\"leave\"}}"), 200);
+	int from = fake->count;
+	say(test, "two");
+	WAIT(test->scene, scene_is_quiet(test->scene));
+	const struct fake_asked *asked = fake_homeserver_find(fake, from, "PUT", "/send/m.room.encrypted/", 0);
+	assert_non_null(asked);
+	assert_null(strstr(asked->body, test->said[0].session));
+	assert_int_equal(count(test, from, "/sendToDevice/"), 0);
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_key_first),
+		TEST(test_restart_asks_nothing_again),
+		TEST(test_same_ciphertext),
+		TEST(test_same_letter),
+		TEST(test_letter_fails),
+		TEST(test_rotation_in_a_burst),
+		TEST(test_no_key),
+		TEST(test_unsigned_device),
+		TEST(test_devices_come_and_go),
+		TEST(test_wedged),
+		TEST(test_server_fails),
+		TEST(test_somebody_leaves),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
