@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/now.h"
 #include "matrix/event.h"
 
 #include <stdio.h>
@@ -80,10 +81,16 @@ note_stamp(struct gap *gap, int64_t stamp_ms)
 }
 
 bool
-gap_is_overtaken(struct gap *gap, const struct json_event *event)
+gap_is_overtaken(struct gap *gap, const char *room, const struct json_event *event)
 {
+	char cursor[256];
+	int64_t at_ms;
+
 	if (!is_of_our_server(gap, event->sender))
 		return false;
+	/* What an earlier process brought over: its clock may have been another server's, which is believed up to now. */
+	if (!gap->newest_ms && inbox_cursor(gap->matrix->parts.inbox, room, cursor, sizeof(cursor), &at_ms) && *cursor)
+		note_stamp(gap, at_ms < now_real_ms() ? at_ms : now_real_ms());
 	note_stamp(gap, event->stamp_ms);
 	return event->stamp_ms < gap->newest_ms - OVERTAKEN_MS;
 }

@@ -33,10 +33,10 @@ void gap_begin(struct gap *gap, const char *room, const char *person);
 void gap_forget(struct gap *gap);
 
 /*
- * An event that a transaction brings, and nobody knows yet: whether it comes behind what followed it, by their stamps. Synapse can
+ * An event of the room that a transaction brings, and nobody knows yet: whether it comes behind what followed it, by their stamps. Synapse can
  * strand a transaction and bring it seconds later. Only stamps that our own homeserver made are compared. Notes the stamp.
  */
-bool gap_is_overtaken(struct gap *gap, const struct json_event *event);
+bool gap_is_overtaken(struct gap *gap, const char *room, const struct json_event *event);
 
 /* What to ask the homeserver for next. malloc'd. */
 char *gap_path(const struct gap *gap) MUST_USE;

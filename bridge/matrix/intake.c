@@ -68,8 +68,8 @@ keep(struct intake *intake, const char *room, const struct json_event *event)
 	if (!named)
 		seal_sha256_hex(event->raw.p, event->raw.n, id);
 	bool overtaken = known && room_is_overtaken(known, event), late = matrix_is_late(intake->matrix, event->stamp_ms);
-	int r = late || overtaken ?
-		accept_marked(inbox, room, id, event->raw, late ? EVENT_LATE_MARK : EVENT_OVERTAKEN_MARK) :
+	char mark = late && overtaken ? EVENT_STRAY_MARK : late ? EVENT_LATE_MARK : EVENT_OVERTAKEN_MARK;
+	int r = late || overtaken ? accept_marked(inbox, room, id, event->raw, mark) :
 		inbox_accept(inbox, NETWORK_MATRIX, room, id, event->raw.p, event->raw.n);
 	if (r < 0)
 		intake->failed = true;

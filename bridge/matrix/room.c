@@ -81,7 +81,7 @@ room_is_kept_out(const struct room *room, enum refusal *why)
 bool
 room_is_overtaken(struct room *room, const struct json_event *event)
 {
-	return gap_is_overtaken(&room->gap, event);
+	return gap_is_overtaken(&room->gap, room->id, event);
 }
 
 bool

@@ -319,6 +319,7 @@ test_overtaken(void **state)
 	AUTO_FREE char *first = scene_message("$1", "@alice:hs", ROOM, "first");
 	AUTO_FREE char *command = scene_message("$2", "@alice:hs", ROOM, "!sd help");
 	AUTO_FREE char *elsewhere = scene_message("$4", "@erin:other", ROOM, "third");
+	AUTO_FREE char *forgotten = scene_message("$5", "@alice:hs", ROOM, "fourth");
 	scene_spin(scene, 700);
 	assert_int_equal(scene_say(scene, "$3", "@dave:hs", ROOM, "second"), 200);
 	WAIT(scene, scene->xmpp.count == 1);
@@ -333,6 +334,13 @@ test_overtaken(void **state)
 	assert_int_equal(scene_push(scene, elsewhere), 200);
 	WAIT(scene, scene->xmpp.count == 3);
 	assert_int_equal(scene->xmpp.stamped, 1);
+	/* Another process knows by the cursor. */
+	scene_close(scene);
+	scene_open(scene);
+	JOINED(scene);
+	int before = scene->xmpp.stamped;
+	assert_int_equal(scene_push(scene, forgotten), 200);
+	WAIT(scene, scene->xmpp.stamped == before + 1);
 }
 
 /* While the homeserver is gone it may have lost what it had for us: the archive is read first, and the order is its own. */

@@ -477,7 +477,7 @@ test_rotation_in_a_burst(void **state)
 	struct test *test = *state;
 
 	for (int i = 0; i < 8; i++) {
-		char body[16];
+		char body[24];
 		snprintf(body, sizeof(body), "number %d", i);
 		say(test, body);
 	}
@@ -485,7 +485,7 @@ test_rotation_in_a_burst(void **state)
 	look(test);
 	assert_int_equal(test->count, 8);
 	for (int i = 0; i < 8; i++) {
-		char body[16];
+		char body[24];
 		snprintf(body, sizeof(body), "number %d", i);
 		assert_string_equal(test->said[i].body, body);
 		assert_int_equal(test->said[i].index, i % 3);
