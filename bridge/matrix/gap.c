@@ -51,9 +51,11 @@ gap_forget(struct gap *gap)
 	}
 	free(gap->from);
 	int64_t newest_ms = gap->newest_ms;
+	bool recalled = gap->recalled;
 
 	gap_init(gap, gap->matrix);
 	gap->newest_ms = newest_ms;
+	gap->recalled = recalled;
 }
 
 void
@@ -88,9 +90,10 @@ gap_is_overtaken(struct gap *gap, const char *room, const struct json_event *eve
 
 	if (!is_of_our_server(gap, event->sender))
 		return false;
-	/* What an earlier process brought over: its clock may have been another server's, which is believed up to now. */
-	if (!gap->newest_ms && inbox_cursor(gap->matrix->parts.inbox, room, cursor, sizeof(cursor), &at_ms) && *cursor)
+	/* What an earlier process brought over: the stamp may have been another server's, which is believed up to now. */
+	if (!gap->recalled && inbox_cursor(gap->matrix->parts.inbox, room, cursor, sizeof(cursor), &at_ms) && *cursor)
 		note_stamp(gap, at_ms < now_real_ms() ? at_ms : now_real_ms());
+	gap->recalled = true;
 	note_stamp(gap, event->stamp_ms);
 	return event->stamp_ms < gap->newest_ms - OVERTAKEN_MS;
 }

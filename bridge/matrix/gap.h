@@ -18,6 +18,7 @@ struct gap {
 	unsigned beyond;     /* events read beyond it since */
 	char *from;          /* owns: the archive's next page, or NULL */
 	int64_t newest_ms;   /* the newest stamp of our homeserver's on what came, by either way; stays when the rest is forgotten */
+	bool recalled;       /* what an earlier process saw of that was asked for; stays too */
 };
 
 enum gap_progress {

@@ -61,13 +61,12 @@ static void
 keep(struct intake *intake, const char *room, const struct json_event *event)
 {
 	struct inbox *inbox = intake->matrix->parts.inbox;
-	struct room *known = room_find(intake->matrix, room);
 	char id[256];
 	bool named = matrix_take_id(event->event_id, id, sizeof(id));
 
 	if (!named)
 		seal_sha256_hex(event->raw.p, event->raw.n, id);
-	bool overtaken = known && room_is_overtaken(known, event), late = matrix_is_late(intake->matrix, event->stamp_ms);
+	bool overtaken = room_is_overtaken(intake->matrix, room, event), late = matrix_is_late(intake->matrix, event->stamp_ms);
 	char mark = late && overtaken ? EVENT_STRAY_MARK : late ? EVENT_LATE_MARK : EVENT_OVERTAKEN_MARK;
 	int r = late || overtaken ? accept_marked(inbox, room, id, event->raw, mark) :
 		inbox_accept(inbox, NETWORK_MATRIX, room, id, event->raw.p, event->raw.n);
@@ -75,7 +74,7 @@ keep(struct intake *intake, const char *room, const struct json_event *event)
 		intake->failed = true;
 	else
 		intake->kept = true; /* also when it is known: by a turn that may not be committed yet */
-	if (r == 0 && named && (groups_of_room(intake->matrix->parts.groups, room) || room_is_filled(intake->matrix, room)))
+	if (r == 0 && named && !overtaken && (groups_of_room(intake->matrix->parts.groups, room) || room_is_filled(intake->matrix, room)))
 		inbox_move_cursor(inbox, NETWORK_MATRIX, room, id, event->stamp_ms);
 }
 

@@ -79,9 +79,15 @@ room_is_kept_out(const struct room *room, enum refusal *why)
 }
 
 bool
-room_is_overtaken(struct room *room, const struct json_event *event)
+room_is_overtaken(struct matrix *matrix, const char *id, const struct json_event *event)
 {
-	return gap_is_overtaken(&room->gap, room->id, event);
+	struct room *room = room_find(matrix, id);
+	struct gap unread;
+
+	if (room)
+		return gap_is_overtaken(&room->gap, id, event);
+	gap_init(&unread, matrix); /* not arrived yet: the cursor alone tells */
+	return gap_is_overtaken(&unread, id, event);
 }
 
 bool

@@ -27,7 +27,7 @@ bool room_is_kept_out(const struct room *room, enum refusal *why);
 void room_hurry(struct room *room);
 
 /* gap_is_overtaken() of its gap. */
-bool room_is_overtaken(struct room *room, const struct json_event *event);
+bool room_is_overtaken(struct matrix *matrix, const char *id, const struct json_event *event);
 
 /* Its gap is filled: what comes now follows what was seen. */
 bool room_is_filled(struct matrix *matrix, const char *id);

@@ -334,12 +334,14 @@ test_overtaken(void **state)
 	assert_int_equal(scene_push(scene, elsewhere), 200);
 	WAIT(scene, scene->xmpp.count == 3);
 	assert_int_equal(scene->xmpp.stamped, 1);
-	/* Another process knows by the cursor. */
+	/* Another process knows by the cursor, also before it has read the archive. */
+	assert_int_equal(scene_say(scene, "$6", "@dave:hs", ROOM, "last"), 200);
+	WAIT(scene, scene->xmpp.count == 4);
 	scene_close(scene);
 	scene_open(scene);
-	JOINED(scene);
 	int before = scene->xmpp.stamped;
 	assert_int_equal(scene_push(scene, forgotten), 200);
+	JOINED(scene);
 	WAIT(scene, scene->xmpp.stamped == before + 1);
 }
 
