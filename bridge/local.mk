@@ -76,6 +76,9 @@ core_sources = \
 	bridge/core/plumb.h \
 	bridge/core/plumb_open.h \
 	bridge/core/plumb_pair.c \
+	bridge/core/consent.c \
+	bridge/core/consent.h \
+	bridge/core/command_encrypted.c \
 	bridge/core/plumb_request.c \
 	bridge/core/plumb_visit.c \
 	bridge/core/port.h \
@@ -92,6 +95,7 @@ core_sources = \
 
 matrix_sources = \
 	bridge/matrix/appservice.c bridge/matrix/appservice.h \
+	bridge/matrix/cipher.c bridge/matrix/cipher.h \
 	bridge/matrix/event.c bridge/matrix/event.h \
 	bridge/matrix/gap.c bridge/matrix/gap.h \
 	bridge/matrix/ghost.c bridge/matrix/ghost.h \

@@ -262,6 +262,8 @@ static const struct command commands[] = {
 	{ "plumb", "relier", FOR_ALL, SCOPE_ANY, command_plumb, N_("plumb ROOM"), N_("join this room with one of the other network") },
 	{ "confirm", "confirmer", FOR_ALL, SCOPE_ANY, command_confirm, NULL, NULL },
 	{ "unplumb", "delier", FOR_MODERATORS, SCOPE_PLUMBED, command_unplumb, N_("unplumb"), N_("part the rooms that were joined from chat") },
+	{ "encrypted", "chiffrement", FOR_ALL, SCOPE_GROUP, command_encrypted, NULL, NULL },
+	{ "encrypted", "chiffrement", FOR_MODERATORS, SCOPE_GROUP, command_encrypted, N_("encrypted allow"), N_("agree that an encrypted room is read in the clear in the other one; stop ends that") },
 	{ "yes", "oui", FOR_ALL, SCOPE_GROUP, run_yes, NULL, NULL },
 	{ "link", "lier", FOR_ALL, SCOPE_ANY, command_link, NULL, NULL },
 	{ NULL, NULL, 0, 0, NULL, NULL, NULL },

@@ -85,5 +85,6 @@ void command_status(struct asking *asking);
 void command_plumb(struct asking *asking);
 void command_confirm(struct asking *asking);
 void command_unplumb(struct asking *asking);
+void command_encrypted(struct asking *asking);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/now.h"
 #include "base/text.h"
+#include "core/consent.h"
 #include "core/notices.h"
 #include "core/plumb_open.h"
 #include "core/speech.h"
@@ -146,14 +147,6 @@ fill_number(const char *text, const char *name, int64_t value)
 	return str_fill(text, name, number);
 }
 
-static const char *
-shown(const struct group *group, enum network network)
-{
-	bool alias = network == NETWORK_MATRIX && group->matrix_wanted && *group->matrix_wanted == '#';
-
-	return alias ? group->matrix_wanted : group->room[network];
-}
-
 void
 command_unplumb(struct asking *asking)
 {
@@ -162,8 +155,8 @@ command_unplumb(struct asking *asking)
 
 	if (!asking->confirmed) {
 		AUTO_FREE char *one = str_fill(command_say(asking, N_("{matrix} and {xmpp} would no longer be joined, and I would leave both. Messages that wait: {count}; they would not be delivered, and their authors told.")),
-				"matrix", shown(group, NETWORK_MATRIX));
-		AUTO_FREE char *two = str_fill(one, "xmpp", shown(group, NETWORK_XMPP));
+				"matrix", groups_call_room(group, NETWORK_MATRIX));
+		AUTO_FREE char *two = str_fill(one, "xmpp", groups_call_room(group, NETWORK_XMPP));
 		AUTO_FREE char *three = fill_number(two, "count", counts.waiting + counts.held);
 		command_preview(asking, "unplumb", three);
 		return;
@@ -216,7 +209,7 @@ add_side(const struct asking *asking, enum network network, struct str *out)
 		port->ops->stand(port, group->room[network], &standing);
 	AUTO_FREE char *link = say_link(asking, network, &standing);
 	AUTO_FREE char *ghosts = fill_number(command_say(asking, N_("{count} people of the other side are shown there")), "count", standing.ghosts);
-	str_addf(out, "\n%s %s%s%s; %s", network == NETWORK_MATRIX ? "Matrix" : "XMPP", shown(group, network), command_say(asking, N_(": ")), link,
+	str_addf(out, "\n%s %s%s%s; %s", network == NETWORK_MATRIX ? "Matrix" : "XMPP", groups_call_room(group, network), command_say(asking, N_(": ")), link,
 			ghosts);
 	if (standing.overflowing)
 		str_addf(out, "; %s", command_say(asking, N_("there is no place for more, so I say the others' messages under their names")));
@@ -265,6 +258,9 @@ command_status(struct asking *asking)
 	str_add(&out, head);
 	add_side(asking, NETWORK_MATRIX, &out);
 	add_side(asking, NETWORK_XMPP, &out);
+	AUTO_FREE char *encrypted = consent_say(asking->core, group);
+	if (encrypted)
+		str_addf(&out, "\n%s", encrypted);
 	str_addf(&out, "\n%s\n%s\n%s", openness, counts, charter);
 	command_answer(asking, str_get(&out));
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/now.h"
 #include "core/charters.h"
+#include "core/consent.h"
 #include "core/digests.h"
 #include "core/inbox_rows.h"
 #include "core/outbox_rows.h"
@@ -33,6 +34,9 @@ core_open(struct store *store, struct seal *seal, const struct core_settings *se
 	core->nick = settings->nick;
 	core->xmpp_bot = settings->xmpp_bot;
 	core->crashed = settings->crashed;
+	core->refuse_encrypted = settings->refuse_encrypted;
+	core->refuse_plain = settings->refuse_plain;
+	core->trust_all = settings->trust_all;
 	groups_init(&core->groups);
 	core->inbox = inbox_open(store, seal, &core->groups);
 	core->people = people_open(store);
@@ -128,6 +132,7 @@ relay_turn(struct core *core)
 
 	plumb_work(core->plumb, now_ms);
 	refusals_work(core, now_ms);
+	consent_sweep(core, now_ms);
 	digests_work(core->digests, now_ms);
 	bool held = restored_holds(core->restored);
 	if (!held)

@@ -26,17 +26,22 @@ struct core {
 	struct digests *digests;
 	struct plumb *plumb;
 	int64_t refusals_hour;       /* refusals.c: hours before it are told */
+	int64_t consent_hour;        /* consent.c: when it last swept */
 	const char *language;        /* of the site; borrowed */
 	const char *matrix_bot;      /* "@sourdine:example.org", for mentions; borrowed */
 	const char *nick;            /* the bot's, on XMPP; borrowed */
 	const char *xmpp_bot;        /* "bot@sourdine.example.org"; borrowed */
 	bool crashed;                /* the process before this one ended by a fault of its own, not by a kill */
+	bool refuse_encrypted;       /* encryption.allow: false */
+	bool refuse_plain;           /* encryption.require: true */
+	bool trust_all;              /* encryption.trust: all */
 	struct pressure *pressure;
 };
 
 struct core_settings {
 	const char *language, *matrix_bot, *nick, *xmpp_bot, *charters;
 	bool crashed;
+	bool refuse_encrypted, refuse_plain, trust_all;
 };
 
 /*

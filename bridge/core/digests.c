@@ -312,7 +312,8 @@ digests_unsubscribe(struct digests *digests, struct group *group, const char *pe
 	if (!found)
 		return false;
 	snprintf(slot, sizeof(slot), "last/%" PRId64, now_ms);
-	freeze(core, group, &subscriber, slot, now_ms, now_ms, now_ms);
+	if (!group->stopped)
+		freeze(core, group, &subscriber, slot, now_ms, now_ms, now_ms);
 	end_subscription(core, person, group->name);
 	digests_plan(digests);
 	free(subscriber.person);
@@ -402,7 +403,8 @@ digests_work(struct digests *digests, int64_t now_ms)
 	digests->next_ms = INT64_MAX;
 	for (size_t i = 0; i < count; i++) {
 		struct group *group = groups_find(&digests->core->groups, all[i].group);
-		int64_t next_ms = group ? serve(digests, group, &all[i], now_ms) : INT64_MAX;
+		/* While nothing may cross, nothing may in a digest: what was missed comes with the next one. */
+		int64_t next_ms = group && !group->stopped ? serve(digests, group, &all[i], now_ms) : INT64_MAX;
 		if (next_ms < digests->next_ms)
 			digests->next_ms = next_ms;
 	}

@@ -135,3 +135,11 @@ groups_set_room(struct group *group, enum network network, const char *address)
 	group->room[network] = xstrdup(address);
 	free(old);
 }
+
+const char *
+groups_call_room(const struct group *group, enum network network)
+{
+	bool alias = network == NETWORK_MATRIX && group->matrix_wanted && *group->matrix_wanted == '#';
+
+	return alias ? group->matrix_wanted : group->room[network];
+}

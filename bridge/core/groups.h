@@ -22,6 +22,12 @@ enum group_kind {
 	GROUP_VISIT,      /* one room, invited or asked to */
 };
 
+enum trust {
+	TRUST_SITE,   /* as encryption.trust says */
+	TRUST_CROSS_SIGNED,
+	TRUST_ALL,
+};
+
 struct group {
 	struct list link;     /* groups::all, visits or gone */
 	enum group_kind kind;
@@ -34,6 +40,10 @@ struct group {
 	int revision;         /* 0 without a charter */
 	bool entered[2];      /* by enum network: this process was let into the room, its gap filled */
 	bool greeted;         /* nothing more to greet */
+	bool agreed;          /* groups.NAME.encrypted: its Matrix room may be encrypted and its MUC plain */
+	enum trust trust;
+	bool stopped;         /* its messages wait (core/consent.h); once `stopped_known` */
+	bool stopped_known;
 };
 
 struct groups {
@@ -52,6 +62,9 @@ struct group *groups_add(struct groups *groups, const char *name, const char *ma
 struct group *groups_visit(struct groups *groups, enum network network, const char *address);
 /* It is over: in no list that anybody looks into. */
 void groups_end(struct groups *groups, struct group *group);
+
+/* How people call a room of the group: by its alias where there is one. Lent. */
+const char *groups_call_room(const struct group *group, enum network network);
 
 /* Only among groups that have a name. */
 struct group *groups_find(struct groups *groups, const char *name);

@@ -638,6 +638,11 @@ static const char *const refusal_names[REFUSAL_COUNT] = {
 	[REFUSAL_POISON] = "poison",
 	[REFUSAL_PARTED] = "parted",
 	[REFUSAL_OTHER] = "other",
+	[REFUSAL_ENCRYPTED] = "encrypted",
+	[REFUSAL_PLAIN] = "plain",
+	[REFUSAL_UNENCRYPTED] = "unencrypted",
+	[REFUSAL_UNAGREED] = "unagreed",
+	[REFUSAL_COPY] = "copy",
 };
 
 void
@@ -871,6 +876,13 @@ outbox_wake(struct outbox *outbox)
 
 	LIST_FOR_EACH(lane, &outbox->lanes, struct lane, link)
 		lane->restless = true;
+}
+
+void
+outbox_look(struct outbox *outbox)
+{
+	outbox->next_due_known = false;
+	outbox_wake(outbox);
 }
 
 /* ---- the turn ---- */

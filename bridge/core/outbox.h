@@ -29,6 +29,11 @@ enum refusal {
 	REFUSAL_POISON,     /* it ended the stream three times: set aside */
 	REFUSAL_PARTED,     /* its group was ended before it could go */
 	REFUSAL_OTHER,
+	REFUSAL_ENCRYPTED,   /* the room is encrypted, and the administrator refuses that */
+	REFUSAL_PLAIN,       /* it is not, and he refuses that */
+	REFUSAL_UNENCRYPTED, /* a plain message in an encrypted room */
+	REFUSAL_UNAGREED,    /* nobody agreed in time that it may be read in the clear */
+	REFUSAL_COPY,        /* a copy from an encrypted room would become plain */
 	REFUSAL_COUNT,
 };
 

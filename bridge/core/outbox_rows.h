@@ -59,6 +59,9 @@ void outbox_land_all(struct outbox *outbox);
 /* How many rows that carry a message were added since the start: the relay counts the copies of one by the difference. */
 long outbox_messages(const struct outbox *outbox);
 
+/* A group is no longer stopped: what fell due meanwhile is looked for. */
+void outbox_look(struct outbox *outbox);
+
 /* True when a lane may have something to hand out without waiting for anybody. */
 bool outbox_restless(const struct outbox *outbox);
 

@@ -7,6 +7,7 @@
 #include "core/plumb_inside.h"
 
 #include "base/now.h"
+#include "core/consent.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,7 @@ plumb_recall(struct plumb *plumb)
 	plumb_request_load(plumb);
 	plumb_pair_recall(core);
 	plumb_visit_recall(plumb);
+	consent_recall(core);
 	LIST_FOR_EACH(expulsion, &plumb->expulsions, struct expulsion, link)
 		expulsion->drawn = false;
 	LIST_FOR_EACH(group, &core->groups.all, struct group, link)
@@ -150,6 +152,13 @@ plumb_left(struct plumb *plumb, struct group *group, enum network network)
 		return;
 	visit->left = true;
 	plumb->restless = true;
+}
+
+void
+plumb_look(struct plumb *plumb)
+{
+	if (plumb)
+		plumb->restless = true;
 }
 
 static void
@@ -233,6 +242,7 @@ plumb_work(struct plumb *plumb, int64_t now_ms)
 		plumb_request_work(plumb, request);
 	LIST_FOR_EACH(visit, &plumb->visits, struct visit, link)
 		plumb_visit_work(plumb, visit);
+	consent_work(plumb->core);
 	plumb_pair_greet(plumb->core);
 }
 

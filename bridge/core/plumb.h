@@ -21,6 +21,8 @@ struct plumb;
 void plumb_entered(struct plumb *plumb, struct group *group, enum network network);
 /* It cannot enter, for now or for good. `detail`: the far side's own words, or NULL. */
 void plumb_refused(struct plumb *plumb, struct group *group, enum network network, enum refusal why, const char *detail);
+/* Whether a room is encrypted is known now, or known otherwise: port_ops.encryption. */
+void plumb_look(struct plumb *plumb);
 /* It has left as it was told to. */
 void plumb_left(struct plumb *plumb, struct group *group, enum network network);
 /* Somebody put it out of a room, or destroyed the room: for a plumbed group that ends the consent. */

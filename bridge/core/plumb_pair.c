@@ -9,6 +9,7 @@
 #include "base/now.h"
 #include "base/text.h"
 #include "core/charters.h"
+#include "core/consent.h"
 #include "core/digests.h"
 #include "core/inbox_rows.h"
 #include "core/notices.h"
@@ -50,15 +51,6 @@ plumb_pair_say(struct core *core, const struct group *group, enum network networ
 	snprintf(stamp, sizeof(stamp), "%" PRId64, now_real_ms());
 	if (!outbox_add_split(core->outbox, &draft))
 		log_warning(LOG_RELAY, "cannot say it room=%s what=%s", group->room[network], what);
-}
-
-/* How people call a room of the group. */
-static const char *
-room_name(const struct group *group, enum network network)
-{
-	bool alias = network == NETWORK_MATRIX && group->matrix_wanted && *group->matrix_wanted == '#';
-
-	return alias ? group->matrix_wanted : group->room[network];
 }
 
 /* ---- starting ---- */
@@ -288,7 +280,7 @@ plumb_end(struct plumb *plumb, struct group *group, const char *actor)
 	end_digests(core, group);
 	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++) {
 		AUTO_FREE char *text = str_fill(text_in(core_language(core, group), N_("This room is no longer joined with {room}. Goodbye.")), "room",
-				room_name(group, plumb_other((enum network)network)));
+				groups_call_room(group, plumb_other((enum network)network)));
 		plumb_pair_say(core, group, (enum network)network, "parted", text);
 	}
 	query = store_query(core->store, PLUMBING_END);
@@ -323,7 +315,7 @@ plumb_pair_expel(struct plumb *plumb, const struct expulsion *expulsion)
 	AUTO_FREE char *text = str_fill(text_in(core_language(core, group), expulsion->why == REFUSAL_ROOM_GONE ?
 			N_("{room} no longer exists, so this room is joined with it no more.") :
 			N_("I was sent away from {room}, so this room is joined with it no more. To join them again, its moderators must let me in; then !sd plumb.")),
-			"room", room_name(group, expulsion->network));
+			"room", groups_call_room(group, expulsion->network));
 	plumb_pair_say(core, group, there, "expelled", text);
 	plumb_end(plumb, group, "system");
 }
@@ -378,10 +370,12 @@ greeting(struct core *core, const struct group *group, enum network network)
 	bool always = rules_next_change(speech_rules(group), now_rules_ms()) == INT64_MAX && rules_is_open(speech_rules(group), now_rules_ms());
 	AUTO_FREE char *hours = speech_hours(core, group, now_rules_ms());
 	AUTO_FREE char *one = str_fill(text_in(language, N_("This room is joined with {room}: what is said here is read there, and the other way round.")),
-			"room", room_name(group, plumb_other(network)));
+			"room", groups_call_room(group, plumb_other(network)));
+
+	AUTO_FREE char *encrypted = consent_say(core, group);
 
 	hours[strcspn(hours, "\n")] = '\0';
-	return xasprintf("%s\n%s\n%s\n%s", one, hours, always ?
+	return xasprintf("%s%s%s\n%s\n%s\n%s", one, encrypted ? "\n" : "", encrypted ? encrypted : "", hours, always ?
 			text_in(language, N_("Moderators set quiet hours with, for instance: !sd hours mon-fri 9:00-18:00")) :
 			text_in(language, N_("What is written while the group is closed may be kept and delivered later; its author is told when.")),
 			text_in(language, N_("All that you can say to me: !sd help")));

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/now.h"
 #include "base/text.h"
+#include "core/consent.h"
 #include "core/notices.h"
 
 #include <ctype.h>
@@ -197,6 +198,8 @@ entry_sentence(enum network network, enum refusal why)
 			[REFUSAL_NOT_MEMBER] = N_("I may not enter {room}. Somebody there must invite {bot} first; then ask again."),
 			[REFUSAL_ROOM_GONE] = N_("There is no room {room} that I could find. Please check its address."),
 			[REFUSAL_BANNED] = N_("{room} has banned me. Somebody there must lift the ban on {bot}; then ask again."),
+			[REFUSAL_ENCRYPTED] = N_("{room} is encrypted, and this bridge's administrator does not allow encrypted rooms."),
+			[REFUSAL_PLAIN] = N_("{room} is not encrypted, and this bridge's administrator allows only encrypted rooms."),
 		},
 		[NETWORK_XMPP] = {
 			[REFUSAL_NOT_MEMBER] = N_("{room} does not let me in: it is for members, or has a password. Somebody there must make {bot} a member, or invite it; then ask again."),
@@ -256,6 +259,7 @@ static enum step
 step_into(struct plumb *plumb, struct request *request, char **address, enum network network)
 {
 	struct core *core = plumb->core;
+	enum refusal why;
 
 	if (named_group(plumb, *address)) {
 		fail_with(plumb, request, N_("{room} is joined with another room already; a moderator there can end that with !sd unplumb."), *address);
@@ -290,6 +294,11 @@ step_into(struct plumb *plumb, struct request *request, char **address, enum net
 	}
 	if (!visit->group->entered[network])
 		return STEP_WAIT;
+	if (consent_refuses(consent_of(core, visit->group), &why)) {
+		visit->until_ms = 0;
+		fail_entry(plumb, request, network, *address, why, NULL);
+		return STEP_FAILED;
+	}
 	rename_room(plumb, request, address, visit->group, network);
 	return STEP_DONE;
 }

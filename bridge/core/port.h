@@ -54,6 +54,7 @@ struct incoming {
 	bool moderator;       /* decisions 2.2, at the moment of the message */
 	bool live;            /* false: from an archive; may be bridged, is never obeyed */
 	bool stray;           /* its server brought it late, behind what followed it: shown with the instant of its writing (delivery 1.1) */
+	bool unencrypted;     /* said in the clear in a room that is encrypted */
 	bool direct;          /* said to the bot alone, not to a room of a group */
 	const char *direct_room; /* with `direct`: the room whose group is meant (a private message through a MUC), or NULL */
 	int64_t origin_ms;    /* by its server's clock; for display only */
@@ -112,6 +113,14 @@ struct standing {
 	const char *trouble; /* the far side's or our own English words on what keeps us out; NULL. Lent until the next call */
 	unsigned ghosts;     /* of people of the other network, in the room now */
 	bool overflowing;    /* some of them speak through the bot, because the room is full of ghosts */
+};
+
+/* What a port knows of a room's encryption. Once encrypted, a room counts so for ever. */
+enum encryption {
+	ENCRYPTION_UNKNOWN, /* not asked yet */
+	ENCRYPTION_OFF,
+	ENCRYPTION_ON,
+	ENCRYPTION_DENIED,  /* it was on, and the room's state does not say so any more */
 };
 
 /* An arena: what read() allocates lives until the row is done. Zeroed; arena_copy(NULL) is NULL. */
@@ -195,6 +204,9 @@ struct port_ops {
 
 	/* Fills *out. */
 	void (*stand)(struct port *port, const char *room, struct standing *out);
+
+	/* Whether a room is encrypted, by its address. When that has changed the port calls plumb_look(). NULL: this network's rooms never are. */
+	enum encryption (*encryption)(struct port *port, const char *room);
 
 	/* Reads a room's archive from an instant on, page by page; done() may come from within the call. NULL: it cannot. */
 	void (*read_archive)(struct port *port, const char *room, const struct archive_reader *reader);

@@ -34,6 +34,11 @@ sentence_of(enum refusal why)
 		[REFUSAL_BANNED] = N_("Your message did not cross: the room on the other side has banned you."),
 		[REFUSAL_POISON] = N_("Your message did not cross: it broke the connection to the other side three times and was set aside. The administrator can see that it was."),
 		[REFUSAL_PARTED] = N_("Your message did not cross: the two rooms were parted while it waited."),
+		[REFUSAL_ENCRYPTED] = N_("Your message did not cross: the Matrix room is encrypted, and this bridge's administrator does not allow that."),
+		[REFUSAL_PLAIN] = N_("Your message did not cross: the Matrix room is not encrypted, and this bridge's administrator allows only encrypted ones."),
+		[REFUSAL_UNENCRYPTED] = N_("Your message did not cross: this room is encrypted, and your message was not, so anybody's server could have written it. Please send it with a client that encrypts."),
+		[REFUSAL_UNAGREED] = N_("Your message did not cross: for ten days no moderator agreed that what is said in the encrypted room may be read in the other one."),
+		[REFUSAL_COPY] = N_("the rooms there are not encrypted as yours is, and no moderator there has agreed that it may be read in the clear."),
 		[REFUSAL_OTHER] = N_("Your message did not cross: the other side refused it."),
 	};
 

@@ -10,9 +10,11 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
+#include "base/text.h"
 #include "core/arena.h"
 #include "core/charters.h"
 #include "core/command.h"
+#include "core/consent.h"
 #include "core/decisions.h"
 #include "core/digests.h"
 #include "core/inbox_rows.h"
@@ -131,10 +133,11 @@ framed(const struct passage *passage, const struct group *group, bool late, cons
 {
 	char when[64];
 
+	const char *mark = passage->in->unencrypted ? text_in(core_language(passage->core, group), N_(" (sent unencrypted)")) : "";
 	if (!late)
-		return xasprintf("%s%s%s%s", origin ? "[" : "", origin ? origin : "", origin ? "] " : "", passage->in->text);
+		return xasprintf("%s%s%s%s%s", origin ? "[" : "", origin ? origin : "", origin ? "] " : "", passage->in->text, mark);
 	speech_instant(passage->core, group, passage->row->received_ms, passage->row->received_ms, when, sizeof(when));
-	return xasprintf("[%s%s%s] %s", origin ? origin : "", origin ? ", " : "", when, passage->in->text);
+	return xasprintf("[%s%s%s] %s%s", origin ? origin : "", origin ? ", " : "", when, passage->in->text, mark);
 }
 
 /* One crossing: the message into one room. By his ghost on the other network, by the bot where he is at home (decisions 2.5). */
@@ -194,6 +197,10 @@ route(const struct passage *passage, const struct message *message, const struct
 
 	if (!group) {
 		log_warning(LOG_RELAY, "route to unknown group target=%s group=%s", target, passage->group->name);
+		return;
+	}
+	if (!consent_allows_copy(passage->core, passage->group, group)) {
+		refusals_note(passage->core, passage->row->seq, target, "", REFUSAL_COPY, NULL);
 		return;
 	}
 	if (group->rules)
@@ -313,6 +320,31 @@ relay_message(const struct passage *passage, struct inbox_end *end)
 	end->keep_raw = end->fate != FATE_REJECTED && decision.verdict.due_ms > passage->row->received_ms;
 }
 
+/* It does not cross, and its author is told why. */
+static void
+refuse(const struct passage *passage, enum refusal why, struct inbox_end *end)
+{
+	struct decision decision = { .revision = passage->group->revision };
+
+	snprintf(decision.group, sizeof(decision.group), "%s", passage->group->name);
+	note_author(passage, &decision);
+	default_verdict(&decision.verdict, passage->row->received_ms);
+	decisions_save(passage->core->store, &decision);
+	refusals_note(passage->core, passage->row->seq, decision.group, "", why, NULL);
+	end->fate = FATE_REFUSED;
+}
+
+/* Anybody's server may have written what is not encrypted where everything is. True: it goes no further. */
+static bool
+turn_away(const struct passage *passage, struct inbox_end *end)
+{
+	if (!passage->in->unencrypted || consent_trusts_plain(passage->core, passage->group))
+		return false;
+	if (passage->group && passage->group->kind != GROUP_VISIT)
+		refuse(passage, REFUSAL_UNENCRYPTED, end);
+	return true;
+}
+
 /*
  * In a room of no group. What was said while it was joined with another, and comes to be judged after their parting, does not
  * cross: its author is told, like those whose messages waited.
@@ -345,16 +377,21 @@ handle(struct relay *relay, const struct inbox_row *row, const struct incoming *
 	struct passage passage = { .core = relay->core, .row = row, .in = in };
 
 	passage.group = groups_of_room(&relay->core->groups, in->direct && in->direct_room ? in->direct_room : row->room);
+	if (turn_away(&passage, end))
+		return;
 	if (in->direct || command_is(relay->core, in->text)) {
 		if (in->live && in->message != MESSAGE_NOTICE)
 			command_run(relay->core, passage.group, row, in);
 		return;
 	}
 	FAULT_TEXT(in->text);
-	if (passage.group && passage.group->kind != GROUP_VISIT)
-		relay_message(&passage, end);
-	else
+	enum refusal why;
+	if (!passage.group || passage.group->kind == GROUP_VISIT)
 		leave_behind(&passage, end);
+	else if (consent_refuses(consent_of(relay->core, passage.group), &why))
+		refuse(&passage, why, end);
+	else
+		relay_message(&passage, end);
 }
 
 /* Kept raw, for the admin; the rest of the room goes on. */

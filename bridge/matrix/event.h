@@ -41,6 +41,7 @@ struct event {
 	bool archive; /* or late */
 	bool late;
 	bool stray;   /* comes out of its place */
+	bool sealed;  /* it came encrypted, and could be read */
 	const char *sender;
 	int64_t origin_ms;
 	enum message_kind message;

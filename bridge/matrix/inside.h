@@ -48,6 +48,7 @@ struct matrix {
 	unsigned walking;        /* requests of rooms under way */
 	struct list ghosts;      /* owns: ghost::link */
 	struct list lanes;       /* owns: lane::link */
+	struct list ciphers;     /* owns: cipher::link */
 	bool no_archive;         /* tests only: gaps are not filled */
 };
 

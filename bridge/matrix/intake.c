@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
+#include "matrix/cipher.h"
 #include "matrix/crypto/crypto.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
@@ -78,6 +79,18 @@ keep(struct intake *intake, const char *room, const struct json_event *event)
 		inbox_move_cursor(inbox, NETWORK_MATRIX, room, id, event->stamp_ms);
 }
 
+/* At once, and whoever sent it: what goes out next must heed it. */
+static void
+see_cipher(struct intake *intake, const char *room, const struct json_event *event)
+{
+	const char *why;
+	json_t *json = json_read(event->raw.p, event->raw.n, &why);
+
+	cipher_see(intake->matrix, room, json, false);
+	json_decref(json);
+	intake->kept = true;
+}
+
 static void
 on_event(void *context, const struct json_event *event)
 {
@@ -87,6 +100,8 @@ on_event(void *context, const struct json_event *event)
 
 	if (intake->failed || !matrix_take_id(event->room_id, room, sizeof(room)))
 		return;
+	if (cipher_wants(matrix, room, event->type))
+		see_cipher(intake, room, event);
 	if (is_invitation(matrix, event, by, sizeof(by)))
 		room_invited(matrix, room, by);
 	else if (!concerns_us(matrix, room))
@@ -181,6 +196,7 @@ read_message(struct matrix *matrix, const char *room, const struct event *event,
 	out->reply_address = event->sender;
 	out->live = !event->late && event->origin_ms >= now_real_ms() - LIVE_MS;
 	out->stray = event->stray;
+	out->unencrypted = !event->sealed && cipher_exposes(matrix, room, event->origin_ms);
 	out->origin_ms = event->origin_ms;
 	out->direct = people_direct_of(matrix->parts.people, room, person, sizeof(person));
 	if (out->direct && event->sender && strcmp(person, event->sender) != 0) {
@@ -214,6 +230,8 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 
 	*out = (struct incoming){ .kind = INCOMING_NOTHING };
 	event_read(raw, size, arena, &event);
+	if (event.archive)
+		cipher_see(matrix, room, event.json, true);
 	/* Ours is not kept in the first place, unless the settings changed in between. */
 	if (event.sender && event.kind == EVENT_MESSAGE && matrix_is_own(matrix, event.sender, strlen(event.sender)))
 		event.kind = EVENT_NOTHING;

@@ -5,7 +5,8 @@
  * every request carries the device, which makes the homeserver remember the pair for a day, beyond its own restarts: a row whose
  * outcome is unknown is simply sent again (delivery.md F1, F2); an older one is looked for first (readback.c). What an answer means
  * is the table at `reactions`. For an encrypted room a row is encrypted when it is handed over, once: the ciphertext takes the row's
- * place in the same transaction as the ratchet that made it, and leaves after that commit, so no index is ever used for two texts.
+ * place in the same transaction as the ratchet that made it, and leaves after that commit, so no index is ever used for two texts. What is not
+ * encrypted never leaves for a room that is known as encrypted: begin() looks at each.
  */
 #include "matrix/lane.h"
 
@@ -14,6 +15,7 @@
 #include "base/metric.h"
 #include "base/now.h"
 #include "base/seal.h"
+#include "matrix/cipher.h"
 #include "matrix/crypto/outbound.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
@@ -40,6 +42,7 @@ struct post {
 	int64_t id;
 	struct ghost *ghost; /* who sends it */
 	char *path, *content;
+	char *exposed;       /* the room, when its members' servers could read the content; else NULL */
 	char *event_id;      /* in lane::said */
 	bool unkept;         /* it may not leave before a commit */
 };
@@ -114,6 +117,7 @@ drop_post(struct lane *lane, struct post *post)
 	lane->count--;
 	mem_free_secret(post->content, strlen(post->content));
 	free(post->path);
+	free(post->exposed);
 	free(post->event_id);
 	free(post);
 }
@@ -207,6 +211,20 @@ is_hopeless(const struct lane *lane, enum refusal *why, const char **detail)
 		if (group->matrix_wanted && !*group->room[NETWORK_MATRIX])
 			return false;
 	return groups_of_room(matrix->parts.groups, lane->address) == NULL;
+}
+
+/* The room is encrypted, and the administrator refuses that. */
+static bool
+is_forbidden(const struct matrix *matrix, const char *id)
+{
+	return matrix->settings.refuse_encrypted && cipher_is_on(matrix, id);
+}
+
+/* Whether it is plain, or it is known who is to read. Otherwise what is to be said there waits, without libolm for ever. */
+static bool
+may_encrypt(struct matrix *matrix, const char *id)
+{
+	return !cipher_is_on(matrix, id) || (matrix->crypto && cipher_prepare(matrix, id));
 }
 
 static void
@@ -343,10 +361,14 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 			make_direct(lane);
 		return 0;
 	}
+	if (is_forbidden(matrix, id))
+		return 1; /* likewise */
 	struct ghost *ghost = ghost_get(matrix, author);
 	bool bot = !author->person;
 	enum ghost_readiness readiness = ghost_prepare(ghost, bot ? NULL : id, bot ? NULL : author->name);
 	if (readiness == GHOST_BUSY || (readiness == GHOST_READY && !is_read_back(lane, id, ghost)))
+		return 0;
+	if (!may_encrypt(matrix, id))
 		return 0;
 	if (readiness == GHOST_READY && outbound_prepare(matrix, ghost, id, &detail) == OUTBOUND_BUSY)
 		return 0;
@@ -614,6 +636,10 @@ begin(struct lane *lane)
 	if (lane->request || list_empty(&lane->posts) || first(lane)->unkept)
 		return;
 	const struct post *post = first(lane);
+	if (post->exposed && cipher_is_on(lane->matrix, post->exposed)) {
+		give_back(lane, BACKOFF_MS); /* the room was encrypted meanwhile */
+		return;
+	}
 	FAULT_POINT("before_put");
 	lane->begun_ms = now_monotonic_ms();
 	lane->request = matrix_ask(lane->matrix, "PUT", post->path, post->content, on_sent, lane);
@@ -633,6 +659,10 @@ refuse_early(struct lane *lane, const struct sending *row, struct ghost *ghost, 
 	}
 	if (lane->matrix->state != MATRIX_HERE || !find_room(lane, id, size)) {
 		outbox_again(outbox, row->id, 0); /* it went away since ready() */
+		return true;
+	}
+	if (is_forbidden(lane->matrix, id)) {
+		outbox_refused(outbox, row->id, REFUSAL_ENCRYPTED, "the room is encrypted, and encryption.allow is false");
 		return true;
 	}
 	if (row->author.person && ghost_prepare(ghost, id, NULL) == GHOST_REFUSED) {
@@ -731,6 +761,7 @@ lane_send(struct matrix *matrix, const struct sending *row)
 		post->unkept = fresh;
 		post->path = path_of(row, &parts, ghost, id);
 		post->content = parts.content;
+		post->exposed = strcmp(parts.type, "m.room.message") == 0 ? xstrdup(id) : NULL;
 		parts.content = NULL;
 		list_append(&lane->posts, &post->link);
 		lane->count++;

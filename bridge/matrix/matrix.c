@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
+#include "matrix/cipher.h"
 #include "matrix/crypto/crypto.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
@@ -264,6 +265,7 @@ port_stop(struct port *port)
 	crypto_stop(matrix->crypto);
 	room_free_all(matrix);
 	ghost_free_all(matrix);
+	cipher_close(matrix);
 	http_close(matrix->http);
 	matrix->http = NULL;
 }
@@ -280,7 +282,14 @@ port_reset(struct port *port)
 	crypto_stop(matrix->crypto);
 	room_free_all(matrix);
 	ghost_free_all(matrix);
+	cipher_reset(matrix);
 	link_restart(matrix);
+}
+
+static enum encryption
+port_encryption(struct port *port, const char *room)
+{
+	return room_encryption(of_port(port), room);
 }
 
 static void
@@ -304,6 +313,7 @@ static const struct port_ops ops = {
 	.leave = port_leave,
 	.rights = port_rights,
 	.stand = port_stand,
+	.encryption = port_encryption,
 	.read_archive = port_read_archive,
 };
 
@@ -367,6 +377,7 @@ matrix_open(struct port **out, const struct matrix_settings *settings, const str
 	list_init(&matrix->walks);
 	list_init(&matrix->ghosts);
 	list_init(&matrix->lanes);
+	cipher_open(matrix);
 	link_init(matrix);
 	matrix->calls = (struct appservice_calls){ on_transaction, on_set_aside, on_refused, has_room, matrix };
 	r = settings->encrypts ? crypto_open(&matrix->crypto, matrix) : 0;

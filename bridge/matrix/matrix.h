@@ -31,6 +31,7 @@ struct matrix_settings {
 	void *context;
 	int64_t memory_ms;       /* how long the homeserver surely remembers our names; 0: 20 hours */
 	int64_t row_patience_ms; /* with a row on which it fails again and again; 0: ten minutes */
+	bool refuse_encrypted; /* nothing is said into an encrypted room: what was to be is refused */
 };
 
 struct matrix_parts {

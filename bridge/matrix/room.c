@@ -6,6 +6,7 @@
 #include "matrix/room.h"
 
 #include "base/log.h"
+#include "matrix/cipher.h"
 #include "matrix/ghost.h"
 #include "matrix/survey.h"
 #include "matrix/walk.h"
@@ -68,7 +69,7 @@ room_free_all(struct matrix *matrix)
 bool
 room_is_inside(const struct room *room)
 {
-	return room->inside;
+	return room->inside && room->read;
 }
 
 bool
@@ -145,6 +146,14 @@ room_rights(struct matrix *matrix, const char *id, const char *person, struct ri
 	out->level = power_level(&room->power, person, &out->needed);
 }
 
+enum encryption
+room_encryption(struct matrix *matrix, const char *id)
+{
+	const struct room *room = room_find(matrix, id);
+
+	return cipher_state(matrix, id, room && room->inside && room->read);
+}
+
 void
 room_set_power(struct matrix *matrix, const char *id, const json_t *content)
 {
@@ -194,7 +203,8 @@ enter_direct(struct matrix *matrix, const char *id)
 	free(room->person);
 	room->person = xstrdup(person);
 	room->inside = true;
-	walk_restart(room, WALK_MEMBERS);
+	room->read = false;
+	walk_restart(room, WALK_CIPHER);
 }
 
 static void
@@ -207,9 +217,9 @@ enter_groups(struct matrix *matrix, struct list *groups, const json_t *joined)
 			continue;
 		struct room *room = room_of_group(matrix, group);
 		room->inside = lists(joined, room->id);
-		room->kept_out = false;
+		room->kept_out = room->read = false;
 		/* An alias is followed at each arrival: what is remembered of it may be out of date. */
-		walk_restart(room, *group->matrix_wanted == '#' ? WALK_RESOLVE : room->inside ? WALK_MEMBERS : WALK_JOIN);
+		walk_restart(room, *group->matrix_wanted == '#' ? WALK_RESOLVE : room->inside ? WALK_CIPHER : WALK_JOIN);
 	}
 }
 
@@ -393,8 +403,8 @@ room_made_direct(struct matrix *matrix, const char *id, const char *person)
 
 	people_save_direct(matrix->parts.people, person, id);
 	room->person = xstrdup(person);
-	room->inside = true;
-	walk_enter(room, WALK_ARCHIVE);
+	room->inside = room->made = true;
+	walk_enter(room, WALK_CIPHER);
 }
 
 void

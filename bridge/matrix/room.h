@@ -18,7 +18,7 @@ void room_free_all(struct matrix *matrix);
 
 /* A room that the bot knows, or NULL. Lent. */
 struct room *room_find(struct matrix *matrix, const char *id);
-/* The bot is in it. */
+/* The bot is in it, and knows whether it is encrypted. */
 bool room_is_inside(const struct room *room);
 
 /* The bot may not enter it: what is to be said there is refused, and why. */
@@ -49,6 +49,9 @@ void room_replaced(struct matrix *matrix, const char *id, const char *successor)
 
 /* The homeserver says that the bot is not in it: enters again at once. */
 void room_rejoin(struct matrix *matrix, const char *id);
+
+/* port_ops.encryption. */
+enum encryption room_encryption(struct matrix *matrix, const char *id);
 
 /* The content of m.room.power_levels, as state events come. */
 void room_set_power(struct matrix *matrix, const char *id, const json_t *content);

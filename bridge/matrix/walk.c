@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A room is entered step by step: its alias resolved, the bot joined, members and power learnt, then the archive read back
+ * A room is entered step by step: its alias resolved, the bot joined, whether it is encrypted asked, members and power learnt, then the archive read back
  * to the cursor (gap.c), and only then its gate is opened. Each answer names the next step; a failure waits and repeats the step; the
  * homeserver's failure ends all of it, and the next arrival begins again.
  *
@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/now.h"
+#include "matrix/cipher.h"
 #include "matrix/room.h"
 
 #include <stdio.h>
@@ -150,7 +151,7 @@ set_id(struct room *room, const char *id)
 		if (*room->id)
 			log_notice(LOG_MATRIX, "an alias leads to another room now alias=%s room=%s before=%s", room->group->matrix_wanted, id, room->id);
 		walk_halt(room);
-		room->inside = room->replaced = false;
+		room->inside = room->replaced = room->read = false;
 		if (*room->id && !room->former && room->group->kind != GROUP_VISIT)
 			room->former = xstrdup(room->id);
 		if (str_equal(room->former, id))
@@ -168,7 +169,7 @@ set_id(struct room *room, const char *id)
 static enum walk_step
 first_inside(const struct room *room)
 {
-	return room->former ? WALK_CREATION : WALK_MEMBERS;
+	return room->former ? WALK_CREATION : WALK_CIPHER;
 }
 
 static enum walk_step
@@ -191,7 +192,7 @@ took_resolve(struct room *room, const struct judged *judged, const struct http_a
 	}
 	if (judged->status == 404 && room->inside) {
 		log_warning(LOG_MATRIX, "an alias leads to no room any more, the room is kept alias=%s room=%s", room->group->matrix_wanted, room->id);
-		return WALK_MEMBERS;
+		return WALK_CIPHER;
 	}
 	if (judged->status == 404 && room->group->create)
 		return WALK_CREATE;
@@ -221,7 +222,7 @@ took_create(struct room *room, const struct judged *judged, const struct http_an
 		set_id(room, id);
 		room->inside = true;
 		log_info(LOG_MATRIX, "made a room group=%s room=%s", room->group->name, id);
-		return WALK_MEMBERS;
+		return WALK_CIPHER;
 	}
 	room->step = WALK_RESOLVE; /* somebody else may have made it */
 	return refused(room, "cannot make a room", judged);
@@ -245,6 +246,7 @@ took_join(struct room *room, const struct judged *judged, const struct http_answ
 	(void)answer;
 	if (judged->is == JUDGED_FINE) {
 		room->inside = true;
+		room->read = false;
 		room->entered_ms = now_real_ms();
 		walk_clear_trouble(room);
 		outbox_wake(room->matrix->parts.outbox);
@@ -262,6 +264,28 @@ took_join(struct room *room, const struct judged *judged, const struct http_answ
 	}
 	refused(room, "the bot cannot enter a room: invite it, or let anyone join", judged);
 	return keep_out(room, REFUSAL_NOT_MEMBER);
+}
+
+/* ---- steps: is it encrypted ---- */
+
+static void
+ask_cipher(struct room *room)
+{
+	ask_room(room, "GET", "state/m.room.encryption?format=event&");
+}
+
+static enum walk_step
+took_cipher(struct room *room, const struct judged *judged, const struct http_answer *answer)
+{
+	(void)answer;
+	if (judged->is != JUDGED_FINE && judged->status != 404) {
+		room->inside = false;
+		room->step = WALK_JOIN;
+		return room->group ? refused(room, "cannot read a room's state", judged) : WALK_GONE;
+	}
+	room->read = true;
+	cipher_learn(room->matrix, room->id, judged->is == JUDGED_FINE ? judged->json : NULL);
+	return room->made ? WALK_ARCHIVE : WALK_MEMBERS;
 }
 
 /* ---- steps: who is there ---- */
@@ -422,7 +446,7 @@ turn_back(struct room *room)
 	room->replaced = true;
 	plumb_moved(matrix->parts.plumb, room->group, room->stranger);
 	room->inside = true; /* as before; the members say otherwise if need be */
-	return WALK_MEMBERS;
+	return WALK_CIPHER;
 }
 
 static enum walk_step
@@ -435,7 +459,7 @@ took_creation(struct room *room, const struct judged *judged, const struct http_
 			return turn_back(room);
 		forget(&room->former);
 		room->group->fresh = true; /* kept for the next start */
-		return WALK_MEMBERS;
+		return WALK_CIPHER;
 	}
 	power_set_creation(&room->power, judged->json);
 	return WALK_ARCHIVE;
@@ -504,6 +528,7 @@ static const struct {
 	[WALK_RESOLVE] = { "resolve", ask_resolve, took_resolve },
 	[WALK_CREATE] = { "create", ask_create, took_create },
 	[WALK_JOIN] = { "join", ask_join, took_join },
+	[WALK_CIPHER] = { "cipher", ask_cipher, took_cipher },
 	[WALK_MEMBERS] = { "members", ask_members, took_members },
 	[WALK_POWER] = { "power", ask_power, took_power },
 	[WALK_CREATION] = { "creation", ask_creation, took_creation },

@@ -12,6 +12,7 @@ enum walk_step {
 	WALK_RESOLVE,
 	WALK_CREATE,
 	WALK_JOIN,
+	WALK_CIPHER,
 	WALK_MEMBERS,
 	WALK_POWER,
 	WALK_CREATION,
@@ -34,6 +35,8 @@ struct room {
 	char *stranger;      /* the alias leads to this one, which does not: it is not followed; or NULL */
 	bool candidate;      /* an invitation: is it a room of two? */
 	bool inside, ready;
+	bool read;           /* whether it is encrypted was asked since the bot is in it, and since the homeserver is there */
+	bool made;           /* a direct room of our own making: who is in it need not be asked */
 	int64_t entered_ms;  /* real time: when the bot joined */
 	enum walk_step step;
 	int64_t delay_ms;

@@ -66,11 +66,13 @@ static const char *const steps[] = {
 	" TEXT NOT NULL UNIQUE, content TEXT NOT NULL, session_id TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX c_post_account ON c_post (account, id);"
 	"CREATE TABLE c_room (room_id TEXT PRIMARY KEY, algorithm TEXT NOT NULL, rotation_ms INTEGER NOT NULL,"
-	" rotation_messages INTEGER NOT NULL, visibility TEXT NOT NULL, since_ms INTEGER NOT NULL, consent TEXT NOT"
-	" NULL DEFAULT '') WITHOUT ROWID;"
+	" rotation_messages INTEGER NOT NULL, visibility TEXT NOT NULL, since_ms INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE c_utd (inbox_seq INTEGER PRIMARY KEY REFERENCES inbox (seq), room_id TEXT NOT NULL, session_id"
 	" TEXT NOT NULL, sender TEXT NOT NULL, since_ms INTEGER NOT NULL, request TEXT);"
-	"CREATE INDEX c_utd_session ON c_utd (room_id, session_id);",
+	"CREATE INDEX c_utd_session ON c_utd (room_id, session_id);"
+	"CREATE TABLE consent (matrix TEXT NOT NULL, xmpp TEXT NOT NULL, actor TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (matrix, xmpp)) WITHOUT ROWID;"
+	"CREATE TABLE stopped (grp TEXT PRIMARY KEY) WITHOUT ROWID;",
 };
 #define SCHEMA_VERSION (int)(sizeof(steps) / sizeof(steps[0]) + 1)
 

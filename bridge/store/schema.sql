@@ -179,6 +179,20 @@ CREATE TABLE request (
 	expires_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Consent to an encrypted room being joined with a plain one: of these two rooms, and no others.
+CREATE TABLE consent (
+	matrix TEXT NOT NULL,
+	xmpp TEXT NOT NULL,
+	actor TEXT NOT NULL,
+	at_ms INTEGER NOT NULL,
+	PRIMARY KEY (matrix, xmpp)
+) WITHOUT ROWID;
+
+-- Groups whose messages wait, because such a consent is missing, or the site refuses them as they are.
+CREATE TABLE stopped (
+	grp TEXT PRIMARY KEY
+) WITHOUT ROWID;
+
 -- What did not cross, by author, reason and hour: the first are told one by one, the rest as a number.
 CREATE TABLE refusal (
 	room TEXT NOT NULL,
@@ -385,15 +399,14 @@ CREATE TABLE c_post (
 );
 CREATE INDEX c_post_account ON c_post (account, id);
 
--- Rooms that are encrypted, for ever.
+-- Matrix rooms that are encrypted, for ever.
 CREATE TABLE c_room (
 	room_id TEXT PRIMARY KEY,
 	algorithm TEXT NOT NULL,
-	rotation_ms INTEGER NOT NULL,
+	rotation_ms INTEGER NOT NULL,    -- 0: the room does not say
 	rotation_messages INTEGER NOT NULL,
-	visibility TEXT NOT NULL,        -- of the history
-	since_ms INTEGER NOT NULL,       -- real time: when we learnt of it
-	consent TEXT NOT NULL DEFAULT '' -- who let it be joined to a plain room
+	visibility TEXT NOT NULL,        -- of the history, when it was last asked for; "": not yet
+	since_ms INTEGER NOT NULL        -- its server's clock: when it was turned on
 ) WITHOUT ROWID;
 
 -- Events that wait for their key; their bytes are in the inbox.

@@ -2,6 +2,9 @@
 #ifndef STORE_STATEMENTS_H
 #define STORE_STATEMENTS_H
 
+/* A message of a group that is stopped waits (core/consent.h). */
+#define MAY_GO " AND NOT (kind = 0 AND grp IN (SELECT grp FROM stopped))"
+
 /*
  * Every SQL statement of the program. Parameters are bound in their order of appearance
  * (?1 is used again where a value is needed twice). States: see inbox.c and outbox.c.
@@ -63,7 +66,7 @@
 	X(OUTBOX_LAST_PLACE, "SELECT coalesce(max(place), 0) FROM outbox") \
 	X(OUTBOX_LANES, "SELECT DISTINCT lane, network FROM outbox WHERE state IN (0, 1) AND due_ms <= ?") \
 	X(OUTBOX_NEXT, "SELECT id, name, kind, person, stem, author, payload, state, strikes FROM outbox" \
-		" WHERE lane = ? AND state IN (0, 1) AND due_ms <= ? ORDER BY place LIMIT 1") \
+		" WHERE lane = ? AND state IN (0, 1) AND due_ms <= ?" MAY_GO " ORDER BY place LIMIT 1") \
 	X(OUTBOX_NEXT_DUE, "SELECT min(due_ms) FROM outbox WHERE state IN (0, 1) AND due_ms > ?") \
 	X(OUTBOX_FLY, "UPDATE outbox SET state = 2, tries = tries + 1, first_try_ms = coalesce(first_try_ms, ?2) WHERE id = ?1") \
 	X(OUTBOX_STRIKE, "UPDATE outbox SET strikes = strikes + 1 WHERE id = ?") \
@@ -80,7 +83,7 @@
 	X(OUTBOX_WAITS, "SELECT 1 FROM outbox WHERE lane = ?1 AND person = ?2 AND state IN (0, 1)" \
 		" UNION ALL SELECT 1 FROM outbox WHERE lane = ?1 AND person = ?2 AND state = 2 LIMIT 1") \
 	X(OUTBOX_OVERFLOW, "SELECT id, name, kind, author, text FROM outbox WHERE lane = ? AND state = 0 AND due_ms <= ?" \
-		" AND person IS NOT NULL ORDER BY place LIMIT 1") \
+		" AND person IS NOT NULL" MAY_GO " ORDER BY place LIMIT 1") \
 	X(OUTBOX_REVOICE, "UPDATE outbox SET person = NULL, stem = NULL, author = NULL, payload = ? WHERE id = ? AND state = 0") \
 	X(OUTBOX_REWRITE, "UPDATE outbox SET payload = ? WHERE id = ? AND state IN (1, 2)") \
 	X(OUTBOX_COUNTS, "SELECT coalesce(sum(state = 0 AND held <> 1), 0), coalesce(sum(state = 1), 0)," \
@@ -99,8 +102,8 @@
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \
 	X(OUTBOX_DUE_OF, "SELECT max(due_ms) FROM outbox WHERE inbox_seq = ? AND lane = ? AND state = 0") \
 	X(OUTBOX_RELEASING, "SELECT lane, network, grp, count(DISTINCT inbox_seq), min(place), min(inbox_seq) FROM outbox" \
-		" WHERE state = 0 AND held = 1 AND kind = 0 AND due_ms <= ? GROUP BY lane") \
-	X(OUTBOX_RELEASED, "UPDATE outbox SET held = 2, due_ms = 0 WHERE state = 0 AND held = 1 AND due_ms <= ?") \
+		" WHERE state = 0 AND held = 1 AND kind = 0 AND due_ms <= ?" MAY_GO " GROUP BY lane") \
+	X(OUTBOX_RELEASED, "UPDATE outbox SET held = 2, due_ms = 0 WHERE state = 0 AND held = 1 AND due_ms <= ?" MAY_GO) \
 	X(OUTBOX_REMOTE_OF, "SELECT remote_id FROM outbox WHERE inbox_seq = ? AND lane = ? AND kind = 0 AND remote_id IS NOT NULL" \
 		" ORDER BY part LIMIT 1") \
 	X(OUTBOX_SOURCE_OF, "SELECT inbox_seq FROM outbox WHERE remote_id = ? AND lane = ? AND inbox_seq IS NOT NULL AND kind = 0") \
@@ -163,6 +166,18 @@
 	X(SUBSCRIPTION_OF_LANE, "SELECT person FROM subscription WHERE grp = ? AND lane = ?") \
 	X(OUTBOX_OPEN_OF, "SELECT id FROM outbox WHERE state IN (0, 1) AND (lane = ?1 OR substr(lane, 1, length(?1) + 1) = ?1 || '/')" \
 		" UNION ALL SELECT id FROM outbox WHERE state = 2 AND (lane = ?1 OR substr(lane, 1, length(?1) + 1) = ?1 || '/')") \
+	X(C_ROOM_SET, "INSERT INTO c_room (room_id, algorithm, rotation_ms, rotation_messages, since_ms, visibility) VALUES (?, ?, ?, ?, ?, ?)" \
+		" ON CONFLICT DO UPDATE SET algorithm = excluded.algorithm, rotation_ms = excluded.rotation_ms," \
+		" rotation_messages = excluded.rotation_messages, visibility = excluded.visibility") \
+	X(C_ROOM_ALL, "SELECT room_id, algorithm, rotation_ms, rotation_messages, since_ms FROM c_room") \
+	X(CONSENT_SET, "INSERT OR REPLACE INTO consent (matrix, xmpp, actor, at_ms) VALUES (?, ?, ?, ?)") \
+	X(CONSENT_END, "DELETE FROM consent WHERE matrix = ? AND xmpp = ?") \
+	X(CONSENT_GET, "SELECT actor FROM consent WHERE matrix = ? AND xmpp = ?") \
+	X(STOPPED_SET, "INSERT OR IGNORE INTO stopped (grp) VALUES (?)") \
+	X(STOPPED_END, "DELETE FROM stopped WHERE grp = ?") \
+	X(STOPPED_GET, "SELECT 1 FROM stopped WHERE grp = ?") \
+	X(STOPPED_OVERDUE, "SELECT o.id FROM outbox o JOIN inbox i ON i.seq = o.inbox_seq WHERE o.state IN (0, 1) AND o.kind = 0" \
+		" AND o.grp IN (SELECT grp FROM stopped) AND i.received_ms < ? ORDER BY o.id") \
 	X(NOTICE_ADD, "INSERT OR IGNORE INTO notice (room, person, kind, period_ms) VALUES (?, ?, ?, ?)") \
 	X(AUDIT_ADD, "INSERT INTO audit (at_ms, actor, grp, verb, before, after) VALUES (?, ?, ?, ?, ?, ?)") \
 	\

@@ -84,6 +84,10 @@ answer_of(struct fake_homeserver *fake, const struct fake_asked *asked, struct s
 		return fake->archive_of_one ? fake->archive_of_one : "{\"chunk\":[]}";
 	if (strstr(asked->path, "/messages"))
 		return strstr(asked->path, "&from=") ? "{\"chunk\":[]}" : fake->archive; /* one page, unless told otherwise */
+	if (strstr(asked->path, "/state/m.room.encryption") && !fake->encryption)
+		*status = 404;
+	if (strstr(asked->path, "/state/m.room.encryption"))
+		return fake->encryption ? fake->encryption : "{\"errcode\":\"M_NOT_FOUND\",\"error\":\"Event not found.\"}";
 	if (strstr(asked->path, "/joined_rooms"))
 		return fake->joined;
 	if (strstr(asked->path, "/members"))

@@ -46,6 +46,7 @@ struct fake_homeserver {
 	const char *archive;  /* answer to /messages */
 	const char *archive_of_one; /* answer to /messages for one sender only, or NULL */
 	const char *joined;   /* answer to /joined_rooms */
+	const char *encryption; /* the event m.room.encryption of every room, or NULL: none has any */
 	const char *members;  /* answer to /members */
 	const char *invited;  /* answer to the first /sync */
 };

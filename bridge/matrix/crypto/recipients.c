@@ -3,6 +3,7 @@
 #include "matrix/crypto/recipients.h"
 
 #include "base/log.h"
+#include "matrix/cipher.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -175,12 +176,33 @@ on_members(void *context, const struct http_answer *answer)
 	judged_fini(&judged);
 }
 
+static void
+add_reader(void *context, const char *user)
+{
+	struct audience *audience = context;
+
+	audience->users = xrealloc(audience->users, (audience->n + 1) * sizeof(*audience->users));
+	audience->users[audience->n++] = xstrdup(user);
+}
+
+static void
+take_readers(struct audience *audience)
+{
+	forget_users(audience);
+	cipher_each_recipient(audience->recipients->matrix, audience->room, add_reader, audience);
+	audience->known = true;
+	audience->recipients->generation++;
+}
+
 bool
 recipients_of(struct recipients *recipients, const char *room, const char *const **users, size_t *n)
 {
 	struct audience *audience = get_audience(recipients, room);
 
-	if (!audience->known && !audience->request && !loop_timer_armed(&audience->retry)) {
+	if (cipher_is_on(recipients->matrix, room)) {
+		if (!audience->known && cipher_prepare(recipients->matrix, room))
+			take_readers(audience);
+	} else if (!audience->known && !audience->request && !loop_timer_armed(&audience->retry)) {
 		AUTO_FREE char *path = matrix_path("/_matrix/client/v3/rooms/%s/joined_members?user_id=%s", room, recipients->matrix->bot);
 		audience->changed = false;
 		audience->request = matrix_ask(recipients->matrix, "GET", path, NULL, on_members, audience);
