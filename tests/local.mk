@@ -18,7 +18,9 @@ unit_tests += tests/unit/test_core
 tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/fake_port.c tests/unit/fake_port.h
 
 plumb_scene = tests/unit/plumb_scene.c tests/unit/plumb_scene.h tests/unit/fake_port.c tests/unit/fake_port.h
-unit_tests += tests/unit/test_command tests/unit/test_plumb tests/unit/test_unplumb
+unit_tests += tests/unit/test_command tests/unit/test_plumb tests/unit/test_unplumb tests/unit/test_consent
+tests_unit_test_consent_SOURCES = tests/unit/test_consent.c $(plumb_scene)
+tests_unit_test_consent_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_monotonic_ms
 tests_unit_test_command_SOURCES = tests/unit/test_command.c $(plumb_scene)
 tests_unit_test_command_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_monotonic_ms
 tests_unit_test_plumb_SOURCES = tests/unit/test_plumb.c $(plumb_scene)
@@ -61,7 +63,8 @@ tests_unit_test_json_SOURCES = tests/unit/test_json.c
 tests_unit_test_event_SOURCES = tests/unit/test_event.c
 tests_unit_test_appservice_SOURCES = tests/unit/test_appservice.c
 tests_unit_test_matrix_ghost_SOURCES = tests/unit/test_matrix_ghost.c
-unit_tests += tests/unit/test_matrix tests/unit/test_matrix_faults tests/unit/test_poison
+unit_tests += tests/unit/test_matrix tests/unit/test_matrix_faults tests/unit/test_poison tests/unit/test_cipher
+tests_unit_test_cipher_SOURCES = tests/unit/test_cipher.c $(matrix_scene)
 matrix_scene = tests/unit/matrix_scene.c tests/unit/matrix_scene.h tests/unit/fake_homeserver.c tests/unit/fake_homeserver.h \
 	tests/unit/fake_port.c tests/unit/fake_port.h
 tests_unit_test_matrix_SOURCES = tests/unit/test_matrix.c $(matrix_scene)

@@ -189,6 +189,16 @@ find_room(const struct lane *lane, char *id, size_t size)
 	return room && room_is_inside(room) ? room : NULL;
 }
 
+/* Its direct room is there; soon it is known whether it is encrypted. */
+static bool
+is_asking(const struct lane *lane)
+{
+	char id[PEOPLE_ADDRESS_MAX];
+	const struct room *room = people_direct(lane->matrix->parts.people, lane->address, id, sizeof(id)) ? room_find(lane->matrix, id) : NULL;
+
+	return room && room_is_asking(room);
+}
+
 /* Why nothing will ever be said in this lane as things are; false: it may be. */
 static bool
 is_hopeless(const struct lane *lane, enum refusal *why, const char **detail)
@@ -357,7 +367,7 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 	if (!find_room(lane, id, sizeof(id))) {
 		if (is_hopeless(lane, &why, &detail))
 			return 1; /* to be refused with its reason */
-		if (address[0] == '@' && !lane->making)
+		if (address[0] == '@' && !lane->making && !is_asking(lane))
 			make_direct(lane);
 		return 0;
 	}

@@ -73,6 +73,12 @@ room_is_inside(const struct room *room)
 }
 
 bool
+room_is_asking(const struct room *room)
+{
+	return room->inside && !room->read;
+}
+
+bool
 room_is_kept_out(const struct room *room, enum refusal *why)
 {
 	*why = room->why;

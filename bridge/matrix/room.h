@@ -21,6 +21,9 @@ struct room *room_find(struct matrix *matrix, const char *id);
 /* The bot is in it, and knows whether it is encrypted. */
 bool room_is_inside(const struct room *room);
 
+/* It is in it, and asks whether it is encrypted. */
+bool room_is_asking(const struct room *room);
+
 /* The bot may not enter it: what is to be said there is refused, and why. */
 bool room_is_kept_out(const struct room *room, enum refusal *why);
 /* Something waits to be said there: it is entered before others. */

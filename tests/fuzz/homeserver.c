@@ -208,7 +208,8 @@ homeserver_answer_well(struct homeserver *answering)
 		snprintf(sent, sizeof(sent), "{\"event_id\":\"$sent%u\"}", ++answering->sent);
 		body = sent;
 	}
-	homeserver_answer(answering, 200, 0, body, strlen(body));
+	bool none = path && strstr(path, "/state/m.room.encryption");
+	homeserver_answer(answering, none ? 404 : 200, 0, none ? "{\"errcode\":\"M_NOT_FOUND\"}" : body, none ? 27 : strlen(body));
 }
 
 bool
