@@ -13,6 +13,7 @@
 #include "cli/control.h"
 #include "cli/log.h"
 #include "core/audit.h"
+#include "core/consent.h"
 #include "core/ledger.h"
 #include "core/outbox_rows.h"
 #include "matrix/matrix.h"
@@ -135,6 +136,26 @@ trouble_of(const struct answers *answers, const struct group *group, enum networ
 	return *why ? str_clean(why, strlen(why)) : NULL;
 }
 
+/* How an encrypted room and a plain one stand to each other, in a word; what stops them is a problem. */
+static const char *
+describe_consent(const struct answers *answers, const struct group *group, json_t *problems)
+{
+	static const struct {
+		const char *word, *problem;
+	} table[] = {
+		[CONSENT_NEEDLESS] = { "needless", NULL },
+		[CONSENT_GIVEN] = { "given", NULL },
+		[CONSENT_MISSING] = { "missing", "its Matrix room is encrypted, its MUC is not: nothing crosses until a moderator says \"!sd encrypted allow\", or groups.NAME.encrypted does" },
+		[CONSENT_FORBIDDEN] = { "forbidden", "its Matrix room is encrypted, and encryption.allow is false: nothing crosses" },
+		[CONSENT_PLAIN] = { "plain", "its Matrix room is not encrypted, and encryption.require is true: nothing crosses" },
+	};
+	enum consent consent = consent_of(answers->parts.core, group);
+
+	if (table[consent].problem)
+		add_problem(problems, "%s: %s", group->name, table[consent].problem);
+	return table[consent].word;
+}
+
 static json_t *
 describe_groups(struct answers *answers, json_t *problems)
 {
@@ -148,9 +169,10 @@ describe_groups(struct answers *answers, json_t *problems)
 			add_problem(problems, "%s: not in %s: %s", group->name, group->matrix_wanted, matrix);
 		if (xmpp)
 			add_problem(problems, "%s: not in %s: %s", group->name, group->room[NETWORK_XMPP], xmpp);
-		json_array_append_new(groups, json_pack("{s:s, s:s, s:s, s:i, s:b, s:s?, s:s?}", "name", group->name, "matrix",
+		json_array_append_new(groups, json_pack("{s:s, s:s, s:s, s:i, s:b, s:s, s:s?, s:s?}", "name", group->name, "matrix",
 				group->room[NETWORK_MATRIX], "xmpp", group->room[NETWORK_XMPP], "revision", group->revision, "open",
-				!group->rules || rules_is_open(group->rules, now_rules_ms()), "matrix_trouble", matrix, "xmpp_trouble", xmpp));
+				!group->rules || rules_is_open(group->rules, now_rules_ms()), "consent", describe_consent(answers, group, problems),
+				"matrix_trouble", matrix, "xmpp_trouble", xmpp));
 	}
 	return groups;
 }

@@ -140,7 +140,10 @@ test_what_waits_in_the_port(void **state)
 	fake_homeserver_start(&scene->fake, scene->loop);
 	JOINED(scene);
 	scene_spin(scene, 500);
-	assert_int_equal(scene_sends(scene), 2);
+	/* libcurl may write the one in flight once more by itself; no other. */
+	const struct fake_asked *flying = fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 1);
+	for (int i = 2; i < scene_sends(scene); i++)
+		assert_string_equal(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", i)->path, flying->path);
 }
 
 static void
@@ -197,9 +200,9 @@ test_plain_messages(void **state)
 	agree(scene);
 	assert_int_equal(scene_push(scene, old), 200);
 	WAIT(scene, xmpp_said(scene, "just before"));
-	scene_say(scene, "$3", "@alice:hs", ROOM, "afterwards");
+	scene_say(scene, "$3", "@alice:hs", ROOM, "behind it");
 	scene_spin(scene, 200);
-	assert_false(xmpp_said(scene, "afterwards"));
+	assert_false(xmpp_said(scene, "behind it"));
 	scene->core->trust_all = true;
 	scene_say(scene, "$4", "@alice:hs", ROOM, "trusted");
 	WAIT(scene, xmpp_said(scene, "trusted (sent unencrypted)"));
@@ -227,7 +230,7 @@ static void
 member(struct scene *scene, const char *user, const char *membership)
 {
 	AUTO_FREE char *event = xasprintf("{\"type\":\"m.room.member\",\"event_id\":\"$mem%d\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
-		"\"state_key\":\"%s\",\"origin_server_ts\":2000,\"content\":{\"membership\":\"%s\"}}", ++scene->next, user, membership);
+		"\"state_key\":\"%s\",\"origin_server_ts\":%" PRId64 ",\"content\":{\"membership\":\"%s\"}}", ++scene->next, user, now_real_ms(), membership);
 
 	assert_int_equal(scene_push(scene, event), 200);
 }
@@ -261,7 +264,7 @@ test_recipients(void **state)
 	assert_string_equal(recipients(scene), "@alice:hs @bea:hs @ivan:hs @kim:hs ");
 	member(scene, "@kim:hs", "join");
 	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.history_visibility\",\"event_id\":\"$v\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
-		"\"state_key\":\"\",\"origin_server_ts\":2000,\"content\":{\"history_visibility\":\"joined\"}}"), 200);
+		"\"state_key\":\"\",\"origin_server_ts\":9000000000000,\"content\":{\"history_visibility\":\"joined\"}}"), 200);
 	assert_true(cipher_prepare(port_of(scene), ROOM));
 	assert_string_equal(recipients(scene), "@alice:hs @bea:hs @kim:hs ");
 }

@@ -21,14 +21,14 @@ fake_encryption(struct port *port, const char *room)
 	return strcmp(room, ROOM) == 0 ? of_room : of_others;
 }
 
-/* In flags: "plain" for what came in the clear. */
+/* A flag of ours: "in the clear". */
 static void (*read_before)(struct port *port, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out);
 
 static void
 read_plain(struct port *port, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out)
 {
 	read_before(port, room, raw, size, arena, out);
-	out->unencrypted = strstr(raw, "\nplain") != NULL;
+	out->unencrypted = strstr(raw, "\nin the clear") != NULL;
 }
 
 static void
@@ -219,12 +219,12 @@ test_encrypted_rooms_are_refused(void **state)
 	assert_true(said(&scene->xmpp, "fine"));
 	becomes(scene, ENCRYPTION_ON);
 	assert_true(said(&scene->xmpp, "does not allow encrypted rooms: nothing crosses between " ROOM " and " MUC));
-	alice_says(scene, "one");
-	bob_says(scene, "two");
+	alice_says(scene, "apples");
+	bob_says(scene, "pears");
 	assert_true(said(&scene->matrix, "Your message did not cross: the Matrix room is encrypted"));
 	assert_true(said(&scene->xmpp, "Your message did not cross: the Matrix room is encrypted"));
 	alice_says(scene, "!sd encrypted allow --yes");
-	assert_false(said(&scene->xmpp, "one") || said(&scene->matrix, "two"));
+	assert_false(said(&scene->xmpp, "apples") || said(&scene->matrix, "pears"));
 	assert_int_equal(audited(scene, "encrypted allow"), 0);
 }
 
@@ -240,9 +240,9 @@ test_plain_rooms_are_refused(void **state)
 	alice_says(scene, "fine");
 	assert_true(said(&scene->xmpp, "fine"));
 	of_room = ENCRYPTION_OFF;
-	alice_says(scene, "one");
+	alice_says(scene, "apples");
 	assert_true(said(&scene->matrix, "administrator allows only encrypted ones"));
-	assert_false(said(&scene->xmpp, "one"));
+	assert_false(said(&scene->xmpp, "apples"));
 }
 
 static void
@@ -272,20 +272,20 @@ test_a_plain_message_in_an_encrypted_room(void **state)
 
 	join(scene);
 	becomes(scene, ENCRYPTION_ON);
-	accept_row(scene, NETWORK_MATRIX, ROOM, ALICE, "!sd encrypted allow --yes", "moderator\nplain");
+	accept_row(scene, NETWORK_MATRIX, ROOM, ALICE, "!sd encrypted allow --yes", "moderator\nin the clear");
 	turns(scene);
 	assert_int_equal(audited(scene, "encrypted allow"), 0);
 	bob_says(scene, "!sd encrypted allow --yes");
-	accept_row(scene, NETWORK_MATRIX, ROOM, ALICE, "anybody's", "plain");
+	accept_row(scene, NETWORK_MATRIX, ROOM, ALICE, "anybody's", "in the clear");
 	turns(scene);
 	assert_false(said(&scene->xmpp, "anybody's"));
 	assert_int_equal(count_said(&scene->matrix, "this room is encrypted, and your message was not"), 2);
 	scene->core->trust_all = true;
-	accept_row(scene, NETWORK_MATRIX, ROOM, ALICE, "all the same", "plain");
+	accept_row(scene, NETWORK_MATRIX, ROOM, ALICE, "all the same", "in the clear");
 	turns(scene);
 	assert_true(said(&scene->xmpp, "all the same (sent unencrypted)"));
 	plumbed(scene)->trust = TRUST_CROSS_SIGNED;
-	accept_row(scene, NETWORK_MATRIX, ROOM, ALICE, "not here", "plain");
+	accept_row(scene, NETWORK_MATRIX, ROOM, ALICE, "not here", "in the clear");
 	turns(scene);
 	assert_false(said(&scene->xmpp, "not here"));
 }
