@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "matrix/crypto/crypto.h"
-#include "matrix/crypto/recipients.h"
 #include "matrix/room.h"
 
 #include <stdlib.h>
@@ -250,14 +249,6 @@ cipher_learn(struct matrix *matrix, const char *room, const json_t *event)
 
 /* ---- who reads there ---- */
 
-/* Who encrypts looks again. */
-static void
-changed(struct cipher *cipher)
-{
-	if (cipher->matrix->crypto)
-		recipients_changed(cipher->matrix->crypto->recipients, cipher->room);
-}
-
 static int
 compare(const void *a, const void *b)
 {
@@ -293,7 +284,7 @@ see_member(struct cipher *cipher, const json_t *event, bool archive)
 	struct member *member = user ? find_member(cipher, user) : NULL;
 
 	cipher->moved = true;
-	changed(cipher);
+	crypto_saw_readers(cipher->matrix->crypto, cipher->room);
 	if (archive || !user || !membership) {
 		cipher->complete = false;
 	} else if (is_recipient(cipher, user, membership)) {
@@ -318,7 +309,7 @@ see_visibility(struct cipher *cipher, const json_t *event, bool archive)
 	free(cipher->visibility);
 	cipher->visibility = archive ? NULL : xstrdup(visibility ? visibility : "shared");
 	keep(cipher);
-	changed(cipher);
+	crypto_saw_readers(cipher->matrix->crypto, cipher->room);
 }
 
 static bool
@@ -378,7 +369,7 @@ take_members(struct cipher *cipher, const json_t *chunk)
 	}
 	cipher->count = kept;
 	cipher->complete = !cipher->moved;
-	changed(cipher);
+	crypto_saw_readers(cipher->matrix->crypto, cipher->room);
 }
 
 static void

@@ -52,6 +52,13 @@ crypto_stop(struct crypto *crypto)
 }
 
 void
+crypto_saw_readers(struct crypto *crypto, const char *room)
+{
+	if (crypto)
+		recipients_changed(crypto->recipients, room);
+}
+
+void
 crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership)
 {
 	struct recipients_terms terms;

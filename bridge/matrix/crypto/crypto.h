@@ -29,6 +29,8 @@ void crypto_close(struct crypto *crypto); /* NULL is fine */
 /* Cancels what is under way; what was learnt is learnt again. NULL is fine. */
 void crypto_stop(struct crypto *crypto);
 
+/* Who may read in a room has changed (cipher.h), or is known now. NULL is fine. */
+void crypto_saw_readers(struct crypto *crypto, const char *room);
 /* A member event of a room, of somebody who is not ours. NULL is fine. */
 void crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership);
 

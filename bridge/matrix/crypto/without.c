@@ -18,6 +18,12 @@ crypto_stop(struct crypto *crypto)
 }
 
 void
+crypto_saw_readers(struct crypto *crypto, const char *room)
+{
+	(void)crypto, (void)room;
+}
+
+void
 crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership)
 {
 	(void)crypto, (void)room, (void)user, (void)membership;
