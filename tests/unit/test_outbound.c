@@ -187,7 +187,9 @@ set_up(void **state)
 	scene_hear(scene, "xbob@x\nBob\nin the clear");
 	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 	scene_close(scene);
-	execute(scene, "INSERT INTO c_room VALUES ('" ROOM "', 'm.megolm.v1.aes-sha2', 0, 3, 'shared', 0, '')");
+	scene->fake.encryption = "{\"type\":\"m.room.encryption\",\"state_key\":\"\",\"sender\":\"@alice:hs\",\"content\":"
+		"{\"algorithm\":\"m.megolm.v1.aes-sha2\",\"rotation_period_msgs\":3}}";
+	execute(scene, "INSERT INTO consent VALUES ('" ROOM "', '" MUC "', '@alice:hs', 0)");
 	scene->settings.encrypts = true;
 	scene_open(scene);
 	make_own(scene);
