@@ -126,6 +126,7 @@ crypto_sources += \
 	bridge/matrix/crypto/form.c bridge/matrix/crypto/form.h \
 	bridge/matrix/crypto/keep.c bridge/matrix/crypto/keep.h \
 	bridge/matrix/crypto/outbound.c \
+	bridge/matrix/crypto/own.c bridge/matrix/crypto/own.h \
 	bridge/matrix/crypto/peer.c bridge/matrix/crypto/peer.h \
 	bridge/matrix/crypto/peers.c bridge/matrix/crypto/peers.h \
 	bridge/matrix/crypto/primitive.c bridge/matrix/crypto/primitive.h \
@@ -134,7 +135,8 @@ crypto_sources += \
 	bridge/matrix/crypto/roster.c bridge/matrix/crypto/roster.h \
 	bridge/matrix/crypto/secret.c bridge/matrix/crypto/secret.h \
 	bridge/matrix/crypto/share.c bridge/matrix/crypto/share.h \
-	bridge/matrix/crypto/signing.c bridge/matrix/crypto/signing.h
+	bridge/matrix/crypto/signing.c bridge/matrix/crypto/signing.h \
+	bridge/matrix/crypto/sync.c bridge/matrix/crypto/sync.h
 else
 crypto_sources += bridge/matrix/crypto/without.c
 endif

@@ -83,7 +83,8 @@ tests_unit_test_outbound_SOURCES = tests/unit/test_outbound.c $(matrix_scene)
 unit_tests += tests/unit/test_forgotten
 tests_unit_test_forgotten_SOURCES = tests/unit/test_forgotten.c
 tests_unit_test_forgotten_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free
-unit_tests += tests/unit/test_keep
+unit_tests += tests/unit/test_keep tests/unit/test_own
+tests_unit_test_own_SOURCES = tests/unit/test_own.c $(matrix_scene)
 tests_unit_test_keep_SOURCES = tests/unit/test_keep.c
 tests_unit_test_crypto_text_SOURCES = tests/unit/test_crypto_text.c
 tests_unit_test_primitive_SOURCES = tests/unit/test_primitive.c tests/unit/hex.h

@@ -151,6 +151,18 @@ judge_idle(const char *value)
 	return hours_of(value) >= 24 ? NULL : "must be a time of at least a day, such as 14d or 36h";
 }
 
+static const char *
+judge_trust(const char *value)
+{
+	return str_equal(value, "cross-signed") || str_equal(value, "all") ? NULL : "must be cross-signed or all";
+}
+
+static const char *
+judge_encrypted(const char *value)
+{
+	return str_equal(value, "allow") ? NULL : "must be allow: without it a moderator is asked";
+}
+
 #define AT(member) offsetof(struct config, member)
 #define IN_GROUP(member) offsetof(struct config_group, member)
 
@@ -182,9 +194,11 @@ static const struct row rows[] = {
 	{ "groups.*.matrix", KIND_TEXT, false, IN_GROUP(matrix), NULL, judge_room },
 	{ "groups.*.xmpp", KIND_TEXT, false, IN_GROUP(xmpp), NULL, judge_jid },
 	{ "groups.*.create", KIND_FLAG, false, IN_GROUP(create), NULL, NULL },
-	{ "groups.*.encrypted", KIND_LATER, false, 0, NULL, NULL },
-	{ "groups.*.trust", KIND_LATER, false, 0, NULL, NULL },
-	{ "encryption", KIND_LATER, false, 0, NULL, NULL },
+	{ "groups.*.encrypted", KIND_TEXT, false, IN_GROUP(encrypted), NULL, judge_encrypted },
+	{ "groups.*.trust", KIND_TEXT, false, IN_GROUP(trust), NULL, judge_trust },
+	{ "encryption.allow", KIND_FLAG, false, AT(encryption.allow), "true", NULL },
+	{ "encryption.require", KIND_FLAG, false, AT(encryption.require), "false", NULL },
+	{ "encryption.trust", KIND_TEXT, false, AT(encryption.trust), "cross-signed", judge_trust },
 	{ "media", KIND_LATER, false, 0, NULL, NULL },
 	{ "limits.ghosts", KIND_COUNT, false, AT(limits.ghosts), "200", NULL },
 	{ "limits.idle", KIND_SPAN, false, AT(limits.idle_hours), "14d", judge_idle },
@@ -723,7 +737,7 @@ read_document(struct reader *reader, const char *text, size_t size, int (*walk)(
 	return r;
 }
 
-/* Before the walk, because 0 is a good number. */
+/* Before the walk, because 0 and false are good values. */
 static void
 set_numbers(struct config *config)
 {
@@ -733,6 +747,8 @@ set_numbers(struct config *config)
 			*number = (unsigned)strtoul(rows[i].fallback, NULL, 10);
 		else if (rows[i].kind == KIND_SPAN)
 			*number = hours_of(rows[i].fallback);
+		else if (rows[i].kind == KIND_FLAG && rows[i].fallback)
+			*(bool *)(void *)((char *)config + rows[i].offset) = str_equal(rows[i].fallback, "true");
 	}
 }
 
@@ -907,6 +923,8 @@ config_free(struct config *config)
 		free(config->groups[i].name);
 		free(config->groups[i].matrix);
 		free(config->groups[i].xmpp);
+		free(config->groups[i].encrypted);
+		free(config->groups[i].trust);
 	}
 	free(config->permissions);
 	free(config->groups);

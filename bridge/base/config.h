@@ -25,6 +25,8 @@ struct config_group {
 	char *matrix; /* "#alias:server" or "!id:server"; NULL when the group has no Matrix room */
 	char *xmpp;   /* bare JID of the MUC; NULL when it has none. One of both is there */
 	bool create;  /* an alias that does not exist is created */
+	char *encrypted; /* "allow": an encrypted room may be joined to a plain one without a moderator's consent; or NULL */
+	char *trust;     /* "cross-signed" or "all"; NULL: as encryption.trust */
 };
 
 struct config_permission {
@@ -74,6 +76,11 @@ struct config {
 		char *hostname;
 		uint16_t port;     /* 0: off */
 	} metrics;
+	struct {
+		bool allow;      /* false: encrypted rooms are refused */
+		bool require;    /* true: plain rooms are refused */
+		char *trust;     /* "cross-signed" or "all" */
+	} encryption;
 	struct {
 		unsigned ghosts;     /* in one MUC; above it the bot speaks for people */
 		unsigned idle_hours; /* after which a silent ghost leaves */

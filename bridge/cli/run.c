@@ -385,7 +385,8 @@ open_matrix(struct daemon *daemon)
 		.address = config->homeserver.address, .domain = config->homeserver.domain, .listen_host = config->appservice.hostname,
 		.listen_port = config->appservice.port, .id = config->registration.id, .as_token = config->registration.as_token,
 		.hs_token = config->registration.hs_token, .bot = config->appservice.bot, .ghosts = config->appservice.ghosts,
-		.component = config->xmpp.component, .is_operator = is_operator, .context = config_context(config),
+		.component = config->xmpp.component, .encrypts = config->encryption.allow, .is_operator = is_operator,
+		.context = config_context(config),
 	};
 	struct matrix_parts parts = {
 		.loop = daemon->loop, .store = daemon->store, .seal = daemon->seal, .groups = &core->groups, .inbox = core->inbox,
@@ -393,6 +394,9 @@ open_matrix(struct daemon *daemon)
 	};
 
 	int r = matrix_open(&daemon->matrix, &settings, &parts);
+	if (r == MATRIX_E_KEY)
+		return cli_fail(CLI_CONFIG, "%s does not open the encryption keys in %s: put the key back that they were made with",
+				config->master_key_file, config->state);
 	if (r)
 		return cli_fail(CLI_CONFIG, "cannot listen on appservice %s port %u: %s", config->appservice.hostname,
 				(unsigned)config->appservice.port, strerror(-r));

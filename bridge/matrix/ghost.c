@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/look.h"
 #include "base/now.h"
+#include "matrix/crypto/own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,7 @@ struct ghost {
 	char asked[PEOPLE_NAME_MAX]; /* the name that its person has over there, tidy */
 	char name[PEOPLE_NAME_MAX]; /* wanted: the same, perhaps with a mark */
 	bool marked;
+	struct own *own;     /* owns; NULL: it does not encrypt */
 	struct list stays;   /* owns: stay::link */
 	struct http_request *request;
 	const struct step *step; /* of the request */
@@ -153,6 +155,9 @@ ghost_new(struct matrix *matrix, const char *person, const char *stem)
 			xstrdup(settings->bot);
 		snprintf(ghost->record.address, sizeof(ghost->record.address), "@%s:%s", ghost->localpart, settings->domain);
 	}
+	/* All keys of others come to the bot. */
+	if (matrix->crypto && !*person)
+		ghost->own = own_open(matrix->crypto, ghost, ghost->record.address, true);
 	list_append(&matrix->ghosts, &ghost->link);
 	return ghost;
 }
@@ -213,8 +218,9 @@ ask(struct ghost *ghost, const char *method, const char *path, const json_t *bod
 	AUTO_STR struct str text;
 
 	str_init(&text, 65536);
-	json_add(&text, body);
-	ghost->request = matrix_ask(ghost->matrix, method, path, str_get(&text), on_answer, ghost);
+	if (body)
+		json_add(&text, body);
+	ghost->request = matrix_ask(ghost->matrix, method, path, body ? str_get(&text) : NULL, on_answer, ghost);
 }
 
 static bool
@@ -244,6 +250,23 @@ took_register(struct ghost *ghost, const struct judged *judged)
 	FAULT_POINT("matrix_ghost_registered");
 	save(ghost);
 	return true;
+}
+
+/* Its keys are committed before the homeserver hears of the device. */
+static bool
+needs_account(struct ghost *ghost)
+{
+	return ghost->own && !ghost->own->living;
+}
+
+static void
+ask_account(struct ghost *ghost)
+{
+	if (own_make(ghost->own, ghost->record.device, sizeof(ghost->record.device)))
+		ghost->record.ready = false;
+	save(ghost);
+	FAULT_POINT("crypto_account_made");
+	loop_timer_set(&ghost->retry, 0);
 }
 
 static bool
@@ -389,12 +412,45 @@ took_join(struct ghost *ghost, const struct judged *judged)
 	return true;
 }
 
+/* What its keys need comes after all else, so that plain rooms do not wait for it. */
+static bool
+needs_burial(struct ghost *ghost)
+{
+	return ghost->own && own_lacks(ghost->own, true);
+}
+
+static bool
+needs_keys(struct ghost *ghost)
+{
+	return ghost->own && own_lacks(ghost->own, false);
+}
+
+static void
+ask_own(struct ghost *ghost)
+{
+	struct own_ask next;
+
+	own_ask(ghost->own, ghost->step->needed == needs_burial, &next);
+	ask(ghost, next.method, next.path, next.body);
+	free(next.path);
+	json_decref(next.body);
+}
+
+static bool
+took_own(struct ghost *ghost, const struct judged *judged)
+{
+	return own_took(ghost->own, judged);
+}
+
 static const struct step steps[] = {
 	{ "register", needs_register, ask_register, took_register },
+	{ "account", needs_account, ask_account, NULL },
+	{ "burial", needs_burial, ask_own, took_own },
 	{ "device", needs_device, ask_device, took_device },
 	{ "name", needs_name, ask_name, took_name },
 	{ "invite", needs_invite, ask_invite, took_invite },
 	{ "join", needs_join, ask_join, took_join },
+	{ "keys", needs_keys, ask_own, took_own },
 };
 
 static void
@@ -514,7 +570,38 @@ ghost_prepare(struct ghost *ghost, const char *room, const char *name)
 			return GHOST_REFUSED;
 	}
 	bool complete = ghost->registered && ghost->record.ready && !needs_name(ghost) && (!stay || stay->joined);
+	if (complete && ghost->own && !own_is_ready(ghost->own) && (needs_account(ghost) || needs_burial(ghost) || needs_keys(ghost)))
+		advance(ghost);
 	return complete ? GHOST_READY : wait_for(ghost, stay);
+}
+
+enum ghost_readiness
+ghost_prepare_keys(struct ghost *ghost)
+{
+	struct crypto *crypto = ghost->matrix->crypto;
+
+	if (!crypto)
+		return GHOST_REFUSED;
+	if (!ghost->own)
+		ghost->own = own_open(crypto, ghost, ghost->record.address, false);
+	if (own_is_ready(ghost->own))
+		return GHOST_READY;
+	if (needs_register(ghost) || needs_account(ghost) || needs_burial(ghost) || needs_device(ghost) || needs_keys(ghost))
+		advance(ghost);
+	return GHOST_BUSY;
+}
+
+struct own *
+ghost_own(const struct ghost *ghost)
+{
+	return ghost->own;
+}
+
+void
+ghost_recall(struct ghost *ghost)
+{
+	if (!ghost->request && !loop_timer_armed(&ghost->retry))
+		loop_timer_set(&ghost->retry, 0);
 }
 
 const char *
@@ -540,6 +627,8 @@ void
 ghost_lost_device(struct ghost *ghost)
 {
 	ghost->registered = ghost->record.ready = false;
+	if (ghost->own)
+		own_die(ghost->own, "the homeserver does not know it");
 	save(ghost);
 }
 
@@ -557,6 +646,7 @@ ghost_free(struct ghost *ghost)
 		free(stay);
 	}
 	list_remove(&ghost->link);
+	own_close(ghost->own);
 	free(ghost->person);
 	free(ghost->localpart);
 	free(ghost);

@@ -10,6 +10,7 @@
 #define GHOST_PATIENCE_MS 5000 /* as long a lane waits for a ghost that is not ready (decisions 1.3) */
 
 struct ghost;
+struct own;
 
 enum ghost_readiness {
 	GHOST_READY,
@@ -37,6 +38,16 @@ const char *ghost_device(const struct ghost *ghost);
  * do without.
  */
 enum ghost_readiness ghost_prepare(struct ghost *ghost, const char *room, const char *name);
+/*
+ * Works towards a cross-signed device of its own; only for whom somebody is to read encrypted. The rest is ghost_prepare()'s. GHOST_REFUSED:
+ * nothing is encrypted here.
+ */
+enum ghost_readiness ghost_prepare_keys(struct ghost *ghost);
+/* Its device's keys; NULL as long as it has not been asked to have any. */
+struct own *ghost_own(const struct ghost *ghost);
+/* It may lack something now; looked at in the next turn. */
+void ghost_recall(struct ghost *ghost);
+
 /* Why GHOST_REFUSED: the homeserver's words, lent, and what they mean. */
 const char *ghost_refusal(struct ghost *ghost, const char *room, enum refusal *why);
 

@@ -33,11 +33,13 @@ struct matrix {
 	int64_t changed_ms;      /* real time: since when it is here, or away */
 	int64_t arrived_ms;      /* monotonic */
 	unsigned long arrivals;
+	int64_t forgot_ms;       /* real time: when a device of ours was last given up, and what the homeserver remembers of it; 0: never */
 	int64_t arriving_ms;     /* monotonic: when the homeserver first answered again */
 	int64_t settle_ms;       /* patience after the arrival, see settling_ms() in room.c */
 	struct http_request *request; /* of the arrival: probe, ping, rooms */
 	struct http_request *sync;
 	char *since;
+	bool polls_device;       /* `sync` is that of the bot's device, with what it was sent */
 	struct survey *survey;   /* owns: an audit's reading, or NULL */
 	struct loop_timer probe; /* next attempt to arrive */
 	struct loop_timer ping;  /* after a 503 of ours */

@@ -302,6 +302,8 @@ oldest_doubt(struct lane *lane)
 	int64_t memory_ms = lane->matrix->settings.memory_ms ? lane->matrix->settings.memory_ms : MEMORY_MS;
 	struct doubts doubts = { .before_ms = lane->forgotten ? INT64_MAX : now_real_ms() - memory_ms };
 
+	if (doubts.before_ms < lane->matrix->forgot_ms)
+		doubts.before_ms = lane->matrix->forgot_ms;
 	outbox_each_doubt(lane->matrix->parts.outbox, lane->address, note_doubt, &doubts);
 	return doubts.oldest_ms;
 }

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/now.h"
+#include "matrix/crypto/sync.h"
 #include "matrix/ghost.h"
 #include "matrix/room.h"
 
@@ -85,6 +86,24 @@ look_at_invitations(struct matrix *matrix, const json_t *answer)
 	}
 }
 
+/* What was taken is committed, so that the homeserver may forget it. */
+static void
+on_kept(void *context, bool done)
+{
+	if (done)
+		sync_next(context);
+}
+
+/* The bot's keys, once its device can be sent something; else NULL. */
+static struct own *
+listening(struct matrix *matrix)
+{
+	static const struct author bot = { NULL, NULL, NULL };
+	struct own *own = ghost_own(ghost_get(matrix, &bot));
+
+	return own && own_is_ready(own) ? own : NULL;
+}
+
 static void
 on_sync(void *context, const struct http_answer *answer)
 {
@@ -96,11 +115,17 @@ on_sync(void *context, const struct http_answer *answer)
 	const char *next = json_text(judged.json, "next_batch");
 	if (judged.is == JUDGED_FINE && next) {
 		bool first = !matrix->since;
+		struct own *own = matrix->polls_device ? listening(matrix) : NULL;
 		free(matrix->since);
 		matrix->since = xstrdup(next);
 		if (first)
 			look_at_invitations(matrix, judged.json);
-		sync_next(matrix);
+		if (own) {
+			sync_take(own, judged.json);
+			store_after_commit(matrix->parts.store, on_kept, matrix);
+		} else {
+			sync_next(matrix);
+		}
 	} else if (matrix->state == MATRIX_HERE) {
 		link_lost(matrix, *judged.error ? judged.error : "it does not answer the long poll");
 	}
@@ -121,14 +146,26 @@ sync_next(struct matrix *matrix)
 	static const struct author bot = { NULL, NULL, NULL };
 	const char *device = ghost_device(ghost_get(matrix, &bot));
 
-	if (matrix->state != MATRIX_HERE)
+	if (matrix->state != MATRIX_HERE || matrix->sync)
 		return;
-	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/sync?user_id=%s&device_id=%s&set_presence=offline&timeout=%s&filter=%s",
-		matrix->bot, device, matrix->since ? "30000" : "0", matrix->since ? nothing : invitations);
+	const struct own *own = matrix->since ? listening(matrix) : NULL;
+	matrix->polls_device = own != NULL;
+	/* To ask for what follows, as a device, is to say that it has what was sent to it; so none is named before its keys are there. */
+	AUTO_FREE char *as_device = matrix->crypto ? xstrdup("") : matrix_path("&device_id=%s", device);
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/sync?user_id=%s&set_presence=offline&timeout=%s&filter=%s",
+		matrix->bot, matrix->since ? "30000" : "0", matrix->since ? nothing : invitations);
 	AUTO_FREE char *since = matrix->since ? matrix_path("&since=%s", matrix->since) : xstrdup("");
-	AUTO_FREE char *whole = xasprintf("%s%s", path, since);
+	AUTO_FREE char *whole = own ? sync_path(own, *own->record.since ? 30000 : 0) : xasprintf("%s%s%s", path, as_device, since);
 	struct http_ask ask = { .method = "GET", .path = whole, .timeout_ms = SYNC_TIMEOUT_MS };
 	matrix->sync = http_send(matrix->http, &ask, on_sync, matrix);
+}
+
+void
+link_poll_again(struct matrix *matrix)
+{
+	http_cancel(matrix->sync);
+	matrix->sync = NULL;
+	sync_next(matrix);
 }
 
 /* ---- arriving ---- */

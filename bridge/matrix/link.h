@@ -18,4 +18,7 @@ void link_restart(struct matrix *matrix);
 /* A transaction was refused: the homeserver now waits ever longer, which a ping ends once things can be taken again (delivery.md F7). */
 void link_ping_later(struct matrix *matrix);
 
+/* The bot's device can be polled for now, or is another one. */
+void link_poll_again(struct matrix *matrix);
+
 #endif

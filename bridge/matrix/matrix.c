@@ -283,6 +283,7 @@ port_reset(struct port *port)
 	room_free_all(matrix);
 	ghost_free_all(matrix);
 	cipher_reset(matrix);
+	crypto_reset(matrix->crypto);
 	link_restart(matrix);
 }
 

@@ -85,6 +85,9 @@ test_minimal(void **state)
 	assert_false(config->master_key_given);
 	assert_string_equal(config->language, "en");
 	assert_int_equal(config->metrics.port, 0);
+	assert_true(config->encryption.allow);
+	assert_false(config->encryption.require);
+	assert_string_equal(config->encryption.trust, "cross-signed");
 	assert_int_equal(config->limits.ghosts, 200);
 	assert_int_equal(config->limits.idle_hours, 14 * 24);
 	assert_int_equal(config->group_count, 0);
@@ -102,7 +105,8 @@ test_everything(void **state)
 		"state: /var/lib/x\ncharters: /c\nlanguage: fr\nmaster_key_file: k\n"
 		"permissions:\n  '@a:example.org': admin\n  xmpp:b@example.org: admin\n"
 		"metrics: {port: 9997}\nlimits: {ghosts: 0, idle: 36h}\n"
-		"groups:\n  équipe-1:\n    matrix: '!abc'\n    xmpp: a@b\n    create: true\n  two: {xmpp: c@d}\n  three: {matrix: '#t:h', create: false}\n");
+		"encryption: {allow: false, require: true, trust: all}\n"
+		"groups:\n  équipe-1:\n    matrix: '!abc'\n    xmpp: a@b\n    create: true\n    encrypted: allow\n    trust: cross-signed\n  two: {xmpp: c@d}\n  three: {matrix: '#t:h', create: false}\n");
 
 	assert_string_equal(config->homeserver.domain, "example.org:8448");
 	assert_string_equal(config->appservice.registration, "/elsewhere/r.yaml");
@@ -123,6 +127,13 @@ test_everything(void **state)
 	assert_string_equal(config->groups[0].matrix, "!abc");
 	assert_string_equal(config->groups[0].xmpp, "a@b");
 	assert_true(config->groups[0].create);
+	assert_false(config->encryption.allow);
+	assert_true(config->encryption.require);
+	assert_string_equal(config->encryption.trust, "all");
+	assert_string_equal(config->groups[0].encrypted, "allow");
+	assert_string_equal(config->groups[0].trust, "cross-signed");
+	assert_null(config->groups[1].encrypted);
+	assert_null(config->groups[1].trust);
 	assert_null(config->groups[1].matrix);
 	assert_null(config->groups[2].xmpp);
 	assert_false(config->groups[2].create);
@@ -151,7 +162,10 @@ static const struct {
 	{ "groups:\n  a: {xmpp: a@b, hours: x}\n", ":2:18: unknown key \"hours\"" },
 	{ "permissions: {'@a:b': admin, '@a:b': admin}\n", ":1:30: \"@a:b\" stands here twice (first in line 1)" },
 	{ "[a, b]: c\n", ":1:1: a key must be a word" },
-	{ "encryption: {allow: true}\n", ":1:1: \"encryption\" is not yet known to this release" },
+	{ "media: {allow: true}\n", ":1:1: \"media\" is not yet known to this release" },
+	{ "encryption: {trust: some}\n", ":1:21: \"trust\" must be cross-signed or all" },
+	{ "encryption: {allow: yes}\n", ":1:21: \"allow\" must be true or false" },
+	{ "groups:\n  a: {xmpp: a@b, encrypted: 'true'}\n", ":2:29: \"encrypted\" must be allow: without it a moderator is asked" },
 	{ "<<: {state: x}\n", ":1:1: unknown key \"<<\"" },
 	/* kinds */
 	{ "state: [a]\n", ":1:8: \"state\" must be one value, not a list" },

@@ -1,14 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What lives as long as the port: the tables, and the secret that identities are derived from. */
+/* What lives as long as the port: the tables, the secret that identities are derived from, and the generation. */
 #include "matrix/crypto/crypto.h"
 
+#include "base/log.h"
+#include "base/now.h"
 #include "matrix/crypto/keep.h"
 #include "matrix/crypto/outbound.h"
 #include "matrix/crypto/peers.h"
 #include "matrix/crypto/recipients.h"
+#include "matrix/crypto/own.h"
+#include "matrix/ghost.h"
+#include "matrix/link.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define RAISE_MS (10 * 60 * 1000) /* what a copy can be behind and go unnoticed, when the process was not started again since */
+
+int64_t
+crypto_generation(struct crypto *crypto)
+{
+	return keep_number(crypto->keep, "c_generation");
+}
+
+void
+crypto_raise(struct crypto *crypto)
+{
+	keep_set_number(crypto->keep, "c_generation", crypto_generation(crypto) + 1);
+	crypto->writes = keep_writes(crypto->keep);
+	crypto->raised = true;
+	loop_timer_set(&crypto->raise, RAISE_MS);
+}
+
+static void
+on_raise(void *context)
+{
+	static const struct author bot = { NULL, NULL, NULL };
+	struct crypto *crypto = context;
+
+	if (crypto->guarded && crypto->writes != keep_writes(crypto->keep) && inbox_has_room(crypto->matrix->parts.inbox)) {
+		crypto_raise(crypto);
+		ghost_recall(ghost_get(crypto->matrix, &bot));
+	}
+	loop_timer_set(&crypto->raise, RAISE_MS);
+}
+
+void
+crypto_devices_changed(struct crypto *crypto)
+{
+	crypto->matrix->forgot_ms = now_real_ms();
+	crypto->matrix->arrivals++;
+	keep_set_number(crypto->keep, "c_forgot_ms", crypto->matrix->forgot_ms);
+}
+
+void
+crypto_kill_all(struct crypto *crypto, int64_t generation)
+{
+	keep_kill_all(crypto->keep);
+	keep_set_number(crypto->keep, "c_generation", generation);
+	crypto_devices_changed(crypto);
+}
+
+void
+crypto_became_ready(struct crypto *crypto, const struct own *own)
+{
+	if (own->bot)
+		link_poll_again(crypto->matrix);
+	outbox_wake(crypto->matrix->parts.outbox);
+}
+
+/* `sourdine restore` says so: whatever the homeserver knows, these ratchets were used since. Once for each restoring. */
+static void
+look_if_restored(struct crypto *crypto)
+{
+	int64_t taken_ms = keep_number(crypto->keep, "restored");
+
+	if (!taken_ms || taken_ms == keep_number(crypto->keep, "c_restored"))
+		return;
+	log_notice(LOG_MATRIX, "the database was restored: every device gets a successor");
+	crypto_kill_all(crypto, crypto_generation(crypto));
+	keep_set_number(crypto->keep, "c_restored", taken_ms);
+}
 
 int
 crypto_open(struct crypto **out, struct matrix *matrix)
@@ -17,6 +90,7 @@ crypto_open(struct crypto **out, struct matrix *matrix)
 
 	crypto->matrix = matrix;
 	crypto->store = matrix->parts.store;
+	loop_timer_init(&crypto->raise, matrix->parts.loop, on_raise, crypto);
 	if (keep_open(&crypto->keep, crypto->store, matrix->parts.seal)) {
 		crypto_close(crypto);
 		return MATRIX_E_KEY;
@@ -25,6 +99,8 @@ crypto_open(struct crypto **out, struct matrix *matrix)
 	crypto->peers = peers_open(matrix);
 	crypto->recipients = recipients_open(matrix);
 	crypto->outbound = outbound_open(matrix);
+	look_if_restored(crypto);
+	matrix->forgot_ms = keep_number(crypto->keep, "c_forgot_ms");
 	*out = crypto;
 	return 0;
 }
@@ -37,6 +113,7 @@ crypto_close(struct crypto *crypto)
 	outbound_close(crypto->outbound);
 	recipients_close(crypto->recipients);
 	peers_close(crypto->peers);
+	loop_timer_stop(&crypto->raise);
 	keep_close(crypto->keep);
 	mem_free_secret(crypto, sizeof(*crypto));
 }
@@ -68,4 +145,11 @@ crypto_saw_member(struct crypto *crypto, const char *room, const char *user, con
 	recipients_changed(crypto->recipients, room);
 	if (strcmp(membership, "join") == 0 || strcmp(membership, "invite") == 0)
 		peers_touch(crypto->peers, user);
+}
+
+void
+crypto_reset(struct crypto *crypto)
+{
+	if (crypto && !crypto->guarded)
+		crypto->raised = false;
 }

@@ -4,13 +4,19 @@
 
 /*
  * What encryption shares, and how the port reaches it. matrix::crypto is NULL when encryption is not allowed, or this program
- * was built without libolm; whoever has one may call anything of this folder.
+ * was built without libolm; whoever has one may call anything of this folder. What the port itself calls is here and in own.h and
+ * sync.h; without.c has all of it for a build without libolm.
+ *
+ * The generation is a number in the database and in the bot's account data, raised at every start and while keys are used. Where the
+ * homeserver's is higher, the database is an old copy (decisions 1.8).
  */
 
+#include "base/loop.h"
 #include "base/seal.h"
 #include "matrix/inside.h"
 
 struct keep;
+struct own;
 
 struct crypto {
 	struct matrix *matrix; /* borrowed */
@@ -21,6 +27,12 @@ struct crypto {
 	struct outbound *outbound;
 	bool all_trusted;      /* trust: all; else only devices that their owner has signed are written to */
 	unsigned char bridge_secret[SEAL_KEY_SIZE]; /* what our users' identities are derived from (derive.h) */
+	bool guarded;          /* the homeserver has our generation, and had no higher one */
+	bool raised;           /* it is to be told a new one */
+	int64_t mirroring;     /* the one that it is being told */
+	uint64_t writes;       /* of the tables, when it was last raised */
+	struct loop_timer raise;
+	void (*on_event)(struct own *own, const json_t *event); /* what a device of ours is sent, in the open transaction; or NULL */
 };
 
 /* 0, and *out, to be closed; or MATRIX_E_KEY. Built without libolm: 0, and *out is NULL. */
@@ -33,5 +45,19 @@ void crypto_stop(struct crypto *crypto);
 void crypto_saw_readers(struct crypto *crypto, const char *room);
 /* A member event of a room, of somebody who is not ours. NULL is fine. */
 void crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership);
+
+/* The turn's writes were rolled back. NULL is fine. */
+void crypto_reset(struct crypto *crypto);
+
+int64_t crypto_generation(struct crypto *crypto);
+/* One more, in the open transaction; the homeserver is told once that is committed. */
+void crypto_raise(struct crypto *crypto);
+/* Every device of ours dies; the generation is `generation` now. */
+void crypto_kill_all(struct crypto *crypto, int64_t generation);
+
+/* A device died: the homeserver's memory of what was sent from it is gone. */
+void crypto_devices_changed(struct crypto *crypto);
+/* A device can be used now. */
+void crypto_became_ready(struct crypto *crypto, const struct own *own);
 
 #endif

@@ -214,14 +214,16 @@ keep_find_account(struct keep *keep, const char *user, struct keep_account *out)
 	query_text(&query, user);
 	bool found = query_step(&query);
 	if (found) {
-		*out = (struct keep_account){
+		/* `user` may be that of *out. */
+		struct keep_account account = {
 			.id = query_get_int(&query, 0), .state = (enum keep_state)query_get_int(&query, 2),
 			.device_keys = xstrdup(query_get_text(&query, 4)), .since = xstrdup(query_get_text(&query, 5)),
 			.fallback_ms = query_get_int(&query, 6), .fallback_old = query_get_int(&query, 7) != 0,
 		};
-		snprintf(out->user, sizeof(out->user), "%s", user);
-		snprintf(out->device, sizeof(out->device), "%s", query_get_text(&query, 1));
-		load_account(keep, out, query_get_text(&query, 3));
+		snprintf(account.user, sizeof(account.user), "%s", user);
+		snprintf(account.device, sizeof(account.device), "%s", query_get_text(&query, 1));
+		load_account(keep, &account, query_get_text(&query, 3));
+		*out = account;
 	}
 	query_done(&query);
 	return found;

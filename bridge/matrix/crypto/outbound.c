@@ -441,6 +441,8 @@ outbound_prepare(struct matrix *matrix, struct ghost *ghost, const char *room, c
 
 	if (!matrix->crypto || !recipients_terms(matrix, room, &terms))
 		return OUTBOUND_READY;
+	if (ghost_prepare_keys(ghost) != GHOST_READY)
+		return OUTBOUND_BUSY;
 	struct work *work = get_work(matrix->crypto->outbound, ghost_mxid(ghost), room);
 	*why = work->why;
 	if (work->refused_ms && now_monotonic_ms() - work->refused_ms < REFUSAL_MS)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A build without libolm: what the port calls, and nothing behind it. */
-#include "matrix/crypto/crypto.h"
+/* A build without libolm: nothing is ever made, so what would work with it is never called. */
 #include "matrix/crypto/outbound.h"
+#include "matrix/crypto/sync.h"
+
+#include <stdlib.h>
 
 int
 crypto_open(struct crypto **out, struct matrix *matrix)
@@ -55,4 +57,79 @@ void
 crypto_close(struct crypto *crypto)
 {
 	(void)crypto;
+}
+
+void
+crypto_reset(struct crypto *crypto)
+{
+	(void)crypto;
+}
+
+struct own *
+own_open(struct crypto *crypto, struct ghost *ghost, const char *user, bool bot)
+{
+	(void)crypto, (void)ghost, (void)user, (void)bot;
+	abort();
+}
+
+void
+own_close(struct own *own)
+{
+	(void)own;
+}
+
+bool
+own_make(struct own *own, char *device, size_t size)
+{
+	(void)own, (void)device, (void)size;
+	abort();
+}
+
+bool
+own_lacks(struct own *own, bool early)
+{
+	(void)own, (void)early;
+	abort();
+}
+
+void
+own_ask(struct own *own, bool early, struct own_ask *out)
+{
+	(void)own, (void)early, (void)out;
+	abort();
+}
+
+bool
+own_took(struct own *own, const struct judged *judged)
+{
+	(void)own, (void)judged;
+	abort();
+}
+
+bool
+own_is_ready(const struct own *own)
+{
+	(void)own;
+	abort();
+}
+
+bool
+own_die(struct own *own, const char *why)
+{
+	(void)own, (void)why;
+	abort();
+}
+
+char *
+sync_path(const struct own *own, int timeout_ms)
+{
+	(void)own, (void)timeout_ms;
+	abort();
+}
+
+void
+sync_take(struct own *own, const json_t *answer)
+{
+	(void)own, (void)answer;
+	abort();
 }
