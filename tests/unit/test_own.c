@@ -199,6 +199,7 @@ test_a_device_that_the_homeserver_lost(void **state)
 
 	READY(scene);
 	AUTO_FREE char *device = xstrdup(bots(scene)->record.device);
+	fake_homeserver_say(&scene->fake, "POST", "/keys/query", 200, "{\"device_keys\":{\"" BOT "\":{}}}", -1);
 	scene_spin(scene, 50);
 	int from = scene->fake.count;
 	restart(scene);

@@ -14,6 +14,7 @@
 #include "base/now.h"
 #include "matrix/crypto/crypto.h"
 #include "matrix/crypto/devicekeys.h"
+#include "matrix/crypto/own.h"
 #include "matrix/crypto/peers.h"
 #include "matrix/crypto/recipients.h"
 #include "matrix/crypto/share.h"
@@ -434,6 +435,16 @@ prepare(struct work *work, const struct recipients_terms *terms)
 	return readiness;
 }
 
+/* The database is no old copy, and the device is signed; that the homeserver still has it is looked at meanwhile. */
+static bool
+has_keys(const struct crypto *crypto, struct ghost *ghost)
+{
+	bool ready = ghost_prepare_keys(ghost) == GHOST_READY;
+	const struct own *own = ghost_own(ghost);
+
+	return ready || (crypto->guarded && own && own->living && own->record.state == KEEP_SIGNED && !own->useless);
+}
+
 enum outbound_readiness
 outbound_prepare(struct matrix *matrix, struct ghost *ghost, const char *room, const char **why)
 {
@@ -441,7 +452,7 @@ outbound_prepare(struct matrix *matrix, struct ghost *ghost, const char *room, c
 
 	if (!matrix->crypto || !recipients_terms(matrix, room, &terms))
 		return OUTBOUND_READY;
-	if (ghost_prepare_keys(ghost) != GHOST_READY)
+	if (!has_keys(matrix->crypto, ghost))
 		return OUTBOUND_BUSY;
 	struct work *work = get_work(matrix->crypto->outbound, ghost_mxid(ghost), room);
 	*why = work->why;

@@ -301,6 +301,8 @@ took_mirror(struct own *own, const struct judged *judged)
 
 	if (judged->is != JUDGED_FINE)
 		return false;
+	if (!crypto->guarded)
+		outbox_wake(crypto->matrix->parts.outbox);
 	crypto->guarded = true;
 	crypto->raised = crypto->mirroring != crypto_generation(crypto);
 	return true;
@@ -397,7 +399,10 @@ took_check(struct own *own, const struct judged *judged)
 {
 	if (judged->is != JUDGED_FINE)
 		return false;
-	const json_t *device = json_child(json_child(json_child(judged->json, "device_keys"), own->record.user), own->record.device);
+	const json_t *devices = json_child(json_child(judged->json, "device_keys"), own->record.user);
+	const json_t *device = json_child(devices, own->record.device);
+	if (!devices)
+		return false; /* it says nothing of this user; to one without devices it gives an empty list */
 	if (!has_our_keys(own, device))
 		return own_die(own, device ? "the homeserver has other keys for it" : "the homeserver does not know it");
 	if (own->record.state == KEEP_SIGNED && !has_our_identity(own, judged->json, device)) {
