@@ -268,6 +268,26 @@ test_an_old_copy(void **state)
 	assert_int_equal(fake_homeserver_count(&scene->fake, from, "DELETE", device), 1);
 }
 
+/* A new one beside a homeserver that knew another: it is no copy, and goes on above that one. */
+static void
+test_a_new_database(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
+
+	for (int i = 0; i < FAKE_RULES_MAX; i++)
+		scene->fake.rules[i].times = 0;
+	fake_homeserver_say(&scene->fake, "GET", GENERATION, 200, "{\"generation\":9}", -1);
+	scene_close(scene);
+	remove(path);
+	int from = scene->fake.count;
+	scene_open(scene);
+	READY(scene);
+	assert_int_equal(crypto_generation(matrix_of(scene)->crypto), 10);
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "PUT", "/devices/"), 1);
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "DELETE", "/devices/"), 0);
+}
+
 static void
 test_a_ghost_only_when_asked(void **state)
 {
@@ -345,6 +365,7 @@ main(void)
 		T(test_a_device_that_the_homeserver_lost),
 		T(test_other_one_time_keys_are_there),
 		T(test_an_old_copy),
+		T(test_a_new_database),
 		T(test_a_ghost_only_when_asked),
 		T(test_the_inbox),
 #undef T

@@ -55,10 +55,16 @@ crypto_devices_changed(struct crypto *crypto)
 }
 
 void
+crypto_go_on_from(struct crypto *crypto, int64_t generation)
+{
+	keep_set_number(crypto->keep, "c_generation", generation);
+}
+
+void
 crypto_kill_all(struct crypto *crypto, int64_t generation)
 {
 	keep_kill_all(crypto->keep);
-	keep_set_number(crypto->keep, "c_generation", generation);
+	crypto_go_on_from(crypto, generation);
 	crypto_devices_changed(crypto);
 }
 

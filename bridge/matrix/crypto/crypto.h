@@ -52,6 +52,8 @@ void crypto_reset(struct crypto *crypto);
 int64_t crypto_generation(struct crypto *crypto);
 /* One more, in the open transaction; the homeserver is told once that is committed. */
 void crypto_raise(struct crypto *crypto);
+/* What the homeserver has; to be raised. */
+void crypto_go_on_from(struct crypto *crypto, int64_t generation);
 /* Every device of ours dies; the generation is `generation` now. */
 void crypto_kill_all(struct crypto *crypto, int64_t generation);
 

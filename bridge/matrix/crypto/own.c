@@ -270,7 +270,11 @@ took_guard(struct own *own, const struct judged *judged)
 		return false;
 	if (judged->is == JUDGED_FINE)
 		json_whole(judged->json, "generation", &there);
-	if (there > crypto_generation(crypto)) {
+	if (there && !crypto_generation(crypto)) {
+		/* Its keys are new as well. */
+		log_notice(LOG_MATRIX, "another database was used with this homeserver before, this one is new");
+		crypto_go_on_from(crypto, there);
+	} else if (there > crypto_generation(crypto)) {
 		log_error(LOG_MATRIX, "the database is an old copy: it is at generation %" PRId64 ", the homeserver saw %" PRId64 ";"
 			" every device gets a successor, and no key of the copy is used", crypto_generation(crypto), there);
 		crypto_kill_all(crypto, there);
