@@ -385,8 +385,8 @@ open_matrix(struct daemon *daemon)
 		.address = config->homeserver.address, .domain = config->homeserver.domain, .listen_host = config->appservice.hostname,
 		.listen_port = config->appservice.port, .id = config->registration.id, .as_token = config->registration.as_token,
 		.hs_token = config->registration.hs_token, .bot = config->appservice.bot, .ghosts = config->appservice.ghosts,
-		.component = config->xmpp.component, .encrypts = config->encryption.allow, .is_operator = is_operator,
-		.context = config_context(config),
+		.component = config->xmpp.component, .encrypts = config->encryption.allow,
+		.trusts_all = str_equal(config->encryption.trust, "all"), .is_operator = is_operator, .context = config_context(config),
 	};
 	struct matrix_parts parts = {
 		.loop = daemon->loop, .store = daemon->store, .seal = daemon->seal, .groups = &core->groups, .inbox = core->inbox,

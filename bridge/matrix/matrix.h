@@ -27,6 +27,7 @@ struct matrix_settings {
 	const char *ghosts;      /* prefix of the ghosts' localparts: "_xmpp_" */
 	const char *component;   /* our XMPP component, for recognising our own in names; may be NULL */
 	bool encrypts;           /* encryption: allow */
+	bool trusts_all;         /* encryption: trust: all */
 	int (*is_operator)(void *context, const char *person); /* permissions: admin */
 	void *context;
 	int64_t memory_ms;       /* how long the homeserver surely remembers our names; 0: 20 hours */

@@ -96,6 +96,7 @@ crypto_open(struct crypto **out, struct matrix *matrix)
 
 	crypto->matrix = matrix;
 	crypto->store = matrix->parts.store;
+	crypto->all_trusted = matrix->settings.trusts_all;
 	loop_timer_init(&crypto->raise, matrix->parts.loop, on_raise, crypto);
 	if (keep_open(&crypto->keep, crypto->store, matrix->parts.seal)) {
 		crypto_close(crypto);
