@@ -354,6 +354,18 @@ config_context(const struct config *config)
 	return context.out;
 }
 
+/* Without libolm nothing can be said in an encrypted room. */
+static bool
+can_encrypt(const struct config *config)
+{
+#ifdef HAVE_OLM
+	return config->encryption.allow;
+#else
+	(void)config;
+	return false;
+#endif
+}
+
 static int
 open_core(struct daemon *daemon)
 {
@@ -365,13 +377,17 @@ open_core(struct daemon *daemon)
 	struct core_settings settings = {
 		.language = config->language, .matrix_bot = daemon->bot, .nick = config->xmpp.nick, .xmpp_bot = daemon->xmpp_bot,
 		.charters = config->charters, .crashed = supervisor_watch_crashes(config->state),
+		.refuse_encrypted = !can_encrypt(config), .refuse_plain = config->encryption.require,
+		.trust_all = str_equal(config->encryption.trust, "all"),
 	};
 	if (settings.crashed)
 		log_warning(LOG_MAIN, "the process before this one crashed: what was on its way is looked at with suspicion");
 	daemon->core = core_open(daemon->store, daemon->seal, &settings);
 	for (size_t i = 0; i < config->group_count; i++) {
 		const struct config_group *group = &config->groups[i];
-		groups_add(&daemon->core->groups, group->name, group->matrix, group->xmpp, group->create);
+		struct group *made = groups_add(&daemon->core->groups, group->name, group->matrix, group->xmpp, group->create);
+		made->agreed = group->encrypted != NULL;
+		made->trust = !group->trust ? TRUST_SITE : str_equal(group->trust, "all") ? TRUST_ALL : TRUST_CROSS_SIGNED;
 	}
 	return core_start(daemon->core, why, sizeof(why)) ? cli_fail(CLI_CONFIG, "%s", why) : 0;
 }
@@ -386,6 +402,7 @@ open_matrix(struct daemon *daemon)
 		.listen_port = config->appservice.port, .id = config->registration.id, .as_token = config->registration.as_token,
 		.hs_token = config->registration.hs_token, .bot = config->appservice.bot, .ghosts = config->appservice.ghosts,
 		.component = config->xmpp.component, .encrypts = config->encryption.allow,
+		.refuse_encrypted = !can_encrypt(config),
 		.trusts_all = str_equal(config->encryption.trust, "all"), .is_operator = is_operator, .context = config_context(config),
 	};
 	struct matrix_parts parts = {
