@@ -17,6 +17,9 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c
 unit_tests += tests/unit/test_core
 tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/fake_port.c tests/unit/fake_port.h
 
+unit_tests += tests/unit/test_unread
+tests_unit_test_unread_SOURCES = tests/unit/test_unread.c tests/unit/fake_port.c tests/unit/fake_port.h
+
 plumb_scene = tests/unit/plumb_scene.c tests/unit/plumb_scene.h tests/unit/fake_port.c tests/unit/fake_port.h
 unit_tests += tests/unit/test_command tests/unit/test_plumb tests/unit/test_unplumb tests/unit/test_consent
 tests_unit_test_consent_SOURCES = tests/unit/test_consent.c $(plumb_scene)

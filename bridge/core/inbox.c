@@ -29,6 +29,8 @@ struct inbox {
 	int64_t place;    /* the last one given */
 	int64_t recovered_seq;
 	bool full; /* see inbox_has_room() */
+	bool stalls;  /* rows may be stalled; false: surely none */
+	bool forgets; /* who would call inbox_retry() was lost with the memory of it: all stalled rows are read again */
 };
 
 struct inbox *
@@ -36,7 +38,7 @@ inbox_open(struct store *store, struct seal *seal, struct groups *groups)
 {
 	struct inbox *inbox = xcalloc(1, sizeof(*inbox));
 
-	*inbox = (struct inbox){ .store = store, .seal = seal, .groups = groups };
+	*inbox = (struct inbox){ .store = store, .seal = seal, .groups = groups, .stalls = true, .forgets = true };
 	list_init(&inbox->open);
 	struct query query = store_query(store, INBOX_LAST_PLACE);
 	if (query_step(&query)) {
@@ -79,6 +81,7 @@ inbox_close_all(struct inbox *inbox)
 
 	LIST_FOR_EACH(gate, &inbox->open, struct open_gate, link)
 		free_gate(gate);
+	inbox->stalls = inbox->forgets = true;
 }
 
 void
@@ -133,6 +136,109 @@ inbox_note(struct inbox *inbox, enum network network, const char *room, const ch
 	add_row(inbox, network, room, source_id, NULL, 0, INBOX_DONE_STATE, FATE_IGNORED);
 }
 
+/* ---- rows that cannot be read yet ---- */
+
+/*
+ * They keep their places, so a room's order is the same when they are read again. Whether any are stalled is asked of the database
+ * only while that may be so.
+ */
+static bool
+is_stalled(struct inbox *inbox, const char *room)
+{
+	if (!inbox->stalls)
+		return false;
+	struct query query = store_query(inbox->store, INBOX_STALLED_IN);
+	query_text(&query, room);
+	bool stalled = query_step(&query);
+	query_done(&query);
+	return stalled;
+}
+
+/* All rows of a room from one state into another; room NULL: of every room. */
+static void
+shift(struct inbox *inbox, const char *room, enum inbox_state from)
+{
+	struct query query = store_query(inbox->store, from == INBOX_NEW ? INBOX_STALL : INBOX_RETRY);
+
+	query_text(&query, room);
+	query_run(&query);
+}
+
+static void
+look_for_stalls(struct inbox *inbox)
+{
+	struct query query = store_query(inbox->store, INBOX_STALLED_ANY);
+
+	inbox->stalls = query_step(&query);
+	query_done(&query);
+}
+
+void
+inbox_stall(struct inbox *inbox, const struct inbox_row *row)
+{
+	inbox->stalls = true;
+	shift(inbox, row->room, INBOX_NEW);
+}
+
+void
+inbox_retry(struct inbox *inbox, const char *room)
+{
+	if (!inbox->stalls)
+		return;
+	shift(inbox, room, INBOX_STALLED);
+	look_for_stalls(inbox);
+}
+
+static void
+retry_all(struct inbox *inbox)
+{
+	struct query query = store_query(inbox->store, INBOX_RETRY_ALL);
+
+	query_run(&query);
+	inbox->forgets = inbox->stalls = false;
+}
+
+void
+inbox_put_aside(struct inbox *inbox, const struct inbox_row *row)
+{
+	struct query query = store_query(inbox->store, INBOX_SET_ASIDE);
+
+	query_int(&query, row->seq);
+	query_run(&query);
+}
+
+void
+inbox_retry_aside(struct inbox *inbox, const char *room, const char *source_id)
+{
+	struct query query = store_query(inbox->store, INBOX_RETRY_ASIDE);
+
+	query_text(&query, room);
+	query_text(&query, source_id);
+	query_run(&query);
+}
+
+void
+inbox_replace(struct inbox *inbox, int64_t seq, const void *raw, size_t size)
+{
+	unsigned char *sealed;
+	size_t sealed_size;
+
+	seal_wrap(inbox->seal, raw, size, &sealed, &sealed_size);
+	struct query query = store_query(inbox->store, INBOX_REPLACE);
+	query_blob(&query, sealed, sealed_size);
+	query_int(&query, seq);
+	query_run(&query);
+	free(sealed);
+}
+
+/* ---- acceptance ---- */
+
+static enum inbox_state
+state_of_new(struct inbox *inbox, const char *room)
+{
+	return inbox_gate_closed(inbox, room) ? INBOX_GATED : is_stalled(inbox, room) ? INBOX_STALLED : INBOX_NEW;
+}
+
 int
 inbox_accept(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *raw, size_t size)
 {
@@ -140,8 +246,7 @@ inbox_accept(struct inbox *inbox, enum network network, const char *room, const 
 	size_t sealed_size;
 
 	seal_wrap(inbox->seal, raw, size, &sealed, &sealed_size);
-	add_row(inbox, network, room, source_id, sealed, sealed_size, inbox_gate_closed(inbox, room) ? INBOX_GATED : INBOX_NEW,
-			FATE_OPEN);
+	add_row(inbox, network, room, source_id, sealed, sealed_size, state_of_new(inbox, room), FATE_OPEN);
 	free(sealed);
 	FAULT_POINT("mid_acceptance");
 	if (store_failed(inbox->store))
@@ -220,7 +325,7 @@ place_rest(struct inbox *inbox, const char *room)
 		int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
 		query_done(&query);
 		if (!seq)
-			return;
+			break;
 		query = store_query(inbox->store, INBOX_UNGATE);
 		query_int(&query, ++inbox->place);
 		query_int(&query, seq);
@@ -228,6 +333,8 @@ place_rest(struct inbox *inbox, const char *room)
 		if (store_failed(inbox->store))
 			return;
 	}
+	if (is_stalled(inbox, room)) /* those stand in front */
+		shift(inbox, room, INBOX_NEW);
 }
 
 void
@@ -296,6 +403,8 @@ read_row(struct inbox *inbox, struct query *query, struct inbox_row *row)
 bool
 inbox_next(struct inbox *inbox, struct inbox_row *row)
 {
+	if (inbox->forgets)
+		retry_all(inbox);
 	struct query query = store_query(inbox->store, INBOX_NEXT);
 	bool found = read_row(inbox, &query, row);
 

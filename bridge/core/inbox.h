@@ -62,6 +62,14 @@ bool inbox_gate_closed(struct inbox *inbox, const char *room);
 void inbox_open_gate(struct inbox *inbox, const char *room, const char *const *ids, size_t count, const char *last_id,
 		int64_t last_ms);
 
+/*
+ * What INCOMING_LATER waited for is there, or is waited for no longer: the room's rows are read again, in their order, in this turn.
+ * Harmless when none waits.
+ */
+void inbox_retry(struct inbox *inbox, const char *room);
+/* The same for one row that was put aside (INCOMING_ASIDE). */
+void inbox_retry_aside(struct inbox *inbox, const char *room, const char *source_id);
+
 /* A row that cannot even be accepted as such: kept raw for the admin, counted, logged without its content. */
 void inbox_quarantine(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *raw,
 		size_t size, const char *reason);

@@ -14,6 +14,8 @@ enum inbox_state {
 	INBOX_GATED,       /* waits for its room's gate */
 	INBOX_DONE_STATE,  /* judged, or of no interest */
 	INBOX_QUARANTINED, /* could not be read or judged; `reason` says why */
+	INBOX_STALLED,     /* cannot be read yet, or stands behind one of its room that cannot */
+	INBOX_ASIDE,       /* cannot be read yet, and the room went on without it */
 };
 
 /* What judging made of a row; the ledger (ledger.h) adds them up. */
@@ -60,6 +62,12 @@ void inbox_row_fini(struct inbox_row *row);
 void inbox_attempt(struct inbox *inbox, int64_t seq);
 /* Ends a row; its raw bytes are destroyed unless end->keep_raw. */
 void inbox_finish(struct inbox *inbox, int64_t seq, const struct inbox_end *end);
+/* What is kept of a row while it may be judged again, instead of its raw bytes: sealed like them. After inbox_finish(). */
+void inbox_replace(struct inbox *inbox, int64_t seq, const void *raw, size_t size);
+/* This row, the next one to judge, and all of its room wait for inbox_retry(). */
+void inbox_stall(struct inbox *inbox, const struct inbox_row *row);
+/* This one waits alone, for inbox_retry_aside(). */
+void inbox_put_aside(struct inbox *inbox, const struct inbox_row *row);
 /* Destroys the raw bytes, unless something of this row still waits in the outbox. */
 void inbox_erase(struct inbox *inbox, int64_t seq);
 /* What inbox_has_room() answers from now on. */

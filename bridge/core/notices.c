@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HOUR_MS (3600 * 1000)
 #define QUOTE_MAX 160 /* bytes of somebody else's words */
 #define CHECK_MARK "\xE2\x9C\x85"
 #define HOURGLASS "\xE2\x8F\xB3"
@@ -215,17 +216,33 @@ notices_renamed(struct core *core, int64_t seq, const char *group_name, const ch
 	inbox_row_fini(&row);
 }
 
-void
-notices_unreadable(struct core *core, const struct inbox_row *row, const struct incoming *in)
+/* Whoever wrote it is told where he can be, as far as the port could see who that is. */
+static void
+tell_writer(struct core *core, const struct inbox_row *row, const struct incoming *in, const char *sentence)
 {
 	const struct group *group = groups_of_room(&core->groups, row->room);
 	char room[512];
 
-	if (!group || !in->author.person)
+	if ((!group && !in->direct) || !in->author.person)
 		return;
 	bool private = row->network == NETWORK_XMPP || people_direct(core->people, in->author.person, room, sizeof(room));
 	notices_tell(core, group, row->network, private ? in->reply_address : NULL, row->room, row->source_id, "unreadable",
-			text_in(core_language(core, group), "Your message could not be read here and was set aside. The administrator can see that it was; please say it again in other words."));
+			text_in(core_language(core, group), sentence));
+}
+
+void
+notices_unread(struct core *core, const struct inbox_row *row, const struct incoming *in)
+{
+	AUTO_FREE char *kind = in->reason ? xasprintf("unread %" PRId64, number_of(in->reason)) : NULL;
+
+	if (kind && in->author.person && notices_first_time(core, row->room, in->author.person, kind, now_rules_ms() / HOUR_MS))
+		tell_writer(core, row, in, in->reason);
+}
+
+void
+notices_unreadable(struct core *core, const struct inbox_row *row, const struct incoming *in)
+{
+	tell_writer(core, row, in, N_("Your message could not be read here and was set aside. The administrator can see that it was; please say it again in other words."));
 }
 
 char *

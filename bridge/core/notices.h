@@ -30,6 +30,9 @@ void notices_renamed(struct core *core, int64_t inbox_seq, const char *group, co
 /* The author of what could not be read learns that it was set aside, if the port could tell who he is. */
 void notices_unreadable(struct core *core, const struct inbox_row *row, const struct incoming *in);
 
+/* The same for what cannot be read now, or ever, for a reason that he may know how to mend: in->reason. Once an hour for each reason. */
+void notices_unread(struct core *core, const struct inbox_row *row, const struct incoming *in);
+
 /* The author learns that a rule refused his message. */
 void notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);

@@ -41,6 +41,17 @@ enum incoming_kind {
 	INCOMING_NOTHING, /* of no interest: settled at once */
 	INCOMING_MESSAGE, /* somebody said something */
 	INCOMING_POISON,  /* cannot be read: quarantined; `reason` says why */
+	/*
+	 * What it takes to read it is on its way. The row and all that follows it in its room wait in their order, until the port calls
+	 * inbox_retry(), which it must do within a bounded time; a restart reads them again by itself.
+	 */
+	INCOMING_LATER,
+	/*
+	 * It did not come in time. The row leaves its place, so that the room goes on, and its author is told `reason`. The port calls
+	 * inbox_retry_aside() when it came all the same, and in any case when it gives up, to answer INCOMING_LOST.
+	 */
+	INCOMING_ASIDE,
+	INCOMING_LOST,    /* will never be read: destroyed, counted as refused; its author is told `reason`, unless he was before */
 };
 
 /* One inbox row, read. Everything points into the arena given to read(), or is static. */
@@ -58,7 +69,13 @@ struct incoming {
 	bool direct;          /* said to the bot alone, not to a room of a group */
 	const char *direct_room; /* with `direct`: the room whose group is meant (a private message through a MUC), or NULL */
 	int64_t origin_ms;    /* by its server's clock; for display only */
-	const char *reason;   /* of poison */
+	const char *reason;   /* of poison; of ASIDE and LOST a sentence for people, marked N_() */
+	/*
+	 * What is kept of the row in place of its raw bytes while it may be judged again, for it could perhaps not be read a second
+	 * time; read() takes it like any. NULL: the bytes themselves.
+	 */
+	const char *keep;
+	size_t keep_size;
 };
 
 enum outgoing_kind {

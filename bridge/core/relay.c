@@ -403,6 +403,48 @@ set_aside(struct core *core, const struct inbox_row *row, const char *reason)
 }
 
 static void
+finish(struct relay *relay, const struct inbox_row *row, const struct incoming *in)
+{
+	struct inbox_end end = { .state = INBOX_DONE_STATE, .fate = FATE_IGNORED };
+
+	if (in->kind == INCOMING_MESSAGE)
+		handle(relay, row, in, &end);
+	else if (in->kind == INCOMING_LOST)
+		end.fate = FATE_REFUSED;
+	inbox_finish(relay->core->inbox, row->seq, &end);
+	if (end.keep_raw && in->keep)
+		inbox_replace(relay->core->inbox, row->seq, in->keep, in->keep_size);
+}
+
+static void
+dispatch(struct relay *relay, const struct inbox_row *row, const struct incoming *in)
+{
+	struct core *core = relay->core;
+
+	switch (in->kind) {
+	case INCOMING_POISON:
+		set_aside(core, row, in->reason);
+		notices_unreadable(core, row, in);
+		break;
+	case INCOMING_LATER:
+		inbox_stall(core->inbox, row);
+		break;
+	case INCOMING_ASIDE:
+		inbox_put_aside(core->inbox, row);
+		notices_unread(core, row, in);
+		break;
+	case INCOMING_LOST:
+		notices_unread(core, row, in);
+		finish(relay, row, in);
+		break;
+	case INCOMING_NOTHING:
+	case INCOMING_MESSAGE:
+		finish(relay, row, in);
+		break;
+	}
+}
+
+static void
 process(struct relay *relay, const struct inbox_row *row)
 {
 	struct core *core = relay->core;
@@ -413,15 +455,7 @@ process(struct relay *relay, const struct inbox_row *row)
 	arena_init(&arena);
 	if (row->raw)
 		port->ops->read(port, row->room, row->raw, row->size, &arena, &in);
-	if (in.kind == INCOMING_POISON) {
-		set_aside(core, row, in.reason);
-		notices_unreadable(core, row, &in);
-	} else {
-		struct inbox_end end = { .state = INBOX_DONE_STATE, .fate = FATE_IGNORED };
-		if (in.kind == INCOMING_MESSAGE)
-			handle(relay, row, &in, &end);
-		inbox_finish(core->inbox, row->seq, &end);
-	}
+	dispatch(relay, row, &in);
 	arena_fini(&arena);
 }
 

@@ -35,6 +35,7 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_new ON inbox (place) WHERE state = 0;
 CREATE INDEX inbox_gated ON inbox (room, place) WHERE state = 1;
 CREATE INDEX inbox_place ON inbox (place);
+CREATE INDEX inbox_stalled ON inbox (room) WHERE state = 4;
 
 -- Why: one row a judged message. Never its text.
 CREATE TABLE decision (
@@ -411,11 +412,14 @@ CREATE TABLE c_room (
 
 -- Events that wait for their key; their bytes are in the inbox.
 CREATE TABLE c_utd (
-	inbox_seq INTEGER PRIMARY KEY REFERENCES inbox (seq),
 	room_id TEXT NOT NULL,
+	event_id TEXT NOT NULL,
 	session_id TEXT NOT NULL,
 	sender TEXT NOT NULL,
-	since_ms INTEGER NOT NULL,
-	request TEXT                     -- the id under which the key was asked for
-);
+	since_ms INTEGER NOT NULL,       -- real time
+	aside INTEGER NOT NULL,          -- its room went on without it
+	request TEXT NOT NULL,           -- the id under which the key was asked for, "": not yet
+	PRIMARY KEY (room_id, event_id)
+) WITHOUT ROWID;
 CREATE INDEX c_utd_session ON c_utd (room_id, session_id);
+CREATE INDEX c_utd_sender ON c_utd (sender);

@@ -29,20 +29,28 @@
 	X(INBOX_KNOWS, "SELECT 1 FROM inbox WHERE room = ? AND source_id = ? AND state <> 1") \
 	X(INBOX_NEXT, "SELECT seq, network, room, source_id, raw, received_ms, attempts FROM inbox WHERE state = 0" \
 		" ORDER BY place LIMIT 1") \
+	X(INBOX_STALL, "UPDATE inbox SET state = 4, attempts = 1 WHERE state = 0 AND room = ?") \
+	X(INBOX_RETRY, "UPDATE inbox SET state = 0 WHERE state = 4 AND room = ?") \
+	X(INBOX_RETRY_ALL, "UPDATE inbox SET state = 0 WHERE state = 4") \
+	X(INBOX_STALLED_IN, "SELECT 1 FROM inbox WHERE state = 4 AND room = ? LIMIT 1") \
+	X(INBOX_STALLED_ANY, "SELECT 1 FROM inbox WHERE state = 4 LIMIT 1") \
+	X(INBOX_SET_ASIDE, "UPDATE inbox SET state = 5, attempts = 1 WHERE seq = ?") \
+	X(INBOX_RETRY_ASIDE, "UPDATE inbox SET state = 0 WHERE room = ? AND source_id = ? AND state = 5") \
+	X(INBOX_REPLACE, "UPDATE inbox SET raw = ? WHERE seq = ?") \
 	X(INBOX_LAST_PLACE, "SELECT coalesce(max(place), 0), coalesce((SELECT max(seq) FROM inbox), 0) FROM inbox") \
 	X(INBOX_ATTEMPT, "UPDATE inbox SET attempts = attempts + 1 WHERE seq = ?") \
 	X(INBOX_DONE, "UPDATE inbox SET state = ?2, raw = CASE WHEN ?3 THEN raw END, reason = ?4, fate = ?5, copies = ?6 WHERE seq = ?1") \
 	X(INBOX_PLACE, "UPDATE inbox SET state = 0, place = ? WHERE room = ? AND source_id = ? AND state = 1") \
 	X(INBOX_GATED_NEXT, "SELECT seq FROM inbox WHERE room = ? AND state = 1 ORDER BY place LIMIT 1") \
-	X(INBOX_NEW_OF, "SELECT 1 FROM inbox WHERE state = 0 AND room = ? LIMIT 1") \
+	X(INBOX_NEW_OF, "SELECT 1 FROM inbox WHERE state = 0 AND room = ?1 UNION ALL SELECT 1 FROM inbox WHERE state = 4 AND room = ?1 LIMIT 1") \
 	X(INBOX_UNGATE, "UPDATE inbox SET state = 0, place = ? WHERE seq = ?") \
 	X(INBOX_GET, "SELECT seq, network, room, source_id, raw, received_ms, attempts FROM inbox WHERE seq = ?") \
 	X(INBOX_ERASE, "UPDATE inbox SET raw = NULL WHERE seq = ?1 AND raw IS NOT NULL AND NOT EXISTS" \
 		" (SELECT 1 FROM outbox WHERE inbox_seq = ?1 AND state IN (0, 1, 2))") \
-	X(INBOX_COUNT, "SELECT count(*) FROM inbox WHERE state IN (0, 1)") \
+	X(INBOX_COUNT, "SELECT count(*) FROM inbox WHERE state IN (0, 1, 4)") \
 	X(INBOX_SEQ, "SELECT seq FROM inbox WHERE room = ? AND source_id = ?") \
-	X(BACKLOG, "SELECT (SELECT count(*) FROM outbox WHERE state IN (0, 1)) + (SELECT count(*) FROM inbox WHERE state IN (0, 1))") \
-	X(LEDGER_JUDGED, "SELECT count(*), coalesce(sum(state IN (0, 1)), 0), coalesce(sum(state = 2 AND fate = 1), 0)," \
+	X(BACKLOG, "SELECT (SELECT count(*) FROM outbox WHERE state IN (0, 1)) + (SELECT count(*) FROM inbox WHERE state IN (0, 1, 4, 5))") \
+	X(LEDGER_JUDGED, "SELECT count(*), coalesce(sum(state IN (0, 1, 4, 5)), 0), coalesce(sum(state = 2 AND fate = 1), 0)," \
 		" coalesce(sum(state = 2 AND fate = 3), 0), coalesce(sum(state = 2 AND fate = 4), 0), coalesce(sum(state = 2 AND fate = 5), 0)," \
 		" coalesce(sum(state = 3), 0) FROM inbox WHERE seq > ?") \
 	X(LEDGER_CARRIED, "SELECT coalesce(sum(held > 0), 0), coalesce(sum(held = 0 AND open > 0), 0)," \

@@ -17,11 +17,23 @@ line(struct arena *arena, const char **at)
 }
 
 static void
+need(const struct fake_port *fake, char key, struct incoming *out)
+{
+	if (fake->keys && strchr(fake->keys, key)) {
+		out->keep = "@kept:hs\nKept\nas it was read";
+		out->keep_size = strlen(out->keep);
+		return;
+	}
+	out->kind = fake->without;
+	out->reason = "Your message needs a key.";
+}
+
+static void
 fake_read(struct port *port, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out)
 {
 	const char *at = raw;
 
-	(void)port, (void)room, (void)size;
+	(void)room, (void)size;
 	*out = (struct incoming){ .kind = INCOMING_MESSAGE, .live = true };
 	if (strcmp(raw, "poison") == 0) {
 		*out = (struct incoming){ .kind = INCOMING_POISON, .reason = "poison" };
@@ -40,6 +52,8 @@ fake_read(struct port *port, const char *room, const char *raw, size_t size, str
 			out->live = false;
 		if (strncmp(flag, "reply ", 6) == 0)
 			out->reply_to = flag + 6;
+		if (strncmp(flag, "needs ", 6) == 0)
+			need(((struct fake_port *)port), flag[6], out);
 	}
 }
 
@@ -108,7 +122,7 @@ fake_port_init(struct fake_port *fake, enum network network)
 {
 	*fake = (struct fake_port){
 		.ops = { network, fake_start, fake_nothing, fake_read, fake_render, fake_fits, fake_ready, fake_send, fake_nothing, fake_reset },
-		.window = 16, .part = 60000, .answers = true,
+		.window = 16, .part = 60000, .answers = true, .without = INCOMING_LATER,
 	};
 	fake->port.ops = &fake->ops;
 }

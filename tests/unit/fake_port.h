@@ -4,7 +4,8 @@
 
 /*
  * A network that remembers what it was given. Its raw format is lines: person, name, text, and optional flags
- * ("moderator", "direct", "archive", "reply ID"), so that a test can read what it sends.
+ * ("moderator", "direct", "archive", "reply ID", "needs X": only read when `keys` holds the letter X), so that a test can
+ * read what it sends.
  */
 
 #include "core/core.h"
@@ -28,6 +29,8 @@ struct fake_port {
 	size_t part;        /* bytes that fit */
 	bool answers;       /* settles at once, with the remote id "r<id>" */
 	int resets;
+	const char *keys;   /* NULL: none */
+	enum incoming_kind without; /* what a message is whose key is not there */
 	struct core *core;
 };
 
