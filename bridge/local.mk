@@ -131,12 +131,14 @@ crypto_sources += \
 	bridge/matrix/crypto/peers.c bridge/matrix/crypto/peers.h \
 	bridge/matrix/crypto/primitive.c bridge/matrix/crypto/primitive.h \
 	bridge/matrix/crypto/ratchet.c bridge/matrix/crypto/ratchet.h \
+	bridge/matrix/crypto/received.c bridge/matrix/crypto/received.h \
 	bridge/matrix/crypto/recipients.c bridge/matrix/crypto/recipients.h \
 	bridge/matrix/crypto/roster.c bridge/matrix/crypto/roster.h \
 	bridge/matrix/crypto/secret.c bridge/matrix/crypto/secret.h \
 	bridge/matrix/crypto/share.c bridge/matrix/crypto/share.h \
 	bridge/matrix/crypto/signing.c bridge/matrix/crypto/signing.h \
-	bridge/matrix/crypto/sync.c bridge/matrix/crypto/sync.h
+	bridge/matrix/crypto/sync.c bridge/matrix/crypto/sync.h \
+	bridge/matrix/crypto/waiting.c bridge/matrix/crypto/waiting.h
 else
 crypto_sources += bridge/matrix/crypto/without.c
 endif

@@ -47,6 +47,12 @@
 	X(METRIC_IGNORED_ECHO, "counter", "ignored_total", "reason=\"echo\"", "") \
 	X(METRIC_IGNORED_UNASKED, "counter", "ignored_total", "reason=\"unasked\"", "") \
 	X(METRIC_IGNORED_FLOOD, "counter", "ignored_total", "reason=\"flood\"", "") \
+	X(METRIC_IGNORED_OLM, "counter", "ignored_total", "reason=\"to_device\"", "") \
+	X(METRIC_IGNORED_REPLAY, "counter", "ignored_total", "reason=\"replay\"", "") \
+	X(METRIC_DECRYPTED, "counter", "matrix_decrypted_total", "result=\"good\"", "Encrypted events of Matrix rooms, each time one was looked at.") \
+	X(METRIC_DECRYPTED_LATER, "counter", "matrix_decrypted_total", "result=\"waits\"", "") \
+	X(METRIC_DECRYPTED_NEVER, "counter", "matrix_decrypted_total", "result=\"undecryptable\"", "") \
+	X(METRIC_ROOM_KEYS, "counter", "matrix_room_keys_total", "", "Keys of Megolm sessions that were received.") \
 	X(METRIC_GAP_FILLED, "counter", "gap_filled_total", "", "Messages learnt from an archive.") \
 	X(METRIC_DUPLICATES_POSSIBLE, "counter", "possible_duplicates_total", "", "Rows sent again where no archive could be asked.") \
 	X(METRIC_COMMITS, "counter", "db_commits_total", "", "Durable commits.") \

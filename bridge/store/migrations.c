@@ -77,7 +77,7 @@ static const char *const steps[] = {
 	/* 6: rows that cannot be read yet, and why. */
 	"CREATE INDEX inbox_stalled ON inbox (room) WHERE state = 4;"
 	"DROP TABLE c_utd;"
-	"CREATE TABLE c_utd (room_id TEXT NOT NULL, event_id TEXT NOT NULL, session_id TEXT NOT NULL, sender TEXT NOT NULL, since_ms"
+	"CREATE TABLE c_utd (room_id TEXT NOT NULL, event_id TEXT NOT NULL, session_id TEXT NOT NULL, sender TEXT NOT NULL, curve TEXT NOT NULL, since_ms"
 	" INTEGER NOT NULL, aside INTEGER NOT NULL, request TEXT NOT NULL, PRIMARY KEY (room_id, event_id)) WITHOUT ROWID;"
 	"CREATE INDEX c_utd_session ON c_utd (room_id, session_id);"
 	"CREATE INDEX c_utd_sender ON c_utd (sender);",

@@ -416,6 +416,7 @@ CREATE TABLE c_utd (
 	event_id TEXT NOT NULL,
 	session_id TEXT NOT NULL,
 	sender TEXT NOT NULL,
+	curve TEXT NOT NULL,             -- "sender_key" of the event, for asking; ""
 	since_ms INTEGER NOT NULL,       -- real time
 	aside INTEGER NOT NULL,          -- its room went on without it
 	request TEXT NOT NULL,           -- the id under which the key was asked for, "": not yet

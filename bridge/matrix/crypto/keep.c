@@ -77,8 +77,8 @@ keep_writes(const struct keep *keep)
 
 /* ---- the key ---- */
 
-static void
-row_key(const struct keep *keep, const char *table, const char *row, unsigned char key[PRIMITIVE_KEY])
+void
+keep_row_key(const struct keep *keep, const char *table, const char *row, unsigned char key[PRIMITIVE_KEY])
 {
 	derive_row_key(keep->key, keep->salt, table, row, key);
 }
@@ -89,7 +89,7 @@ make_check(const struct keep *keep, char out[CHECK_SIZE])
 {
 	unsigned char check[PRIMITIVE_KEY];
 
-	row_key(keep, "meta", "pickle_check", check);
+	keep_row_key(keep, "meta", "pickle_check", check);
 	base64_encode(BASE64_PLAIN, check, sizeof(check), out);
 }
 
@@ -142,7 +142,7 @@ pickle_account(struct keep *keep, const struct keep_account *account, struct sec
 	AUTO_FREE char *row = xasprintf("%s|%s", account->user, account->device);
 	unsigned char key[PRIMITIVE_KEY];
 
-	row_key(keep, "c_account", row, key);
+	keep_row_key(keep, "c_account", row, key);
 	if (!account->account || ratchet_account_save(account->account, key, out))
 		secret_copy(out, "", 0);
 	explicit_bzero(key, sizeof(key));
@@ -155,7 +155,7 @@ load_account(struct keep *keep, struct keep_account *account, const char *pickle
 	AUTO_FREE char *row = xasprintf("%s|%s", account->user, account->device);
 	unsigned char key[PRIMITIVE_KEY];
 
-	row_key(keep, "c_account", row, key);
+	keep_row_key(keep, "c_account", row, key);
 	if (ratchet_account_load(&account->account, pickle, strlen(pickle), key))
 		log_error(LOG_STORE, "the keys of a device are damaged user=%s device=%s", account->user, account->device);
 	explicit_bzero(key, sizeof(key));
@@ -290,7 +290,7 @@ session_key(const struct keep *keep, int64_t account, const char *peer_curve, co
 {
 	AUTO_FREE char *row = xasprintf("%" PRId64 "|%s|%s", account, peer_curve, id);
 
-	row_key(keep, "c_olm", row, key);
+	keep_row_key(keep, "c_olm", row, key);
 }
 
 void
@@ -356,7 +356,7 @@ outbound_key(const struct keep *keep, const struct keep_outbound *outbound, unsi
 {
 	AUTO_FREE char *row = xasprintf("%" PRId64 "|%s|%s", outbound->account, outbound->room, outbound->session);
 
-	row_key(keep, "c_mg_out", row, key);
+	keep_row_key(keep, "c_mg_out", row, key);
 }
 
 void

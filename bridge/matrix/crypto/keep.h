@@ -97,6 +97,11 @@ void keep_save_outbound(struct keep *keep, const struct keep_outbound *outbound)
 bool keep_find_outbound(struct keep *keep, int64_t account, const char *room, struct keep_outbound *out) MUST_USE;
 bool keep_look_at_outbound(struct keep *keep, int64_t account, const char *room, struct keep_outbound *out) MUST_USE;
 
+/* ---- for received.c ---- */
+
+/* The key of one row's pickle. To be cleared. */
+void keep_row_key(const struct keep *keep, const char *table, const char *row, unsigned char key[PRIMITIVE_KEY]);
+
 /* ---- single values ---- */
 
 /* A whole number under a name in the table `meta`; 0 when there is none. */

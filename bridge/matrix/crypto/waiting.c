@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table says what waits; the timer only looks. An event's patience counts from when it was kept, and all events of one session
+ * share that of the first, so a room waits 25 seconds for a lost key, not that long for each of its messages. Somebody of whom
+ * several messages stand aside already is not waited for at all: else one broken or hostile client could slow a room down for ever.
+ */
+#include "matrix/crypto/waiting.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/now.h"
+#include "matrix/crypto/devicekeys.h"
+#include "matrix/crypto/received.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_AFTER_MS 3000
+#define PATIENCE_MS 25000
+#define PATIENCE_BEHIND_MS (10 * 60 * 1000) /* while we are not caught up */
+#define KEPT_MS (INT64_C(24) * 3600 * 1000)
+#define TICK_MS 500
+#define IDLE_TICK_MS 60000
+#define ASIDE_MAX 8 /* of one sender: more are not waited for */
+#define ASKS_PER_TICK 16
+
+struct waiting {
+	struct crypto *crypto;
+	struct loop_timer timer;
+	bool behind;       /* see waiting_caught_up() */
+	bool stopped;
+	int64_t trimmed_ms;
+};
+
+static struct query
+ask(struct waiting *waiting, enum statement statement, const char *first, const char *second)
+{
+	struct query query = store_query(waiting->crypto->store, statement);
+
+	query_text(&query, first);
+	if (second)
+		query_text(&query, second);
+	return query;
+}
+
+/* ---- asking for keys ---- */
+
+static void
+on_asked(void *context, const struct http_answer *answer)
+{
+	struct matrix *matrix = context;
+	struct judged judged;
+
+	matrix_judge(matrix, answer, &judged);
+	if (judged.is != JUDGED_FINE)
+		log_info(LOG_MATRIX, "a key could not be asked for status=%ld errcode=%s", judged.status, judged.errcode);
+	judged_fini(&judged);
+}
+
+static void
+post(struct waiting *waiting, const struct keep_account *bot, const char *user, const char *id, json_t *content)
+{
+	struct matrix *matrix = waiting->crypto->matrix;
+	json_t *body = json_pack("{s:{s:{s:o}}}", "messages", user, "*", content);
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/sendToDevice/m.room_key_request/%s?user_id=%s&device_id=%s", id, bot->user, bot->device);
+	struct str text AUTO_STR;
+
+	str_init(&text, 65536);
+	json_add(&text, body);
+	json_decref(body);
+	if (matrix->http)
+		(void)matrix_ask(matrix, "PUT", path, str_get(&text), on_asked, matrix);
+}
+
+static void
+ask_for(struct waiting *waiting, const struct keep_account *bot, const struct waiting_event *event)
+{
+	char id[25];
+	json_t *what = json_pack("{s:s, s:s, s:s}", "algorithm", DEVICEKEYS_MEGOLM, "room_id", event->room, "session_id", event->session);
+
+	if (*event->curve)
+		json_object_set_new(what, "sender_key", json_string(event->curve));
+	seal_random_text(id, sizeof(id) - 1, "abcdefghijklmnopqrstuvwxyz0123456789");
+	post(waiting, bot, event->sender, id, json_pack("{s:s, s:s, s:s, s:o}", "action", "request", "requesting_device_id", bot->device,
+			"request_id", id, "body", what));
+	struct query query = ask(waiting, C_UTD_ASKED, id, event->room);
+	query_text(&query, event->session);
+	query_run(&query);
+	log_info(LOG_MATRIX, "a room key is missing and was asked for room=%s", event->room);
+}
+
+static bool
+ask_next(struct waiting *waiting, const struct keep_account *bot)
+{
+	struct query query = store_query(waiting->crypto->store, C_UTD_TO_ASK);
+
+	query_int(&query, now_real_ms() - ASK_AFTER_MS);
+	bool found = query_step(&query);
+	AUTO_FREE char *room = found ? xstrdup(query_get_text(&query, 0)) : NULL;
+	AUTO_FREE char *session = found ? xstrdup(query_get_text(&query, 1)) : NULL;
+	AUTO_FREE char *sender = found ? xstrdup(query_get_text(&query, 2)) : NULL;
+	AUTO_FREE char *curve = found ? xstrdup(query_get_text(&query, 3)) : NULL;
+	query_done(&query);
+	if (found)
+		ask_for(waiting, bot, &(struct waiting_event){ .room = room, .session = session, .sender = sender, .curve = curve });
+	return found;
+}
+
+static void
+ask_all(struct waiting *waiting)
+{
+	struct crypto *crypto = waiting->crypto;
+	struct keep_account bot;
+
+	if (waiting->behind || crypto->matrix->state != MATRIX_HERE || !keep_find_account(crypto->keep, crypto->matrix->bot, &bot))
+		return;
+	for (int i = 0; i < ASKS_PER_TICK && ask_next(waiting, &bot); i++)
+		;
+	keep_account_fini(&bot);
+}
+
+/* ---- the clock ---- */
+
+static int64_t
+patience_of(const struct waiting *waiting)
+{
+	return waiting->behind ? PATIENCE_BEHIND_MS : PATIENCE_MS;
+}
+
+/* What waits in its place and has waited long enough: its room asks again, and is told so. */
+static void
+wake_impatient(struct waiting *waiting)
+{
+	char *rooms[64];
+	size_t n = 0;
+	struct query query = store_query(waiting->crypto->store, C_UTD_IMPATIENT);
+
+	query_int(&query, now_real_ms() - patience_of(waiting));
+	while (n < 64 && query_step(&query))
+		rooms[n++] = xstrdup(query_get_text(&query, 0));
+	query_done(&query);
+	for (size_t i = 0; i < n; i++) {
+		inbox_retry(waiting->crypto->matrix->parts.inbox, rooms[i]);
+		free(rooms[i]);
+	}
+}
+
+static void
+wake_old(struct waiting *waiting)
+{
+	char *rooms[64], *ids[64];
+	size_t n = 0;
+	struct query query = store_query(waiting->crypto->store, C_UTD_OLD);
+
+	query_int(&query, now_real_ms() - KEPT_MS);
+	while (n < 64 && query_step(&query)) {
+		rooms[n] = xstrdup(query_get_text(&query, 0));
+		ids[n++] = xstrdup(query_get_text(&query, 1));
+	}
+	query_done(&query);
+	for (size_t i = 0; i < n; i++) {
+		inbox_retry_aside(waiting->crypto->matrix->parts.inbox, rooms[i], ids[i]);
+		free(rooms[i]);
+		free(ids[i]);
+	}
+}
+
+/* Sooner while something waits in its place; otherwise now and then, for what stands aside. */
+static void
+plan(struct waiting *waiting)
+{
+	struct query query = store_query(waiting->crypto->store, C_UTD_COUNTS);
+	bool any = query_step(&query) && query_get_int(&query, 0) > 0;
+
+	query_done(&query);
+	if (!waiting->stopped)
+		loop_timer_set(&waiting->timer, any ? TICK_MS : IDLE_TICK_MS);
+}
+
+static void
+on_timer(void *context)
+{
+	struct waiting *waiting = context;
+	int64_t now_ms = now_real_ms();
+
+	ask_all(waiting);
+	wake_impatient(waiting);
+	wake_old(waiting);
+	if (now_ms - waiting->trimmed_ms > KEPT_MS) {
+		waiting->trimmed_ms = now_ms;
+		received_trim(waiting->crypto);
+	}
+	plan(waiting);
+}
+
+struct waiting *
+waiting_open(struct crypto *crypto)
+{
+	struct waiting *waiting = xcalloc(1, sizeof(*waiting));
+
+	waiting->crypto = crypto;
+	waiting->behind = true;
+	loop_timer_init(&waiting->timer, crypto->matrix->parts.loop, on_timer, waiting);
+	loop_timer_set(&waiting->timer, TICK_MS);
+	return waiting;
+}
+
+void
+waiting_stop(struct waiting *waiting)
+{
+	waiting->stopped = true;
+	loop_timer_stop(&waiting->timer);
+}
+
+void
+waiting_close(struct waiting *waiting)
+{
+	if (!waiting)
+		return;
+	waiting_stop(waiting);
+	free(waiting);
+}
+
+void
+waiting_caught_up(struct waiting *waiting, bool caught_up)
+{
+	waiting->behind = !caught_up;
+}
+
+/* ---- events ---- */
+
+static void
+add(struct waiting *waiting, const struct waiting_event *event)
+{
+	struct query query = store_query(waiting->crypto->store, C_UTD_ADD);
+
+	query_text(&query, event->room);
+	query_text(&query, event->id);
+	query_text(&query, event->session);
+	query_text(&query, event->sender);
+	query_text(&query, event->curve);
+	query_int(&query, now_real_ms());
+	query_run(&query);
+	if (!waiting->stopped)
+		loop_timer_set(&waiting->timer, TICK_MS);
+}
+
+void
+waiting_expect(struct waiting *waiting, const struct waiting_event *event)
+{
+	struct received received;
+	bool known = received_find(waiting->crypto, event->room, event->session, &received) && received.session;
+
+	received_fini(&received);
+	if (!known)
+		add(waiting, event);
+}
+
+static bool
+is_tiresome(struct waiting *waiting, const char *sender)
+{
+	struct query query = ask(waiting, C_UTD_ASIDES, sender, NULL);
+	bool is = query_step(&query) && query_get_int(&query, 0) >= ASIDE_MAX;
+
+	query_done(&query);
+	return is;
+}
+
+static bool
+look(struct waiting *waiting, const struct waiting_event *event, bool *aside, int64_t *since_ms, int64_t *first_ms)
+{
+	struct query query = ask(waiting, C_UTD_GET, event->room, event->id);
+	bool found = query_step(&query);
+
+	if (found) {
+		*aside = query_get_int(&query, 0) != 0;
+		*since_ms = query_get_int(&query, 1);
+		*first_ms = query_get_int(&query, 2);
+	}
+	query_done(&query);
+	return found;
+}
+
+enum waiting_answer
+waiting_for(struct waiting *waiting, const struct waiting_event *event, bool hopeless)
+{
+	int64_t now_ms = now_real_ms(), since_ms = now_ms, first_ms = now_ms;
+	bool aside = false;
+
+	add(waiting, event);
+	if (!look(waiting, event, &aside, &since_ms, &first_ms))
+		return WAITING_MORE; /* the transaction has failed: it is read again */
+	if (aside && now_ms - since_ms >= KEPT_MS) {
+		waiting_end(waiting, event->room, event->id);
+		metric_add(METRIC_DECRYPTED_NEVER, 1);
+		return WAITING_OVER;
+	}
+	if (!aside && !hopeless && now_ms - first_ms < patience_of(waiting) && !is_tiresome(waiting, event->sender)) {
+		metric_add(METRIC_DECRYPTED_LATER, 1);
+		return WAITING_MORE;
+	}
+	if (!aside) {
+		struct query query = ask(waiting, C_UTD_ASIDE, event->room, event->id);
+		query_run(&query);
+	}
+	return WAITING_ASIDE;
+}
+
+bool
+waiting_end(struct waiting *waiting, const char *room, const char *id)
+{
+	struct query query = ask(waiting, C_UTD_GET, room, id);
+	bool found = query_step(&query), aside = found && query_get_int(&query, 0) != 0;
+
+	query_done(&query);
+	if (!found)
+		return false;
+	query = ask(waiting, C_UTD_END, room, id);
+	query_run(&query);
+	return aside;
+}
+
+/* ---- what waits is read again ---- */
+
+/* The rows of a question, copied, since reading again changes the table. */
+struct found {
+	char *room, *id, *sender, *request; /* own */
+	bool aside;
+};
+
+static void
+wake(struct waiting *waiting, struct found *found, size_t n)
+{
+	struct inbox *inbox = waiting->crypto->matrix->parts.inbox;
+
+	for (size_t i = 0; i < n; i++) {
+		if (found[i].aside)
+			inbox_retry_aside(inbox, found[i].room, found[i].id);
+		else
+			inbox_retry(inbox, found[i].room);
+		free(found[i].room);
+		free(found[i].id);
+		free(found[i].sender);
+		free(found[i].request);
+	}
+	free(found);
+}
+
+static void
+cancel(struct waiting *waiting, const char *user, const char *request)
+{
+	struct crypto *crypto = waiting->crypto;
+	struct keep_account bot;
+
+	if (crypto->matrix->state != MATRIX_HERE || !keep_find_account(crypto->keep, crypto->matrix->bot, &bot))
+		return;
+	AUTO_FREE char *txn = xasprintf("%s-end", request);
+	post(waiting, &bot, user, txn, json_pack("{s:s, s:s, s:s}", "action", "request_cancellation", "requesting_device_id", bot.device,
+			"request_id", request));
+	keep_account_fini(&bot);
+}
+
+void
+waiting_session(struct waiting *waiting, const char *room, const char *session, bool came)
+{
+	struct query query = ask(waiting, C_UTD_OF_SESSION, room, session);
+	struct found *found = NULL;
+	size_t n = 0;
+
+	while (query_step(&query)) {
+		found = xrealloc(found, (n + 1) * sizeof(*found));
+		found[n++] = (struct found){
+			.room = xstrdup(room), .id = xstrdup(query_get_text(&query, 0)), .aside = query_get_int(&query, 1) != 0,
+			.sender = xstrdup(query_get_text(&query, 2)), .request = xstrdup(query_get_text(&query, 3)),
+		};
+	}
+	query_done(&query);
+	if (came && n && *found[0].request)
+		cancel(waiting, found[0].sender, found[0].request);
+	wake(waiting, found, n);
+}
+
+void
+waiting_user(struct waiting *waiting, const char *user)
+{
+	struct query query = ask(waiting, C_UTD_OF_SENDER, user, NULL);
+	struct found *found = NULL;
+	size_t n = 0;
+
+	while (query_step(&query)) {
+		found = xrealloc(found, (n + 1) * sizeof(*found));
+		found[n++] = (struct found){
+			.room = xstrdup(query_get_text(&query, 0)), .id = xstrdup(query_get_text(&query, 1)), .aside = query_get_int(&query, 2) != 0,
+		};
+	}
+	query_done(&query);
+	wake(waiting, found, n);
+}
+
+bool
+waiting_has_asked(struct waiting *waiting, const char *room, const char *session, const char *user)
+{
+	struct query query = ask(waiting, C_UTD_OF_SESSION, room, session);
+	bool asked = false;
+
+	while (query_step(&query))
+		asked |= *query_get_text(&query, 3) && strcmp(query_get_text(&query, 2), user) == 0;
+	query_done(&query);
+	return asked;
+}
