@@ -25,13 +25,19 @@
 #define IDLE_TICK_MS 60000
 #define ASIDE_MAX 8 /* of one sender: more are not waited for */
 #define ASKS_PER_TICK 16
+#define TOUCHED 16
+#define TOUCH_AGAIN_MS 10000
 
 struct waiting {
 	struct crypto *crypto;
 	struct loop_timer timer;
 	bool behind;       /* see waiting_caught_up() */
-	bool stopped;
 	int64_t trimmed_ms;
+	struct {
+		char user[KEEP_ID_MAX];
+		int64_t at_ms; /* monotonic */
+	} touched[TOUCHED]; /* the latest, in a ring */
+	unsigned touch;
 };
 
 static struct query
@@ -175,8 +181,7 @@ plan(struct waiting *waiting)
 	bool any = query_step(&query) && query_get_int(&query, 0) > 0;
 
 	query_done(&query);
-	if (!waiting->stopped)
-		loop_timer_set(&waiting->timer, any ? TICK_MS : IDLE_TICK_MS);
+	loop_timer_set(&waiting->timer, any ? TICK_MS : IDLE_TICK_MS);
 }
 
 static void
@@ -208,18 +213,11 @@ waiting_open(struct crypto *crypto)
 }
 
 void
-waiting_stop(struct waiting *waiting)
-{
-	waiting->stopped = true;
-	loop_timer_stop(&waiting->timer);
-}
-
-void
 waiting_close(struct waiting *waiting)
 {
 	if (!waiting)
 		return;
-	waiting_stop(waiting);
+	loop_timer_stop(&waiting->timer);
 	free(waiting);
 }
 
@@ -243,8 +241,7 @@ add(struct waiting *waiting, const struct waiting_event *event)
 	query_text(&query, event->curve);
 	query_int(&query, now_real_ms());
 	query_run(&query);
-	if (!waiting->stopped)
-		loop_timer_set(&waiting->timer, TICK_MS);
+	loop_timer_set(&waiting->timer, TICK_MS);
 }
 
 void
@@ -409,4 +406,18 @@ waiting_has_asked(struct waiting *waiting, const char *room, const char *session
 		asked |= *query_get_text(&query, 3) && strcmp(query_get_text(&query, 2), user) == 0;
 	query_done(&query);
 	return asked;
+}
+
+bool
+waiting_may_touch(struct waiting *waiting, const char *user)
+{
+	int64_t now_ms = now_monotonic_ms();
+
+	for (size_t i = 0; i < TOUCHED; i++)
+		if (strcmp(waiting->touched[i].user, user) == 0 && now_ms - waiting->touched[i].at_ms < TOUCH_AGAIN_MS)
+			return false;
+	size_t next = waiting->touch++ % TOUCHED;
+	snprintf(waiting->touched[next].user, sizeof(waiting->touched[next].user), "%s", user);
+	waiting->touched[next].at_ms = now_ms;
+	return true;
 }

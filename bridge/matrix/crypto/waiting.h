@@ -13,7 +13,6 @@
 struct waiting;
 
 struct waiting *waiting_open(struct crypto *crypto) MUST_USE;
-void waiting_stop(struct waiting *waiting); /* nothing is asked any more */
 void waiting_close(struct waiting *waiting); /* NULL is fine */
 
 /* What is known of an event that cannot be read. All lent. */
@@ -41,6 +40,9 @@ bool waiting_end(struct waiting *waiting, const char *room, const char *id);
 void waiting_session(struct waiting *waiting, const char *room, const char *session, bool came);
 /* The same for all that a user sent: his devices are known better now. */
 void waiting_user(struct waiting *waiting, const char *user);
+
+/* Whether a user's devices may be asked for once more, for a device that is not among them: once in ten seconds. */
+bool waiting_may_touch(struct waiting *waiting, const char *user);
 
 /* Whether the key of a session was asked for, from this user. */
 bool waiting_has_asked(struct waiting *waiting, const char *room, const char *session, const char *user);
