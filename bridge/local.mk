@@ -120,11 +120,14 @@ crypto_sources += \
 	bridge/matrix/crypto/canonical.c bridge/matrix/crypto/canonical.h \
 	bridge/matrix/crypto/crosssign.c bridge/matrix/crypto/crosssign.h \
 	bridge/matrix/crypto/crypto.c \
+	bridge/matrix/crypto/decipher.c bridge/matrix/crypto/decipher.h \
 	bridge/matrix/crypto/derive.c bridge/matrix/crypto/derive.h \
 	bridge/matrix/crypto/devicekeys.c bridge/matrix/crypto/devicekeys.h \
 	bridge/matrix/crypto/envelope.c bridge/matrix/crypto/envelope.h \
 	bridge/matrix/crypto/form.c bridge/matrix/crypto/form.h \
+	bridge/matrix/crypto/inbound.c bridge/matrix/crypto/inbound.h \
 	bridge/matrix/crypto/keep.c bridge/matrix/crypto/keep.h \
+	bridge/matrix/crypto/mend.c bridge/matrix/crypto/mend.h \
 	bridge/matrix/crypto/outbound.c \
 	bridge/matrix/crypto/own.c bridge/matrix/crypto/own.h \
 	bridge/matrix/crypto/peer.c bridge/matrix/crypto/peer.h \

@@ -78,6 +78,9 @@ tests_unit_test_poison_SOURCES = tests/unit/test_poison.c $(matrix_scene)
 if HAVE_OLM
 unit_tests += tests/unit/test_crypto_text tests/unit/test_primitive tests/unit/test_ratchet
 tests_unit_test_ratchet_SOURCES = tests/unit/test_ratchet.c tests/unit/hex.h tests/unit/ratchet_vectors.h
+unit_tests += tests/unit/test_inbound
+tests_unit_test_inbound_SOURCES = tests/unit/test_inbound.c
+tests_unit_test_inbound_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_real_ms
 unit_tests += tests/unit/test_attachment tests/unit/test_peer
 tests_unit_test_attachment_SOURCES = tests/unit/test_attachment.c tests/unit/hex.h
 tests_unit_test_peer_SOURCES = tests/unit/test_peer.c tests/unit/hex.h

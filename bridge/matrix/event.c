@@ -152,25 +152,64 @@ read_tombstone(const json_t *content, struct arena *arena, struct event *out)
 	out->kind = EVENT_TOMBSTONE;
 }
 
+static void
+read_encrypted(const json_t *content, struct arena *arena, struct event *out)
+{
+	(void)content, (void)arena;
+	out->kind = json_object_get(out->json, "state_key") ? EVENT_NOTHING : EVENT_CIPHER;
+}
+
+/* State is never encrypted, and what came encrypted is never state: whoever writes it needs no power to do so. */
 static const struct {
 	const char *type;
 	void (*read)(const json_t *content, struct arena *arena, struct event *out);
+	bool plain; /* not inside an encrypted one */
 } readers[] = {
-	{ "m.room.message", read_message },
-	{ "m.sticker", read_sticker },
-	{ "m.room.member", read_member },
-	{ "m.room.power_levels", read_power },
-	{ "m.room.tombstone", read_tombstone },
+	{ "m.room.message", read_message, false },
+	{ "m.sticker", read_sticker, false },
+	{ EVENT_ENCRYPTED, read_encrypted, true },
+	{ "m.room.member", read_member, true },
+	{ "m.room.power_levels", read_power, true },
+	{ "m.room.tombstone", read_tombstone, true },
 };
+
+static void
+read_mark(char mark, struct event *out)
+{
+	bool sealed = mark >= 'a' && mark <= EVENT_SEALED_MARK;
+	char how = sealed ? (char)(mark - 'a' + 'A') : mark;
+
+	out->sealed = sealed;
+	out->archive = how >= EVENT_ARCHIVE_MARK && how < EVENT_OVERTAKEN_MARK;
+	out->late = how == EVENT_LATE_MARK || how == EVENT_STRAY_MARK;
+	out->stray = how == EVENT_STRAY_MARK || how == EVENT_OVERTAKEN_MARK;
+}
+
+static bool
+is_marked(const char *raw, size_t size)
+{
+	return size > 0 && ((raw[0] >= EVENT_ARCHIVE_MARK && raw[0] <= EVENT_OVERTAKEN_MARK) || (raw[0] >= 'a' && raw[0] <= EVENT_SEALED_MARK));
+}
+
+char *
+event_keep_sealed(const char *raw, const json_t *plain, struct arena *arena, size_t *size)
+{
+	bool marked = raw[0] >= EVENT_ARCHIVE_MARK && raw[0] <= EVENT_OVERTAKEN_MARK;
+	struct str out AUTO_STR;
+
+	str_init(&out, JSON_EVENT_MAX + 1);
+	str_add_char(&out, marked ? (char)(raw[0] - 'A' + 'a') : EVENT_SEALED_MARK);
+	json_add(&out, plain);
+	*size = out.n;
+	return arena_copy(arena, str_get(&out));
+}
 
 void
 event_read(const char *raw, size_t size, struct arena *arena, struct event *out)
 {
 	*out = (struct event){ .kind = EVENT_NOTHING };
-	if (size > 0 && raw[0] >= EVENT_ARCHIVE_MARK && raw[0] <= EVENT_OVERTAKEN_MARK) {
-		out->archive = raw[0] != EVENT_OVERTAKEN_MARK;
-		out->late = raw[0] == EVENT_LATE_MARK || raw[0] == EVENT_STRAY_MARK;
-		out->stray = raw[0] == EVENT_STRAY_MARK || raw[0] == EVENT_OVERTAKEN_MARK;
+	if (is_marked(raw, size)) {
+		read_mark(raw[0], out);
 		raw++;
 		size--;
 	}
@@ -189,7 +228,7 @@ event_read(const char *raw, size_t size, struct arena *arena, struct event *out)
 	out->sender = clean_copy(arena, sender);
 	json_whole(out->json, "origin_server_ts", &out->origin_ms);
 	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
-		if (strcmp(type, readers[i].type) == 0)
+		if (strcmp(type, readers[i].type) == 0 && !(out->sealed && readers[i].plain))
 			readers[i].read(content, arena, out);
 }
 

@@ -22,15 +22,18 @@
 #define EVENT_LATE_MARK 'B'
 #define EVENT_STRAY_MARK 'C'     /* late, and found behind what had come already */
 #define EVENT_OVERTAKEN_MARK 'D' /* by a transaction, behind what had followed it: obeyed like any other */
+/* The same of an event that came encrypted and is kept as it was read: the small letter, or this for one that has no mark. */
+#define EVENT_SEALED_MARK 'e'
 
 #define EVENT_OUT_MAX (60 * 1024) /* canonical JSON of an event of ours; the homeserver's limit is 64 KiB with what it adds */
 
 enum event_kind {
-	EVENT_NOTHING, /* of no interest here: edits, redactions, reactions, encrypted */
+	EVENT_NOTHING, /* of no interest here: edits, redactions, reactions */
 	EVENT_MESSAGE,
 	EVENT_MEMBER,  /* m.room.member: `subject` is now `membership` under `name` */
 	EVENT_POWER,   /* m.room.power_levels: its `content` */
 	EVENT_TOMBSTONE, /* the room is closed in favour of `name` */
+	EVENT_CIPHER, /* `json` is to be decrypted */
 	EVENT_MALFORMED, /* a field is missing or of a wrong type */
 	EVENT_POISON,  /* refused: `reason` */
 };
@@ -40,6 +43,7 @@ struct event {
 	enum event_kind kind;
 	bool archive; /* or late */
 	bool late;
+	bool sealed;  /* it came encrypted, and could be read */
 	bool stray;   /* comes out of its place */
 	bool sealed;  /* it came encrypted, and could be read */
 	const char *sender;
@@ -58,6 +62,9 @@ struct event {
 /* Any bytes, with or without the mark. Always followed by event_fini(). */
 void event_read(const char *raw, size_t size, struct arena *arena, struct event *out);
 void event_fini(struct event *event);
+
+/* The bytes of an encrypted event as it was read, for event_read(): `raw` is how it came, `plain` what it holds. In the arena. */
+char *event_keep_sealed(const char *raw, const json_t *plain, struct arena *arena, size_t *size) MUST_USE;
 
 /*
  * What goes into the outbox: {"type", "content", "user"} with sorted keys, so that the same row always gives the same

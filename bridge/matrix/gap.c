@@ -10,6 +10,7 @@
 #include "base/metric.h"
 #include "base/now.h"
 #include "matrix/event.h"
+#include "matrix/intake.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,8 +202,12 @@ keep_or_note(const struct gap *gap, const struct found *found, bool entered)
 {
 	struct inbox *inbox = gap->matrix->parts.inbox;
 
-	if (entered || gap->person)
-		return inbox_accept(inbox, NETWORK_MATRIX, gap->room, found->id, found->raw, found->size);
+	if (entered || gap->person) {
+		int r = inbox_accept(inbox, NETWORK_MATRIX, gap->room, found->id, found->raw, found->size);
+		if (r == 0)
+			intake_expect(gap->matrix, gap->room, json_find_text(found->raw + 1, found->size - 1, "type"), found->raw + 1, found->size - 1);
+		return r;
+	}
 	inbox_note(inbox, NETWORK_MATRIX, gap->room, found->id);
 	return INBOX_E_KNOWN;
 }

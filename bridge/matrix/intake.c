@@ -10,6 +10,7 @@
 #include "base/now.h"
 #include "matrix/cipher.h"
 #include "matrix/crypto/crypto.h"
+#include "matrix/crypto/decipher.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
 #include "matrix/room.h"
@@ -58,6 +59,13 @@ accept_marked(struct inbox *inbox, const char *room, const char *id, struct span
 	return inbox_accept(inbox, NETWORK_MATRIX, room, id, marked, raw.n + 1);
 }
 
+void
+intake_expect(struct matrix *matrix, const char *room, struct span type, const char *raw, size_t size)
+{
+	if (matrix->crypto && type.n == strlen(EVENT_ENCRYPTED) && memcmp(type.p, EVENT_ENCRYPTED, type.n) == 0)
+		decipher_expect(matrix->crypto, room, raw, size);
+}
+
 static void
 keep(struct intake *intake, const char *room, const struct json_event *event)
 {
@@ -75,6 +83,8 @@ keep(struct intake *intake, const char *room, const struct json_event *event)
 		intake->failed = true;
 	else
 		intake->kept = true; /* also when it is known: by a turn that may not be committed yet */
+	if (r == 0)
+		intake_expect(intake->matrix, room, event->type, event->raw.p, event->raw.n);
 	if (r == 0 && named && !overtaken && (groups_of_room(intake->matrix->parts.groups, room) || room_is_filled(intake->matrix, room)))
 		inbox_move_cursor(inbox, NETWORK_MATRIX, room, id, event->stamp_ms);
 }
@@ -223,6 +233,43 @@ read_poison(const char *raw, size_t size, struct arena *arena, struct incoming *
 	free(clean);
 }
 
+/* What is known of an event that cannot be read: who must hear of it. */
+static void
+read_unreadable(struct matrix *matrix, const char *room, const struct event *event, enum incoming_kind kind, const char *why, struct arena *arena,
+		struct incoming *out)
+{
+	char person[PEOPLE_ADDRESS_MAX];
+
+	out->kind = kind;
+	out->reason = why;
+	out->reply_address = event->sender;
+	out->direct = people_direct_of(matrix->parts.people, room, person, sizeof(person));
+	name_author(matrix, room, event->sender, arena, &out->author);
+}
+
+/* Decrypted, it is read as any other, and kept so: its key need not be there a second time. */
+static void
+read_encrypted(struct matrix *matrix, const char *room, const char *raw, const struct event *event, struct arena *arena, struct incoming *out)
+{
+	static const enum incoming_kind kinds[] = {
+		[DECIPHER_LATER] = INCOMING_LATER, [DECIPHER_ASIDE] = INCOMING_ASIDE, [DECIPHER_LOST] = INCOMING_LOST,
+	};
+	struct deciphered deciphered;
+	size_t size;
+
+	enum decipher_result result = matrix->crypto ? decipher_event(matrix->crypto, room, event->json, &deciphered) : DECIPHER_IGNORED;
+	if (result == DECIPHER_DONE) {
+		char *kept = event_keep_sealed(raw, deciphered.plain, arena, &size);
+		json_decref(deciphered.plain);
+		intake_read(matrix, room, kept, size, arena, out);
+		out->keep = kept;
+		out->keep_size = size;
+		out->stray |= deciphered.strayed;
+	} else if (result != DECIPHER_IGNORED) {
+		read_unreadable(matrix, room, event, kinds[result], deciphered.why, arena, out);
+	}
+}
+
 void
 intake_read(struct matrix *matrix, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out)
 {
@@ -233,11 +280,14 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 	if (event.archive)
 		cipher_see(matrix, room, event.json, true);
 	/* Ours is not kept in the first place, unless the settings changed in between. */
-	if (event.sender && event.kind == EVENT_MESSAGE && matrix_is_own(matrix, event.sender, strlen(event.sender)))
+	if (event.sender && (event.kind == EVENT_MESSAGE || event.kind == EVENT_CIPHER) && matrix_is_own(matrix, event.sender, strlen(event.sender)))
 		event.kind = EVENT_NOTHING;
 	switch (event.kind) {
 	case EVENT_MESSAGE:
 		read_message(matrix, room, &event, arena, out);
+		break;
+	case EVENT_CIPHER:
+		read_encrypted(matrix, room, raw, &event, arena, out);
 		break;
 	case EVENT_MEMBER:
 		see_member(matrix, room, &event);

@@ -13,4 +13,7 @@ void intake_set_aside(struct matrix *matrix, const char *body, size_t size);
 /* See port_ops.read. */
 void intake_read(struct matrix *matrix, const char *room, const char *raw, size_t size, struct arena *arena, struct incoming *out);
 
+/* An event of this type was kept: when its key is missing, that is noticed now. */
+void intake_expect(struct matrix *matrix, const char *room, struct span type, const char *raw, size_t size);
+
 #endif

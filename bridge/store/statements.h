@@ -270,6 +270,7 @@
 	X(C_MG_INDEX_ADD, "INSERT OR IGNORE INTO c_mg_index (session_id, idx, event_id, origin_ms) VALUES (?, ?, ?, ?)") \
 	X(C_MG_INDEX_GET, "SELECT event_id, origin_ms FROM c_mg_index WHERE session_id = ? AND idx = ?") \
 	X(C_DEVICE_OF_CURVE, "SELECT device_id, ed, trust FROM c_device WHERE user_id = ? AND curve = ? ORDER BY gone, trust DESC LIMIT 1") \
+	X(C_DEVICE_UNWEDGED, "UPDATE c_device SET unwedged_ms = ? WHERE user_id = ? AND device_id = ? AND unwedged_ms <= ?") \
 	X(C_UTD_ADD, "INSERT OR IGNORE INTO c_utd (room_id, event_id, session_id, sender, curve, since_ms, aside, request)" \
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, coalesce((SELECT max(request) FROM c_utd WHERE room_id = ?1 AND session_id = ?3), ''))") \
 	X(C_UTD_GET, "SELECT aside, since_ms, (SELECT min(since_ms) FROM c_utd b WHERE b.room_id = c_utd.room_id AND b.session_id = c_utd.session_id)" \

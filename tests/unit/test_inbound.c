@@ -700,28 +700,33 @@ test_a_forwarded_key(void **state)
 
 /* Every member of an event, taken away or of another type, at every depth: ignored, counted when it is ours to read, never a crash. */
 static int
-spoil(struct scene *scene, json_t *root, json_t *at, void (*take)(struct scene *scene, const json_t *root))
+spoil(struct scene *scene, json_t *root, json_t *at, void (*eat)(struct scene *scene, const json_t *root))
 {
 	static const char *const others[] = { NULL, "null", "7", "-1", "\"\"", "\"x\"", "[]", "{}", "true", "[[]]", "1e300" };
 	int spoilt = 0;
 	const char *key;
+	char *names[16];
 	json_t *value;
-	void *next;
+	size_t n = 0;
 
-	json_object_foreach_safe(at, next, key, value) {
-		AUTO_FREE char *name = xstrdup(key);
-		json_t *kept = json_incref(value);
+	json_object_foreach(at, key, value) {
+		assert_true(n < 16);
+		names[n++] = xstrdup(key);
+	}
+	for (size_t at_name = 0; at_name < n; at_name++) {
+		AUTO_FREE char *name = names[at_name];
+		json_t *kept = json_incref(json_object_get(at, name));
 		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 			if (others[i])
 				json_object_set_new(at, name, json_loads(others[i], JSON_DECODE_ANY, NULL));
 			else
 				json_object_del(at, name);
-			take(scene, root);
+			eat(scene, root);
 			spoilt++;
 		}
 		json_object_set(at, name, kept);
 		if (json_is_object(kept))
-			spoilt += spoil(scene, root, kept, take);
+			spoilt += spoil(scene, root, kept, eat);
 		json_decref(kept);
 	}
 	return spoilt;

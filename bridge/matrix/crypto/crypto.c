@@ -5,12 +5,15 @@
 #include "base/log.h"
 #include "base/now.h"
 #include "matrix/crypto/keep.h"
+#include "matrix/crypto/inbound.h"
+#include "matrix/crypto/mend.h"
 #include "matrix/crypto/outbound.h"
 #include "matrix/crypto/peers.h"
 #include "matrix/crypto/recipients.h"
 #include "matrix/crypto/own.h"
 #include "matrix/ghost.h"
 #include "matrix/link.h"
+#include "matrix/crypto/waiting.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -89,6 +92,12 @@ look_if_restored(struct crypto *crypto)
 	keep_set_number(crypto->keep, "c_restored", taken_ms);
 }
 
+static void
+take_event(struct own *own, const json_t *event)
+{
+	inbound_olm(own->crypto, &own->record, event);
+}
+
 int
 crypto_open(struct crypto **out, struct matrix *matrix)
 {
@@ -106,6 +115,9 @@ crypto_open(struct crypto **out, struct matrix *matrix)
 	crypto->peers = peers_open(matrix);
 	crypto->recipients = recipients_open(matrix);
 	crypto->outbound = outbound_open(matrix);
+	crypto->waiting = waiting_open(crypto);
+	crypto->mend = mend_open(crypto);
+	crypto->on_event = take_event;
 	look_if_restored(crypto);
 	matrix->forgot_ms = keep_number(crypto->keep, "c_forgot_ms");
 	*out = crypto;
@@ -117,6 +129,8 @@ crypto_close(struct crypto *crypto)
 {
 	if (!crypto)
 		return;
+	mend_close(crypto->mend);
+	waiting_close(crypto->waiting);
 	outbound_close(crypto->outbound);
 	recipients_close(crypto->recipients);
 	peers_close(crypto->peers);
@@ -130,6 +144,7 @@ crypto_stop(struct crypto *crypto)
 {
 	if (!crypto)
 		return;
+	mend_stop(crypto->mend);
 	outbound_stop(crypto->outbound);
 	recipients_stop(crypto->recipients);
 	peers_stop(crypto->peers);

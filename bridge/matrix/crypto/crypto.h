@@ -25,6 +25,8 @@ struct crypto {
 	struct peers *peers;   /* owns, and what follows */
 	struct recipients *recipients;
 	struct outbound *outbound;
+	struct waiting *waiting;
+	struct mend *mend;
 	bool all_trusted;      /* trust: all; else only devices that their owner has signed are written to */
 	unsigned char bridge_secret[SEAL_KEY_SIZE]; /* what our users' identities are derived from (derive.h) */
 	bool guarded;          /* the homeserver has our generation, and had no higher one */

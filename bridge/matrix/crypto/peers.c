@@ -10,6 +10,7 @@
 #include "base/now.h"
 #include "matrix/crypto/crypto.h"
 #include "matrix/crypto/roster.h"
+#include "matrix/crypto/waiting.h"
 #include "matrix/ghost.h"
 
 #include <stdlib.h>
@@ -249,6 +250,8 @@ on_answer(void *context, const struct http_answer *answer)
 		peers->generation++;
 		for (size_t i = 0; i < peers->count; i++)
 			take_user(peers, judged.json, &peers->asked[i]);
+		for (size_t i = 0; i < peers->count; i++)
+			waiting_user(peers->matrix->crypto->waiting, peers->asked[i].user);
 		outbox_wake(peers->matrix->parts.outbox);
 	} else {
 		log_warning(LOG_MATRIX, "cannot ask for devices status=%ld errcode=%s error=\"%s\"", judged.status, judged.errcode, judged.error);

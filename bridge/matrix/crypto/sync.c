@@ -9,10 +9,13 @@
 #include "base/log.h"
 #include "matrix/crypto/devicekeys.h"
 #include "matrix/crypto/peers.h"
+#include "matrix/crypto/waiting.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PAGE 100 /* events of an answer, while there are more */
 
 /* Rooms come by transactions. */
 static const char filter[] = "{\"room\":{\"rooms\":[]},\"presence\":{\"not_types\":[\"*\"]},\"account_data\":{\"not_types\":[\"*\"]}}";
@@ -60,6 +63,8 @@ take_events(struct own *own, const json_t *events)
 			log_error(LOG_MATRIX, "what a device was sent could not be kept user=%s", own->record.user);
 		FAULT_POINT("crypto_event_taken");
 	}
+	if (own->bot)
+		waiting_caught_up(crypto->waiting, json_array_size(events) < PAGE);
 }
 
 /* A missing algorithm means that there are none. */
