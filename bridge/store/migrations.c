@@ -73,8 +73,7 @@ static const char *const steps[] = {
 	"CREATE TABLE consent (matrix TEXT NOT NULL, xmpp TEXT NOT NULL, actor TEXT NOT NULL, at_ms INTEGER NOT NULL,"
 	" PRIMARY KEY (matrix, xmpp)) WITHOUT ROWID;"
 	"CREATE TABLE stopped (grp TEXT PRIMARY KEY) WITHOUT ROWID;",
-	"CREATE INDEX c_utd_session ON c_utd (room_id, session_id);",
-	/* 6: rows that cannot be read yet, and why. */
+	/* 5: rows that cannot be read yet, and why. */
 	"CREATE INDEX inbox_stalled ON inbox (room) WHERE state = 4;"
 	"DROP TABLE c_utd;"
 	"CREATE TABLE c_utd (room_id TEXT NOT NULL, event_id TEXT NOT NULL, session_id TEXT NOT NULL, sender TEXT NOT NULL, curve TEXT NOT NULL, since_ms"
