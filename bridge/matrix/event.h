@@ -45,7 +45,6 @@ struct event {
 	bool late;
 	bool sealed;  /* it came encrypted, and could be read */
 	bool stray;   /* comes out of its place */
-	bool sealed;  /* it came encrypted, and could be read */
 	const char *sender;
 	int64_t origin_ms;
 	enum message_kind message;
