@@ -80,6 +80,38 @@ test_read_messages(void **state)
 	}
 }
 
+/* Kept as it was read, with how it came. */
+static void
+test_sealed(void **state)
+{
+	static const struct {
+		const char *raw;
+		char mark;
+		bool archive, late, stray;
+	} cases[] = {
+		{ "{}", 'e', false, false, false }, { "A{}", 'a', true, false, false }, { "B{}", 'b', true, true, false },
+		{ "C{}", 'c', true, true, true }, { "D{}", 'd', false, false, true },
+	};
+	json_t *plain = json_pack("{s:s, s:s, s:{s:s, s:s}}", "type", "m.room.message", "sender", "@a:hs", "content", "msgtype", "m.text", "body", "hi");
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct event event;
+		size_t size;
+		char *kept = event_keep_sealed(cases[i].raw, plain, &arena, &size);
+		assert_int_equal(kept[0], cases[i].mark);
+		event_read(kept, size, &arena, &event);
+		assert_int_equal(event.kind, EVENT_MESSAGE);
+		assert_true(event.sealed && event.archive == cases[i].archive && event.late == cases[i].late && event.stray == cases[i].stray);
+		assert_string_equal(event.text, "hi");
+		event_fini(&event);
+	}
+	arena_fini(&arena);
+	json_decref(plain);
+}
+
 static void
 test_read_nothing(void **state)
 {
@@ -97,7 +129,11 @@ test_read_nothing(void **state)
 		"{\"type\":\"m.room.message\",\"sender\":7,\"content\":{\"msgtype\":\"m.text\",\"body\":\"x\"}}",
 		"{\"type\":\"m.room.message\",\"sender\":\"a\",\"content\":{\"msgtype\":\"m.text\",\"body\":\"x\"}}",
 		"{\"type\":{},\"sender\":\"@a:hs\",\"content\":{\"msgtype\":\"m.text\",\"body\":\"x\"}}",
-		"{\"type\":\"m.room.encrypted\",\"sender\":\"@a:hs\",\"content\":{\"ciphertext\":\"x\"}}",
+		"{\"type\":\"m.room.encrypted\",\"sender\":\"@a:hs\",\"state_key\":\"\",\"content\":{\"ciphertext\":\"x\"}}",
+		/* What came encrypted is never state, nor encrypted twice. */
+		"e{\"type\":\"m.room.power_levels\",\"sender\":\"@a:hs\",\"state_key\":\"\",\"content\":{}}",
+		"e{\"type\":\"m.room.member\",\"sender\":\"@a:hs\",\"state_key\":\"@a:hs\",\"content\":{\"membership\":\"join\"}}",
+		"a{\"type\":\"m.room.encrypted\",\"sender\":\"@a:hs\",\"content\":{\"ciphertext\":\"x\"}}",
 		"{\"type\":\"m.reaction\",\"sender\":\"@a:hs\",\"content\":{}}",
 		"{\"type\":\"m.room.redaction\",\"sender\":\"@a:hs\",\"content\":{}}",
 		"{\"type\":\"m.room.member\",\"sender\":\"@a:hs\",\"content\":{\"membership\":\"join\"}}",
@@ -249,6 +285,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_messages),
 		cmocka_unit_test(test_read_nothing),
+		cmocka_unit_test(test_sealed),
 		cmocka_unit_test(test_read_poison),
 		cmocka_unit_test(test_read_state),
 		cmocka_unit_test(test_render),
