@@ -313,7 +313,7 @@ take_event(struct test *test, const struct fake_asked *asked)
 	snprintf(said->session, sizeof(said->session), "%s", json_text(content, "session_id"));
 	snprintf(said->name, sizeof(said->name), "%s", json_text(content, "org.sourdine.id"));
 	assert_non_null(strstr(asked->path, said->name));
-	assert_null(strstr(asked->body, said->body));
+	assert_null(strstr(asked->body, "\"body\"")); /* a short text may well stand in base64 */
 	json_decref(event);
 	json_decref(content);
 }
