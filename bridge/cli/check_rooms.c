@@ -42,15 +42,18 @@ check_power(struct check *check, const struct config_group *group, const char *r
 	int64_t speak = level_of(events, "m.room.message", level_of(levels.json, "events_default", 0));
 	const char *joining = json_text(rule.json, "join_rule");
 
-	if (encrypted.status == 200)
-		check_say(check, LEVEL_FAIL, "rooms", "use a room without encryption", "%s: %s is encrypted, which this release cannot read",
-				group->name, group->matrix);
+	if (encrypted.status == 200 && !check->config->encryption.allow)
+		check_say(check, LEVEL_FAIL, "rooms", "use a room without encryption, or set encryption.allow",
+				"%s: %s is encrypted, which encryption.allow refuses", group->name, group->matrix);
 	else if (plain < speak)
 		check_say(check, LEVEL_FAIL, "rooms", "lower events_default, or raise users_default", "%s: the ghosts may not speak in %s",
 				group->name, group->matrix);
 	else if (!str_equal(joining, "public") && level_of(users, bot, plain) < level_of(levels.json, "invite", 0))
 		check_say(check, LEVEL_FAIL, "rooms", "give it the power to invite", "%s: %s may not invite the ghosts into %s", group->name, bot,
 				group->matrix);
+	else if (encrypted.status == 200 && !group->encrypted)
+		check_say(check, LEVEL_NOTE, "rooms", "see !sd status there; groups.*.encrypted spares the question",
+				"%s: %s is encrypted, nothing crosses until a moderator says !sd encrypted allow", group->name, group->matrix);
 	else
 		check_say(check, LEVEL_OK, "rooms", NULL, "%s: the bot is in %s", group->name, group->matrix);
 }
