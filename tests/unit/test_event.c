@@ -274,7 +274,7 @@ test_fits(void **state)
 		AUTO_FREE char *part = xstrndup(text.p, n);
 		const struct outgoing outgoing = { .kind = OUTGOING_MESSAGE, .name = "0123456789abcdef0123456789abcdef", .text = part };
 		AUTO_FREE char *json = render(&outgoing);
-		assert_in_range(strlen(json), 50000, EVENT_OUT_MAX);
+		assert_in_range(strlen(json), 35000, EVENT_OUT_MAX);
 		str_fini(&text);
 	}
 }

@@ -21,13 +21,15 @@
 
 #define ALICE "@alice:hs"
 #define BOB "@_xmpp_bob=40x:hs"
+#define CAROL "@_xmpp_carol=40x:hs"
 #define SAID_MAX 64
 
 /* A device of Alice's. */
 struct client {
 	const char *id;
 	struct ratchet_account *account;
-	struct ratchet_session *olm;
+	struct ratchet_session *olm[4]; /* with each of ours */
+	int partners;
 	struct ratchet_inbound *megolm[8];
 	int sessions;
 	char curve[RATCHET_ID_SIZE], ed[RATCHET_ID_SIZE];
@@ -71,7 +73,8 @@ free_client(struct client *client)
 {
 	for (int i = 0; i < client->sessions; i++)
 		ratchet_inbound_free(client->megolm[i]);
-	ratchet_session_free(client->olm);
+	for (int i = 0; i < client->partners; i++)
+		ratchet_session_free(client->olm[i]);
 	ratchet_account_free(client->account);
 	json_decref(client->keys);
 }
@@ -141,17 +144,17 @@ crypto_of(const struct scene *scene)
 	return ((struct matrix *)(void *)scene->port)->crypto;
 }
 
-/* Bob's ghost has a device that everybody could check. */
+/* A ghost has a device that everybody could check. */
 static void
-make_own(struct scene *scene)
+make_own(struct scene *scene, const char *person, const char *stem, const char *user)
 {
 	struct crypto *crypto = crypto_of(scene);
-	const struct ghost *ghost = ghost_get((struct matrix *)(void *)scene->port, &(struct author){ "xbob@x", "bob@x", "Bob" });
+	const struct ghost *ghost = ghost_get((struct matrix *)(void *)scene->port, &(struct author){ person, stem, NULL });
 	struct keep_account account = { .state = KEEP_SIGNED, .account = ratchet_account_new(), .since = xstrdup("") };
 	struct crosssign identity;
 
-	assert_string_equal(ghost_mxid(ghost), BOB);
-	snprintf(account.user, sizeof(account.user), "%s", BOB);
+	assert_string_equal(ghost_mxid(ghost), user);
+	snprintf(account.user, sizeof(account.user), "%s", user);
 	snprintf(account.device, sizeof(account.device), "%s", ghost_device(ghost));
 	json_t *keys = devicekeys_make(&(struct devicekeys){ account.account, account.user, account.device });
 	crosssign_init(&identity, crypto->bridge_secret, account.user);
@@ -185,14 +188,16 @@ set_up(void **state)
 	/* The ghost is made before its room is encrypted. */
 	JOINED(scene);
 	scene_hear(scene, "xbob@x\nBob\nin the clear");
-	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
+	scene_hear(scene, "xcarol@x\nCarol\nhere as well");
+	WAIT(scene, scene_sends(scene) == 2 && scene_is_quiet(scene));
 	scene_close(scene);
 	scene->fake.encryption = "{\"type\":\"m.room.encryption\",\"state_key\":\"\",\"sender\":\"@alice:hs\",\"content\":"
 		"{\"algorithm\":\"m.megolm.v1.aes-sha2\",\"rotation_period_msgs\":3}}";
 	execute(scene, "INSERT INTO consent VALUES ('" ROOM "', '" MUC "', '@alice:hs', 0)");
 	scene->settings.encrypts = true;
 	scene_open(scene);
-	make_own(scene);
+	make_own(scene, "xbob@x", "bob@x", BOB);
+	make_own(scene, "xcarol@x", "carol@x", CAROL);
 	JOINED(scene);
 	test->read = scene->fake.count;
 	*state = test;
@@ -235,24 +240,32 @@ parse(const char *p, size_t n)
 	return json;
 }
 
+/* All of ours are pre-key messages, since nobody answers them. */
+static void
+open_letter(struct client *client, const char *sender_curve, const json_t *part, struct secret *plain)
+{
+	const char *body = json_text(part, "body");
+	int64_t type = -1;
+
+	assert_true(json_whole(part, "type", &type) && type == RATCHET_PRE_KEY);
+	for (int i = 0; i < client->partners; i++)
+		if (ratchet_session_matches(client->olm[i], sender_curve, body)) {
+			assert_int_equal(ratchet_session_decrypt(client->olm[i], type, body, plain), 0);
+			return;
+		}
+	assert_int_equal(ratchet_session_accept(&client->olm[client->partners++], plain, client->account, sender_curve, body), 0);
+}
+
 /* An Olm message to the client: the room key in it. */
 static void
 take_key(struct client *client, const json_t *content)
 {
 	const char *sender_curve = json_text(content, "sender_key");
-	const json_t *part = json_child(json_child(content, "ciphertext"), client->curve);
 	AUTO_SECRET struct secret plain = { NULL, 0 };
-	int64_t type = -1;
 
-	assert_true(json_whole(part, "type", &type));
-	if (type == RATCHET_PRE_KEY && !(client->olm && ratchet_session_matches(client->olm, sender_curve, json_text(part, "body")))) {
-		ratchet_session_free(client->olm);
-		assert_int_equal(ratchet_session_accept(&client->olm, &plain, client->account, sender_curve, json_text(part, "body")), 0);
-	} else {
-		assert_int_equal(ratchet_session_decrypt(client->olm, type, json_text(part, "body"), &plain), 0);
-	}
+	open_letter(client, sender_curve, json_child(json_child(content, "ciphertext"), client->curve), &plain);
 	json_t *json = parse(plain.p, plain.n);
-	struct envelope_ends ends = { .sender = BOB, .recipient = ALICE, .recipient_ed = client->ed, .sender_curve = sender_curve };
+	struct envelope_ends ends = { .sender = json_text(json, "sender"), .recipient = ALICE, .recipient_ed = client->ed, .sender_curve = sender_curve };
 	const json_t *key;
 	const char *what;
 	/* The sender's Ed25519 key is not known to us: what proves it is in the message. */
@@ -499,6 +512,31 @@ test_rotation_in_a_burst(void **state)
 	assert_int_equal(count(test, 0, "/keys/claim"), 1);
 }
 
+/* One of them must begin a new session in the middle: the other does not overtake. */
+static void
+test_two_ghosts_in_a_burst(void **state)
+{
+	struct test *test = *state;
+	static const char *const bodies[] = { "b1", "c1", "b2", "b3", "b4", "c2", "b5" };
+
+	say_and_wait(test, "b1");
+	offer(test, (const struct client *[]){ &test->one }, 1, 1);
+	scene_hear(test->scene, "xcarol@x\nCarol\nc1");
+	WAIT(test->scene, scene_is_quiet(test->scene));
+	for (int i = 2; i < 5; i++)
+		say(test, bodies[i]);
+	scene_hear(test->scene, "xcarol@x\nCarol\nc2");
+	say(test, "b5");
+	WAIT(test->scene, scene_is_quiet(test->scene));
+	look(test);
+	assert_int_equal(test->count, 7);
+	for (int i = 0; i < 7; i++)
+		assert_string_equal(test->said[i].body, bodies[i]);
+	assert_string_equal(test->said[1].session, test->said[5].session);
+	assert_string_equal(test->said[4].session, test->said[6].session);
+	assert_int_equal(test->said[6].index, 1);
+}
+
 /* A device without one-time keys is told so once; the others are written to, and it is not asked about at every message. */
 static void
 test_no_key(void **state)
@@ -618,6 +656,7 @@ main(void)
 		TEST(test_same_letter),
 		TEST(test_letter_fails),
 		TEST(test_rotation_in_a_burst),
+		TEST(test_two_ghosts_in_a_burst),
 		TEST(test_no_key),
 		TEST(test_unsigned_device),
 		TEST(test_devices_come_and_go),
