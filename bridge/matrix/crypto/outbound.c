@@ -424,8 +424,7 @@ prepare(struct work *work, const struct recipients_terms *terms)
 	enum outbound_readiness readiness = OUTBOUND_BUSY;
 
 	work->ready = false;
-	if (!keep_find_account(crypto_of(work)->keep, work->user, &account) || account.state != KEEP_SIGNED || !account.account) {
-		log_warning(LOG_MATRIX, "the keys of a user of ours are not ready user=%s", work->user);
+	if (!keep_find_account(crypto_of(work)->keep, work->user, &account) || !account.account) {
 		retry_later(work, 0);
 		return OUTBOUND_BUSY;
 	}
@@ -536,6 +535,7 @@ outbound_encrypt(struct matrix *matrix, const struct ghost *ghost, const char *r
 	mem_free_secret(spent, strlen(spent));
 	session.messages++;
 	keep_save_outbound(crypto->keep, &session);
+	own_used(ghost_own(ghost));
 	write_encrypted(&account, &session, body, content, name, out);
 	free(body);
 	return true;
