@@ -70,10 +70,7 @@ gap_begin(struct gap *gap, const char *room, const char *person)
 static bool
 is_of_our_server(const struct gap *gap, struct span sender)
 {
-	const char *domain = gap->matrix->settings.domain;
-	size_t n = strlen(domain);
-
-	return sender.p && sender.n > n && sender.p[sender.n - n - 1] == ':' && memcmp(sender.p + sender.n - n, domain, n) == 0;
+	return sender.p && matrix_is_local(gap->matrix, sender.p, sender.n);
 }
 
 static void

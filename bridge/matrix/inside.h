@@ -96,6 +96,9 @@ bool matrix_take_id(struct span span, char *out, size_t size) MUST_USE;
 /* permissions: admin. */
 bool matrix_is_operator(const struct matrix *matrix, const char *person);
 
+/* Whether this MXID is of our homeserver. */
+bool matrix_is_local(const struct matrix *matrix, const char *mxid, size_t n);
+
 /* Whether this MXID is the bot's or one of our ghosts'. */
 bool matrix_is_own(const struct matrix *matrix, const char *mxid, size_t n);
 

@@ -150,6 +150,15 @@ matrix_take_id(struct span span, char *out, size_t size)
 }
 
 bool
+matrix_is_local(const struct matrix *matrix, const char *mxid, size_t n)
+{
+	const char *colon = memchr(mxid, ':', n), *domain = matrix->settings.domain;
+	size_t left = colon ? n - (size_t)(colon + 1 - mxid) : 0;
+
+	return left && left == strlen(domain) && memcmp(colon + 1, domain, left) == 0;
+}
+
+bool
 matrix_is_own(const struct matrix *matrix, const char *mxid, size_t n)
 {
 	const char *prefix = matrix->settings.ghosts, *domain = matrix->settings.domain;

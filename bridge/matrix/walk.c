@@ -345,11 +345,10 @@ is_room_of_two(struct room *room, const json_t *members)
 static bool
 becomes_visit(struct room *room, const json_t *members)
 {
-	const char *domain = strchr(room->person, ':');
 	const json_t *member;
 	size_t i;
 
-	if (!room->candidate || !domain || strcmp(domain + 1, room->matrix->settings.domain) != 0)
+	if (!room->candidate || !matrix_is_local(room->matrix, room->person, strlen(room->person)))
 		return false;
 	room->group = plumb_invited(room->matrix->parts.plumb, NETWORK_MATRIX, room->id, room->person);
 	if (!room->group)
