@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is in a room is asked once, and again when somebody came or went: what a list says is never older than the last such event. */
+/* cipher.c knows who is in a room; here a copy of it is kept until somebody came or went, and every change is counted. */
 #include "matrix/crypto/recipients.h"
 
-#include "base/log.h"
 #include "matrix/cipher.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_MS 1000
-#define RETRY_MAX_MS 60000
 #define ROTATION_MIN_MS INT64_C(3600000)
 #define ROTATION_MS INT64_C(604800000)
 #define ROTATION_MESSAGES 100
@@ -17,15 +14,10 @@
 
 struct audience {
 	struct list link; /* recipients::audiences */
-	struct recipients *recipients;
 	char *room;
 	const char **users; /* own, and each of them */
 	size_t n;
 	bool known;
-	bool changed;       /* since the request was made */
-	struct http_request *request;
-	struct loop_timer retry;
-	unsigned failures;
 };
 
 struct recipients {
@@ -61,8 +53,6 @@ recipients_stop(struct recipients *recipients)
 	struct audience *audience;
 
 	LIST_FOR_EACH(audience, &recipients->audiences, struct audience, link) {
-		http_cancel(audience->request);
-		loop_timer_stop(&audience->retry);
 		forget_users(audience);
 		list_remove(&audience->link);
 		free(audience->room);
@@ -112,14 +102,6 @@ recipients_terms(struct matrix *matrix, const char *room, struct recipients_term
 
 /* ---- who is there ---- */
 
-static void
-on_retry(void *context)
-{
-	const struct audience *audience = context;
-
-	outbox_wake(audience->recipients->matrix->parts.outbox);
-}
-
 static struct audience *
 get_audience(struct recipients *recipients, const char *room)
 {
@@ -129,51 +111,9 @@ get_audience(struct recipients *recipients, const char *room)
 		if (strcmp(audience->room, room) == 0)
 			return audience;
 	audience = xcalloc(1, sizeof(*audience));
-	audience->recipients = recipients;
 	audience->room = xstrdup(room);
-	loop_timer_init(&audience->retry, recipients->matrix->parts.loop, on_retry, audience);
 	list_append(&recipients->audiences, &audience->link);
 	return audience;
-}
-
-static void
-take_users(struct audience *audience, const json_t *joined)
-{
-	const struct matrix *matrix = audience->recipients->matrix;
-	const char *user;
-	json_t *member;
-
-	audience->users = xcalloc(json_object_size(joined) + 1, sizeof(*audience->users));
-	json_object_foreach((json_t *)(uintptr_t)joined, user, member)
-		if (!matrix_is_own(matrix, user, strlen(user)))
-			audience->users[audience->n++] = xstrdup(user);
-	audience->known = !audience->changed;
-	audience->recipients->generation++;
-}
-
-static void
-on_members(void *context, const struct http_answer *answer)
-{
-	struct audience *audience = context;
-	struct matrix *matrix = audience->recipients->matrix;
-	struct judged judged;
-
-	audience->request = NULL;
-	matrix_judge(matrix, answer, &judged);
-	const json_t *joined = json_child(judged.json, "joined");
-	forget_users(audience);
-	if (judged.is == JUDGED_FINE && joined) {
-		audience->failures = 0;
-		take_users(audience, joined);
-		outbox_wake(matrix->parts.outbox);
-	} else {
-		int64_t delay_ms = (int64_t)RETRY_MS << (audience->failures < 6 ? audience->failures : 6);
-		log_warning(LOG_MATRIX, "cannot ask who is in room=%s status=%ld errcode=%s", audience->room, judged.status, judged.errcode);
-		audience->failures++;
-		delay_ms = delay_ms < RETRY_MAX_MS ? delay_ms : RETRY_MAX_MS;
-		loop_timer_set(&audience->retry, judged.delay_ms > delay_ms ? judged.delay_ms : delay_ms);
-	}
-	judged_fini(&judged);
 }
 
 static void
@@ -186,12 +126,12 @@ add_reader(void *context, const char *user)
 }
 
 static void
-take_readers(struct audience *audience)
+take_readers(struct recipients *recipients, struct audience *audience)
 {
 	forget_users(audience);
-	cipher_each_recipient(audience->recipients->matrix, audience->room, add_reader, audience);
+	cipher_each_recipient(recipients->matrix, audience->room, add_reader, audience);
 	audience->known = true;
-	audience->recipients->generation++;
+	recipients->generation++;
 }
 
 bool
@@ -199,14 +139,8 @@ recipients_of(struct recipients *recipients, const char *room, const char *const
 {
 	struct audience *audience = get_audience(recipients, room);
 
-	if (cipher_is_on(recipients->matrix, room)) {
-		if (!audience->known && cipher_prepare(recipients->matrix, room))
-			take_readers(audience);
-	} else if (!audience->known && !audience->request && !loop_timer_armed(&audience->retry)) {
-		AUTO_FREE char *path = matrix_path("/_matrix/client/v3/rooms/%s/joined_members?user_id=%s", room, recipients->matrix->bot);
-		audience->changed = false;
-		audience->request = matrix_ask(recipients->matrix, "GET", path, NULL, on_members, audience);
-	}
+	if (!audience->known && cipher_prepare(recipients->matrix, room))
+		take_readers(recipients, audience);
 	*users = audience->users;
 	*n = audience->n;
 	return audience->known;
@@ -218,6 +152,5 @@ recipients_changed(struct recipients *recipients, const char *room)
 	struct audience *audience = get_audience(recipients, room);
 
 	audience->known = false;
-	audience->changed = true;
 	recipients->generation++;
 }

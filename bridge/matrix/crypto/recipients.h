@@ -9,7 +9,7 @@
 struct recipients;
 
 struct recipients *recipients_open(struct matrix *matrix) MUST_USE;
-void recipients_stop(struct recipients *recipients); /* cancels what is under way, forgets who is where */
+void recipients_stop(struct recipients *recipients); /* forgets who is where */
 void recipients_close(struct recipients *recipients); /* NULL is fine */
 
 /* How a room is encrypted. */
@@ -22,8 +22,8 @@ struct recipients_terms {
 bool recipients_terms(struct matrix *matrix, const char *room, struct recipients_terms *out) MUST_USE;
 
 /*
- * The users who are to read, but our own: *users is lent until recipients_changed() or the next turn. False: they are being
- * asked for, and outbox_wake() follows.
+ * The users who are to read what is said in an encrypted room, but our own: *users is lent until recipients_changed() or the next
+ * turn. False: they are being asked for, and outbox_wake() follows.
  */
 bool recipients_of(struct recipients *recipients, const char *room, const char *const **users, size_t *n) MUST_USE;
 
