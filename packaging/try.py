@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scene that `packaging/try` plays: a Monday in a marketing team.
 
-Alice and Dave sit at Matrix clients (matrix-nio), Bob and Carol at XMPP clients (slixmpp); the servers are a
-real Synapse and a real Prosody. After each beat it prints, in two columns, what each network's people saw since
+Alice and Dave sit at Matrix clients (matrix-nio), Emma at one that encrypts (matrix-js-sdk, with the Rust crypto of
+Element), Bob and Carol at XMPP clients (slixmpp); the servers are a real Synapse and a real Prosody. After each beat it prints, in two columns, what each network's people saw since
 the last one, then checks that it was so. Everything printed and checked comes from those clients.
 """
 
@@ -19,7 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "e2e"))
 
 from checks import ask_matrix, ask_muc, hourglass, saying  # noqa: E402
-from clients import until  # noqa: E402
+from clients import Said, until  # noqa: E402
+from crypto_client import encryption, quote  # noqa: E402
+from crypto_clients import Cryptic  # noqa: E402
 from world import BOT, BOT_JID, BOT_NICK, DOMAIN, PASSWORD, Bridge, Group, World, ghost  # noqa: E402
 
 WIDTH = 58  # of a column
@@ -53,12 +55,30 @@ class Scene:
         people = {"owner": self.alice, "host": self.bob, "members": [self.dave], "guests": [self.carol]}
         self.marketing, self.seo = Group(world, "marketing", **people), Group(world, "seo", **people)
         self.room, self.muc = self.marketing.room, self.marketing.muc
-        groups = {group.name: group.wiring for group in (self.marketing, self.seo)}
+        self.people, self.emma, self.vault, self.missing = None, None, None, ""
+        self.invite_emma()
+        groups = {group.name: group.wiring for group in (self.marketing, self.seo, self.vault) if group}
         charters = {"site": SITE, "marketing": MARKETING, "seo": SEO}
         self.bridge = Bridge(world, groups, charters, clock="2026-11-23 09:55")
         self.printed = set()
         self.checks = self.failures = 0
         self.results = []  # of the checks, printed after what was seen
+
+    def invite_emma(self):
+        """Emma, and her encrypted room; `missing` says why not."""
+        try:
+            self.people = Cryptic(self.world)
+            self.emma = self.people.js("emma", strict=True)
+        except (AssertionError, OSError) as error:
+            self.missing = f"no client that encrypts can be started: {str(error).splitlines()[0]}"
+            return
+        profile = f"/_matrix/client/v3/profile/{quote(self.emma.user)}/displayname"
+        self.emma.request("PUT", profile, {"displayname": "Emma"})
+        self.vault = Group(self.world, "budget", self.emma, self.bob, guests=[self.carol], encrypted=encryption())
+
+    def close(self):
+        if self.people:
+            self.people.close()
 
     # -- printing
 
@@ -69,7 +89,20 @@ class Scene:
             rows += [(m.seen, f"#{group.name}", m, m.id) for m in self.alice.timeline(group.room)]
         for person in (self.alice, self.dave):
             rows += [(m.seen, f"to {person.user_id[1:].split(':')[0].capitalize()}", m, m.id) for m in person.whispers(BOT)]
-        return rows + self.reactions()
+        return rows + self.reactions() + self.read_by_emma()
+
+    def read_by_emma(self):
+        """What Emma's client could read, each with the shield that it shows."""
+        rows = []
+        for heard in self.emma.timeline(self.vault.room) if self.emma else ():
+            if heard.state == "clear":
+                body = f"{heard.body} [{shield(heard)}]"
+                said = Said(heard.room, heard.sender, self.name_of(heard.sender), body, heard.id, heard.kind)
+                rows.append((heard.seen, "#budget", said, heard.id))
+        return rows
+
+    def name_of(self, user):
+        return self.emma.get_state(self.vault.room, "m.room.member", user).get("displayname") or user
 
     def reactions(self):
         """The bot's reactions to Alice's messages, as if they were said."""
@@ -84,7 +117,7 @@ class Scene:
     def right(self):
         """What people at XMPP clients saw."""
         rows = []
-        for group in (self.marketing, self.seo):
+        for group in filter(None, (self.marketing, self.seo, self.vault)):
             rows += [(m.seen, group.name, m, (group.muc, m.stanza_id or m.id)) for m in self.bob.timeline(group.muc)]
         for person in (self.bob, self.carol):
             name = person.jid.split("@")[0].capitalize()
@@ -131,6 +164,13 @@ class Scene:
 
     def digests(self):
         return saying(self.from_bot(self.carol), "Bonjour"), saying(self.dave.whispers(BOT), "Bonjour")
+
+
+def shield(heard):
+    """What a client like Element shows beside a message: a shield, where something is to be warned of."""
+    if not heard.encrypted:
+        return "not encrypted"
+    return "encrypted, no shield" if (heard.colour, heard.why) == ("NONE", None) else f"{heard.colour} shield: {heard.why}"
 
 
 def cell(where, name, body):
@@ -253,6 +293,30 @@ def tuesday(scene):
     scene.show()
 
 
+def encrypted(scene):
+    scene.beat("Tuesday 09:10  Emma's room is encrypted: Bob, owner of the other one, agrees to join them; they talk")
+    if not scene.emma:
+        scene.check(f"the encrypted room: {scene.missing}", False)
+        scene.show()
+        return
+    scene.bridge.set_clock("2026-11-24 09:10")
+    emma, bob, room, muc = scene.emma, scene.bob, scene.vault.room, scene.vault.muc
+    told = lambda text: until(lambda: saying(scene.carol.timeline(muc), text), what=repr(text))  # noqa: E731
+    scene.check("nothing crosses unasked, and both rooms are told", lambda: told("So nothing crosses") and emma.wait(room, "So nothing"))
+    scene.check("Bob is asked whether he means it", lambda: "If you agree" in ask_muc(bob, muc, "!sd encrypted allow"))
+    scene.check("he does", lambda: ask_muc(bob, muc, "!sd yes") and told("A moderator has agreed"))
+    bob.send(muc, "Le budget de mars : 12 000 euros.")
+    heard = lambda: emma.wait(room, "Le budget de mars")  # noqa: E731
+    scene.check("Emma reads Bob's ghost, in strict mode", lambda: heard().sender == ghost("bob@localhost") and heard().encrypted)
+    scene.check("her client shows no shield", lambda: shield(heard()) == "encrypted, no shield")
+    emma.wait_knows(room, {emma.user, BOT, ghost("bob@localhost")})
+    emma.send(room, "C'est bien peu !")
+    scene.check("Bob reads Emma", lambda: bob.wait(muc, "bien peu").name == "Emma")
+    stored = lambda: [event["type"] for event in emma.history(room)]  # noqa: E731
+    scene.check("the homeserver holds no message of that room that it can read", lambda: "m.room.message" not in stored())
+    scene.show()
+
+
 def epilogue(scene):
     print("\nIn the end, asked of the servers' own archives")
     for text in ("Qui relit", "Moi, cet", "Le titre", "une idée pour", "Excellente"):
@@ -277,6 +341,7 @@ def play(scene):
         hours(scene)
         killed(scene, "Monday 23:00")
         tuesday(scene)
+        encrypted(scene)
         epilogue(scene)
     except AssertionError as error:
         scene.check(f"the scene goes on: {error}", False)
@@ -294,7 +359,7 @@ def stay(world, scene):
 Everything is up. Ctrl-C ends and removes it.
 
   Matrix   http://127.0.0.1:{world.http}   @alice:{DOMAIN}, @dave:{DOMAIN}, @admin:{DOMAIN} (operator); password {PASSWORD}
-           rooms {scene.marketing.alias} and {scene.seo.alias}; the bot is {BOT}
+           rooms {scene.marketing.alias} and {scene.seo.alias}, encrypted: {scene.vault.alias if scene.vault else "none"}; the bot is {BOT}
   XMPP     127.0.0.1:{world.c2s}, without TLS   bob@localhost, carol@localhost, admin@localhost; password {PASSWORD}
            rooms {scene.marketing.muc} and {scene.seo.muc}; the bot is {BOT_JID}
   Daemon   sourdine -c {bridge.config} status      (log: {bridge.log})
@@ -319,7 +384,7 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started us in the background
     began = time.monotonic()
     world = World(keep=bool(os.environ.get("KEEP")))
-    status = 1
+    status, scene = 1, None
     try:
         print("$ sourdine registration -o registration.yaml")
         world.open()
@@ -338,6 +403,8 @@ def main():
     except AssertionError as error:  # a server or the daemon did not even start
         print(error, file=sys.stderr)
     finally:
+        if scene:
+            scene.close()
         world.close()
     return status
 
