@@ -80,6 +80,14 @@ static const char *const steps[] = {
 	" INTEGER NOT NULL, aside INTEGER NOT NULL, request TEXT NOT NULL, PRIMARY KEY (room_id, event_id)) WITHOUT ROWID;"
 	"CREATE INDEX c_utd_session ON c_utd (room_id, session_id);"
 	"CREATE INDEX c_utd_sender ON c_utd (sender);",
+	/* 6: a session is its owner's, so that another who says that it is his takes nothing from him. */
+	"ALTER TABLE c_mg_in RENAME TO c_mg_in_5;"
+	"CREATE TABLE c_mg_in (room_id TEXT NOT NULL, session_id TEXT NOT NULL, owner_user TEXT NOT NULL, owner_device"
+	" TEXT NOT NULL, owner_curve TEXT NOT NULL, owner_ed TEXT NOT NULL, pickle TEXT, first_index INTEGER NOT NULL,"
+	" source INTEGER NOT NULL, shared_history INTEGER NOT NULL, withheld TEXT, received_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (room_id, session_id, owner_user)) WITHOUT ROWID;"
+	"INSERT INTO c_mg_in SELECT * FROM c_mg_in_5;"
+	"DROP TABLE c_mg_in_5;",
 };
 #define SCHEMA_VERSION (int)(sizeof(steps) / sizeof(steps[0]) + 1)
 

@@ -338,7 +338,7 @@ CREATE TABLE c_olm_seen (
 ) WITHOUT ROWID;
 CREATE INDEX c_olm_seen_at ON c_olm_seen (at_ms);
 
--- Megolm sessions of others; all of our devices share them.
+-- Megolm sessions of others; all of our devices share them. Whoever has a session's key can say that it is his, so each keeps his own.
 CREATE TABLE c_mg_in (
 	room_id TEXT NOT NULL,
 	session_id TEXT NOT NULL,
@@ -352,7 +352,7 @@ CREATE TABLE c_mg_in (
 	shared_history INTEGER NOT NULL,
 	withheld TEXT,                   -- the code
 	received_ms INTEGER NOT NULL,
-	PRIMARY KEY (room_id, session_id)
+	PRIMARY KEY (room_id, session_id, owner_user)
 ) WITHOUT ROWID;
 
 -- Which event had an index: another one with the same is a replay.

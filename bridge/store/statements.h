@@ -260,8 +260,8 @@
 	X(C_OLM_SEEN_GET, "SELECT 1 FROM c_olm_seen WHERE account = ? AND hash = ?") \
 	X(C_OLM_SEEN_ADD, "INSERT OR IGNORE INTO c_olm_seen (account, hash, at_ms) VALUES (?, ?, ?)") \
 	X(C_OLM_SEEN_TRIM, "DELETE FROM c_olm_seen WHERE at_ms < ?") \
-	X(C_MG_IN_GET, "SELECT owner_user, owner_device, owner_curve, owner_ed, pickle, first_index, source, withheld FROM c_mg_in" \
-		" WHERE room_id = ? AND session_id = ?") \
+	X(C_MG_IN_GET, "SELECT owner_curve, owner_ed, pickle, first_index, source, withheld FROM c_mg_in" \
+		" WHERE room_id = ? AND session_id = ? AND owner_user = ?") \
 	X(C_MG_IN_SET, "INSERT OR REPLACE INTO c_mg_in (room_id, session_id, owner_user, owner_device, owner_curve, owner_ed, pickle, first_index," \
 		" source, shared_history, withheld, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
 	X(C_MG_IN_TRIM, "DELETE FROM c_mg_in WHERE received_ms < ?1 - 2 * max(604800000, coalesce((SELECT rotation_ms FROM c_room r" \
@@ -272,16 +272,16 @@
 	X(C_DEVICE_OF_CURVE, "SELECT device_id, ed, trust FROM c_device WHERE user_id = ? AND curve = ? ORDER BY gone, trust DESC LIMIT 1") \
 	X(C_DEVICE_UNWEDGED, "UPDATE c_device SET unwedged_ms = ? WHERE user_id = ? AND device_id = ? AND unwedged_ms <= ?") \
 	X(C_UTD_ADD, "INSERT OR IGNORE INTO c_utd (room_id, event_id, session_id, sender, curve, since_ms, aside, request)" \
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, coalesce((SELECT max(request) FROM c_utd WHERE room_id = ?1 AND session_id = ?3), ''))") \
-	X(C_UTD_GET, "SELECT aside, since_ms, (SELECT min(since_ms) FROM c_utd b WHERE b.room_id = c_utd.room_id AND b.session_id = c_utd.session_id)" \
-		" FROM c_utd WHERE room_id = ? AND event_id = ?") \
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, coalesce((SELECT max(request) FROM c_utd WHERE room_id = ?1 AND session_id = ?3 AND sender = ?4), ''))") \
+	X(C_UTD_GET, "SELECT aside, since_ms, (SELECT min(since_ms) FROM c_utd b WHERE b.room_id = c_utd.room_id AND b.session_id = c_utd.session_id" \
+		" AND b.sender = c_utd.sender) FROM c_utd WHERE room_id = ? AND event_id = ?") \
 	X(C_UTD_ASIDE, "UPDATE c_utd SET aside = 1 WHERE room_id = ? AND event_id = ?") \
 	X(C_UTD_END, "DELETE FROM c_utd WHERE room_id = ? AND event_id = ?") \
 	X(C_UTD_ASIDES, "SELECT count(*) FROM c_utd WHERE sender = ? AND aside = 1") \
-	X(C_UTD_OF_SESSION, "SELECT event_id, aside, sender, request FROM c_utd WHERE room_id = ? AND session_id = ? ORDER BY since_ms") \
+	X(C_UTD_OF_SESSION, "SELECT event_id, aside, request FROM c_utd WHERE room_id = ? AND session_id = ? AND sender = ? ORDER BY since_ms") \
 	X(C_UTD_OF_SENDER, "SELECT room_id, event_id, aside FROM c_utd WHERE sender = ? ORDER BY since_ms") \
 	X(C_UTD_TO_ASK, "SELECT room_id, session_id, sender, curve FROM c_utd WHERE request = '' AND since_ms <= ? LIMIT 1") \
-	X(C_UTD_ASKED, "UPDATE c_utd SET request = ? WHERE room_id = ? AND session_id = ?") \
+	X(C_UTD_ASKED, "UPDATE c_utd SET request = ? WHERE room_id = ? AND session_id = ? AND sender = ?") \
 	X(C_UTD_IMPATIENT, "SELECT DISTINCT room_id FROM c_utd WHERE aside = 0 AND since_ms <= ?") \
 	X(C_UTD_OLD, "SELECT room_id, event_id FROM c_utd WHERE aside = 1 AND since_ms <= ? LIMIT 64") \
 	X(C_UTD_COUNTS, "SELECT coalesce(sum(aside = 0), 0), count(*) FROM c_utd")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What decrypts is not yet true. The session must be its sender's, made by a device that his server names and, by policy, that he
+ * What decrypts is not yet true. The session must be one that its sender gave as his, made by a device that his server names and, by policy, that he
  * has signed; the text must be for this room; and an index belongs to one event for ever, since libolm opens a message as
  * often as it comes.
  */
@@ -139,21 +139,19 @@ ask_about(struct crypto *crypto, const char *user, bool anew)
 	return peers_know(crypto->peers, &user, 1);
 }
 
-/* By whose device: nobody else's key counts, whatever it opens. */
+/* By which of his devices: only his key was looked for, whatever others' opens. */
 static enum decipher_result
 check_owner(struct crypto *crypto, const struct cipher *cipher, const struct received *received, const json_t *event, struct deciphered *out)
 {
 	struct received_device device;
 
-	if (strcmp(received->user, cipher->event.sender) != 0)
-		return distrust(crypto, cipher, METRIC_IGNORED_FORGED, out);
 	if (!received_find_device(crypto, received->user, received->curve, &device)) {
 		ask_about(crypto, received->user, true);
 		return wait_for(crypto, cipher, false, WHY_STRANGER, out);
 	}
 	if (strcmp(device.ed, received->ed) != 0)
 		return distrust(crypto, cipher, METRIC_IGNORED_FORGED, out);
-	if (!device.trusted && !crypto->all_trusted)
+	if (!device.trusted && !crypto_trusts_all(crypto, cipher->event.room))
 		return wait_for(crypto, cipher, ask_about(crypto, received->user, false), WHY_UNSIGNED, out);
 	return open_text(crypto, cipher, received, event, out);
 }
@@ -170,8 +168,8 @@ decipher_event(struct crypto *crypto, const char *room, const json_t *event, str
 		metric_add(METRIC_IGNORED_MALFORMED, json_object_size(json_child(event, "content")) > 0); /* a redacted one is empty */
 		return DECIPHER_IGNORED;
 	}
-	bool known = received_find(crypto, room, cipher.event.session, &received);
-	bool withheld = known && !received.session && strcmp(received.user, cipher.event.sender) == 0;
+	bool known = received_find(crypto, room, cipher.event.session, cipher.event.sender, &received);
+	bool withheld = known && !received.session;
 	if (known && received.session)
 		result = check_owner(crypto, &cipher, &received, event, out);
 	else

@@ -71,8 +71,8 @@ static bool
 is_better(struct crypto *crypto, const struct received *new)
 {
 	struct received old;
-	bool known = received_find(crypto, new->room, new->id, &old) && old.session;
-	bool owner = strcmp(old.user, new->user) == 0 && strcmp(old.curve, new->curve) == 0 && strcmp(old.ed, new->ed) == 0;
+	bool known = received_find(crypto, new->room, new->id, new->user, &old) && old.session;
+	bool owner = strcmp(old.curve, new->curve) == 0 && strcmp(old.ed, new->ed) == 0;
 
 	received_fini(&old);
 	return !known || (owner && new->first < old.first);
@@ -92,7 +92,7 @@ keep_key(const struct arrival *arrival, struct received *received)
 	received_save(arrival->crypto, received);
 	metric_add(METRIC_ROOM_KEYS, 1);
 	log_debug(LOG_MATRIX, "room key room=%s from=%s index=%lld", received->room, received->user, (long long)received->first);
-	waiting_session(arrival->crypto->waiting, received->room, received->id, true);
+	waiting_session(arrival->crypto->waiting, received->room, received->id, received->user, true);
 }
 
 static void
@@ -152,12 +152,12 @@ take_withheld(const struct arrival *arrival)
 	}
 	snprintf(new.user, sizeof(new.user), "%s", arrival->sender);
 	snprintf(new.curve, sizeof(new.curve), "%.*s", RATCHET_ID_SIZE - 1, curve ? curve : "");
-	bool known = received_find(arrival->crypto, new.room, new.id, &old) && old.session;
+	bool known = received_find(arrival->crypto, new.room, new.id, new.user, &old) && old.session;
 	received_fini(&old);
 	if (known)
 		return;
 	received_save(arrival->crypto, &new);
-	waiting_session(arrival->crypto->waiting, new.room, new.id, false);
+	waiting_session(arrival->crypto->waiting, new.room, new.id, new.user, false);
 }
 
 static void

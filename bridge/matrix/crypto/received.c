@@ -58,25 +58,26 @@ open_pickle(struct crypto *crypto, struct received *received, const char *pickle
 }
 
 bool
-received_find(struct crypto *crypto, const char *room, const char *id, struct received *out)
+received_find(struct crypto *crypto, const char *room, const char *id, const char *user, struct received *out)
 {
 	struct query query = store_query(crypto->store, C_MG_IN_GET);
 
 	*out = (struct received){ .first = 0 };
 	snprintf(out->room, sizeof(out->room), "%s", room);
 	snprintf(out->id, sizeof(out->id), "%s", id);
+	snprintf(out->user, sizeof(out->user), "%s", user);
 	query_text(&query, room);
 	query_text(&query, id);
+	query_text(&query, user);
 	bool found = query_step(&query);
 	if (found) {
-		snprintf(out->user, sizeof(out->user), "%s", query_get_text(&query, 0));
-		snprintf(out->curve, sizeof(out->curve), "%s", query_get_text(&query, 2));
-		snprintf(out->ed, sizeof(out->ed), "%s", query_get_text(&query, 3));
-		const char *pickle = query_get_text(&query, 4), *withheld = query_get_text(&query, 7);
+		snprintf(out->curve, sizeof(out->curve), "%s", query_get_text(&query, 0));
+		snprintf(out->ed, sizeof(out->ed), "%s", query_get_text(&query, 1));
+		const char *pickle = query_get_text(&query, 2), *withheld = query_get_text(&query, 5);
 		if (pickle)
 			open_pickle(crypto, out, pickle);
-		out->first = query_get_int(&query, 5);
-		out->source = query_get_int(&query, 6) ? RECEIVED_FORWARDED : RECEIVED_SHARED;
+		out->first = query_get_int(&query, 3);
+		out->source = query_get_int(&query, 4) ? RECEIVED_FORWARDED : RECEIVED_SHARED;
 		snprintf(out->withheld, sizeof(out->withheld), "%s", withheld ? withheld : "");
 	}
 	query_done(&query);

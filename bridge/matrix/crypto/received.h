@@ -27,9 +27,12 @@ struct received {
 	char withheld[32];             /* the code; "" */
 };
 
-/* False: nothing is known of this session. */
-bool received_find(struct crypto *crypto, const char *room, const char *id, struct received *out) MUST_USE;
-/* A session, or the word that we get none, in place of what there was. */
+/*
+ * What a user gave, or said that he does not give, of a session. False: nothing. Everybody who can read a room has its keys and could send
+ * them to us as his own before their maker does: so what one says never stands for, or in the way of, what another does.
+ */
+bool received_find(struct crypto *crypto, const char *room, const char *id, const char *user, struct received *out) MUST_USE;
+/* A session, or the word that we get none, in place of what there was of this user. */
 void received_save(struct crypto *crypto, const struct received *received);
 void received_fini(struct received *received);
 

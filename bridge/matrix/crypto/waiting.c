@@ -3,6 +3,9 @@
  * The table says what waits; the timer only looks. An event's patience counts from when it was kept, and all events of one session
  * share that of the first, so a room waits 25 seconds for a lost key, not that long for each of its messages. Somebody of whom
  * several messages stand aside already is not waited for at all: else one broken or hostile client could slow a room down for ever.
+ *
+ * A key is asked for once for all that waits for it, of whoever said that with it; again only when the homeserver did not take the
+ * question, at growing intervals. It keeps it for devices that are away, so more would say nothing new. It is taken back once nothing waits.
  */
 #include "matrix/crypto/waiting.h"
 
@@ -25,6 +28,8 @@
 #define IDLE_TICK_MS 60000
 #define ASIDE_MAX 8 /* of one sender: more are not waited for */
 #define ASKS_PER_TICK 16
+#define ASK_REST_MS 2000 /* after a question that did not get through */
+#define ASK_REST_MAX_MS (5 * 60 * 1000)
 #define TOUCHED 16
 #define TOUCH_AGAIN_MS 10000
 
@@ -38,6 +43,17 @@ struct waiting {
 		int64_t at_ms; /* monotonic */
 	} touched[TOUCHED]; /* the latest, in a ring */
 	unsigned touch;
+	struct list asking;    /* owns: asking::link */
+	int64_t ask_rests_ms;  /* monotonic: nothing is asked before */
+	unsigned ask_failures; /* in a row */
+};
+
+/* A question on its way. */
+struct asking {
+	struct list link; /* waiting::asking */
+	struct waiting *waiting;
+	struct http_request *request;
+	char *room, *session, *user; /* own; of what is asked for; NULL: it is taken back */
 };
 
 static struct query
@@ -54,21 +70,71 @@ ask(struct waiting *waiting, enum statement statement, const char *first, const 
 /* ---- asking for keys ---- */
 
 static void
-on_asked(void *context, const struct http_answer *answer)
+drop_asking(struct asking *asking)
 {
-	struct matrix *matrix = context;
-	struct judged judged;
+	list_remove(&asking->link);
+	free(asking->room);
+	free(asking->session);
+	free(asking->user);
+	free(asking);
+}
 
-	matrix_judge(matrix, answer, &judged);
-	if (judged.is != JUDGED_FINE)
-		log_info(LOG_MATRIX, "a key could not be asked for status=%ld errcode=%s", judged.status, judged.errcode);
-	judged_fini(&judged);
+/* Under which id a session was asked for; "": it is to be asked for. */
+static void
+note_asked(struct waiting *waiting, const char *room, const char *session, const char *user, const char *id)
+{
+	struct query query = ask(waiting, C_UTD_ASKED, id, room);
+
+	query_text(&query, session);
+	query_text(&query, user);
+	query_run(&query);
 }
 
 static void
-post(struct waiting *waiting, const struct keep_account *bot, const char *user, const char *id, json_t *content)
+rest(struct waiting *waiting, int64_t delay_ms)
 {
-	struct matrix *matrix = waiting->crypto->matrix;
+	int64_t rest_ms = (int64_t)ASK_REST_MS << (waiting->ask_failures < 8 ? waiting->ask_failures : 8);
+
+	waiting->ask_failures++;
+	if (rest_ms > ASK_REST_MAX_MS)
+		rest_ms = ASK_REST_MAX_MS;
+	waiting->ask_rests_ms = now_monotonic_ms() + (delay_ms > rest_ms ? delay_ms : rest_ms);
+}
+
+static void
+on_asked(void *context, const struct http_answer *answer)
+{
+	struct asking *asking = context;
+	struct waiting *waiting = asking->waiting;
+	struct judged judged;
+
+	matrix_judge(waiting->crypto->matrix, answer, &judged);
+	if (judged.is == JUDGED_FINE)
+		waiting->ask_failures = 0;
+	else
+		log_info(LOG_MATRIX, "a key could not be asked for status=%ld errcode=%s", judged.status, judged.errcode);
+	if (judged.is == JUDGED_AGAIN && asking->room) {
+		note_asked(waiting, asking->room, asking->session, asking->user, "");
+		rest(waiting, judged.delay_ms);
+	}
+	judged_fini(&judged);
+	drop_asking(asking);
+}
+
+static struct asking *
+add_asking(struct waiting *waiting)
+{
+	struct asking *asking = xcalloc(1, sizeof(*asking));
+
+	asking->waiting = waiting;
+	list_append(&waiting->asking, &asking->link);
+	return asking;
+}
+
+static void
+post(struct asking *asking, const struct keep_account *bot, const char *user, const char *id, json_t *content)
+{
+	struct matrix *matrix = asking->waiting->crypto->matrix;
 	json_t *body = json_pack("{s:{s:{s:o}}}", "messages", user, "*", content);
 	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/sendToDevice/m.room_key_request/%s?user_id=%s&device_id=%s", id, bot->user, bot->device);
 	struct str text AUTO_STR;
@@ -77,23 +143,27 @@ post(struct waiting *waiting, const struct keep_account *bot, const char *user, 
 	json_add(&text, body);
 	json_decref(body);
 	if (matrix->http)
-		(void)matrix_ask(matrix, "PUT", path, str_get(&text), on_asked, matrix);
+		asking->request = matrix_ask(matrix, "PUT", path, str_get(&text), on_asked, asking);
+	else
+		drop_asking(asking);
 }
 
 static void
 ask_for(struct waiting *waiting, const struct keep_account *bot, const struct waiting_event *event)
 {
+	struct asking *asking = add_asking(waiting);
 	char id[25];
 	json_t *what = json_pack("{s:s, s:s, s:s}", "algorithm", DEVICEKEYS_MEGOLM, "room_id", event->room, "session_id", event->session);
 
 	if (*event->curve)
 		json_object_set_new(what, "sender_key", json_string(event->curve));
 	seal_random_text(id, sizeof(id) - 1, "abcdefghijklmnopqrstuvwxyz0123456789");
-	post(waiting, bot, event->sender, id, json_pack("{s:s, s:s, s:s, s:o}", "action", "request", "requesting_device_id", bot->device,
+	asking->room = xstrdup(event->room);
+	asking->session = xstrdup(event->session);
+	asking->user = xstrdup(event->sender);
+	note_asked(waiting, event->room, event->session, event->sender, id);
+	post(asking, bot, event->sender, id, json_pack("{s:s, s:s, s:s, s:o}", "action", "request", "requesting_device_id", bot->device,
 			"request_id", id, "body", what));
-	struct query query = ask(waiting, C_UTD_ASKED, id, event->room);
-	query_text(&query, event->session);
-	query_run(&query);
 	log_info(LOG_MATRIX, "a room key is missing and was asked for room=%s", event->room);
 }
 
@@ -120,11 +190,50 @@ ask_all(struct waiting *waiting)
 	struct crypto *crypto = waiting->crypto;
 	struct keep_account bot;
 
-	if (waiting->behind || crypto->matrix->state != MATRIX_HERE || !keep_find_account(crypto->keep, crypto->matrix->bot, &bot))
+	if (waiting->behind || now_monotonic_ms() < waiting->ask_rests_ms || crypto->matrix->state != MATRIX_HERE || !keep_find_account(crypto->keep, crypto->matrix->bot, &bot))
 		return;
 	for (int i = 0; i < ASKS_PER_TICK && ask_next(waiting, &bot); i++)
 		;
 	keep_account_fini(&bot);
+}
+
+/* Nobody waits for it any more. */
+static void
+cancel(struct waiting *waiting, const char *user, const char *request)
+{
+	struct crypto *crypto = waiting->crypto;
+	struct keep_account bot;
+
+	if (!*request || crypto->matrix->state != MATRIX_HERE || !keep_find_account(crypto->keep, crypto->matrix->bot, &bot))
+		return;
+	AUTO_FREE char *txn = xasprintf("%s-end", request);
+	post(add_asking(waiting), &bot, user, txn, json_pack("{s:s, s:s, s:s}", "action", "request_cancellation", "requesting_device_id", bot.device,
+			"request_id", request));
+	keep_account_fini(&bot);
+}
+
+/* What waits for a user's session. */
+static struct query
+ask_session(struct waiting *waiting, const char *room, const char *session, const char *user)
+{
+	struct query query = ask(waiting, C_UTD_OF_SESSION, room, session);
+
+	query_text(&query, user);
+	return query;
+}
+
+/* The last one that waits for a session is given up. */
+static void
+give_up(struct waiting *waiting, const struct waiting_event *event)
+{
+	struct query query = ask_session(waiting, event->room, event->session, event->sender);
+	AUTO_FREE char *request = query_step(&query) ? xstrdup(query_get_text(&query, 2)) : xstrdup("");
+	bool last = !query_step(&query);
+
+	query_done(&query);
+	if (last)
+		cancel(waiting, event->sender, request);
+	waiting_end(waiting, event->room, event->id);
 }
 
 /* ---- the clock ---- */
@@ -207,9 +316,21 @@ waiting_open(struct crypto *crypto)
 
 	waiting->crypto = crypto;
 	waiting->behind = true;
+	list_init(&waiting->asking);
 	loop_timer_init(&waiting->timer, crypto->matrix->parts.loop, on_timer, waiting);
 	loop_timer_set(&waiting->timer, TICK_MS);
 	return waiting;
+}
+
+void
+waiting_stop(struct waiting *waiting)
+{
+	struct asking *asking;
+
+	LIST_FOR_EACH(asking, &waiting->asking, struct asking, link) {
+		http_cancel(asking->request);
+		drop_asking(asking);
+	}
 }
 
 void
@@ -217,6 +338,7 @@ waiting_close(struct waiting *waiting)
 {
 	if (!waiting)
 		return;
+	waiting_stop(waiting);
 	loop_timer_stop(&waiting->timer);
 	free(waiting);
 }
@@ -248,7 +370,7 @@ void
 waiting_expect(struct waiting *waiting, const struct waiting_event *event)
 {
 	struct received received;
-	bool known = received_find(waiting->crypto, event->room, event->session, &received) && received.session;
+	bool known = received_find(waiting->crypto, event->room, event->session, event->sender, &received) && received.session;
 
 	received_fini(&received);
 	if (!known)
@@ -290,7 +412,7 @@ waiting_for(struct waiting *waiting, const struct waiting_event *event, bool hop
 	if (!look(waiting, event, &aside, &since_ms, &first_ms))
 		return WAITING_MORE; /* the transaction has failed: it is read again */
 	if (aside && now_ms - since_ms >= KEPT_MS) {
-		waiting_end(waiting, event->room, event->id);
+		give_up(waiting, event);
 		metric_add(METRIC_DECRYPTED_NEVER, 1);
 		return WAITING_OVER;
 	}
@@ -323,7 +445,7 @@ waiting_end(struct waiting *waiting, const char *room, const char *id)
 
 /* The rows of a question, copied, since reading again changes the table. */
 struct found {
-	char *room, *id, *sender, *request; /* own */
+	char *room, *id, *request; /* own */
 	bool aside;
 };
 
@@ -339,30 +461,15 @@ wake(struct waiting *waiting, struct found *found, size_t n)
 			inbox_retry(inbox, found[i].room);
 		free(found[i].room);
 		free(found[i].id);
-		free(found[i].sender);
 		free(found[i].request);
 	}
 	free(found);
 }
 
-static void
-cancel(struct waiting *waiting, const char *user, const char *request)
-{
-	struct crypto *crypto = waiting->crypto;
-	struct keep_account bot;
-
-	if (crypto->matrix->state != MATRIX_HERE || !keep_find_account(crypto->keep, crypto->matrix->bot, &bot))
-		return;
-	AUTO_FREE char *txn = xasprintf("%s-end", request);
-	post(waiting, &bot, user, txn, json_pack("{s:s, s:s, s:s}", "action", "request_cancellation", "requesting_device_id", bot.device,
-			"request_id", request));
-	keep_account_fini(&bot);
-}
-
 void
-waiting_session(struct waiting *waiting, const char *room, const char *session, bool came)
+waiting_session(struct waiting *waiting, const char *room, const char *session, const char *user, bool came)
 {
-	struct query query = ask(waiting, C_UTD_OF_SESSION, room, session);
+	struct query query = ask_session(waiting, room, session, user);
 	struct found *found = NULL;
 	size_t n = 0;
 
@@ -370,12 +477,12 @@ waiting_session(struct waiting *waiting, const char *room, const char *session, 
 		found = xrealloc(found, (n + 1) * sizeof(*found));
 		found[n++] = (struct found){
 			.room = xstrdup(room), .id = xstrdup(query_get_text(&query, 0)), .aside = query_get_int(&query, 1) != 0,
-			.sender = xstrdup(query_get_text(&query, 2)), .request = xstrdup(query_get_text(&query, 3)),
+			.request = xstrdup(query_get_text(&query, 2)),
 		};
 	}
 	query_done(&query);
-	if (came && n && *found[0].request)
-		cancel(waiting, found[0].sender, found[0].request);
+	if (came && n)
+		cancel(waiting, user, found[0].request);
 	wake(waiting, found, n);
 }
 
@@ -399,11 +506,11 @@ waiting_user(struct waiting *waiting, const char *user)
 bool
 waiting_has_asked(struct waiting *waiting, const char *room, const char *session, const char *user)
 {
-	struct query query = ask(waiting, C_UTD_OF_SESSION, room, session);
+	struct query query = ask_session(waiting, room, session, user);
 	bool asked = false;
 
 	while (query_step(&query))
-		asked |= *query_get_text(&query, 3) && strcmp(query_get_text(&query, 2), user) == 0;
+		asked |= *query_get_text(&query, 2) != '\0';
 	query_done(&query);
 	return asked;
 }

@@ -13,6 +13,8 @@
 struct waiting;
 
 struct waiting *waiting_open(struct crypto *crypto) MUST_USE;
+/* Cancels what is under way. */
+void waiting_stop(struct waiting *waiting);
 void waiting_close(struct waiting *waiting); /* NULL is fine */
 
 /* What is known of an event that cannot be read. All lent. */
@@ -36,8 +38,8 @@ enum waiting_answer waiting_for(struct waiting *waiting, const struct waiting_ev
 /* It was read, or will never be: true when it had stood aside, so that what followed it has been seen before it. */
 bool waiting_end(struct waiting *waiting, const char *room, const char *id);
 
-/* What was known of a session has changed: what waits for it is read again. `came`: its key is there, it is asked for no longer. */
-void waiting_session(struct waiting *waiting, const char *room, const char *session, bool came);
+/* What is known of a user's session has changed: what waits for it is read again. `came`: its key is there, it is asked for no longer. */
+void waiting_session(struct waiting *waiting, const char *room, const char *session, const char *user, bool came);
 /* The same for all that a user sent: his devices are known better now. */
 void waiting_user(struct waiting *waiting, const char *user);
 
