@@ -177,6 +177,14 @@ cipher_exposes(const struct matrix *matrix, const char *room, int64_t stamp_ms)
 	return cipher && stamp_ms >= cipher->since_ms;
 }
 
+int64_t
+cipher_since(const struct matrix *matrix, const char *room)
+{
+	const struct cipher *cipher = find(matrix, room);
+
+	return cipher ? cipher->since_ms : 0;
+}
+
 /* ---- whether it is encrypted ---- */
 
 /* What the room says of itself, unless it says nothing: then what it said before counts. */
@@ -187,8 +195,9 @@ take_rules(struct cipher *cipher, const json_t *content, const char *algorithm)
 
 	json_whole(content, "rotation_period_ms", &period_ms);
 	json_whole(content, "rotation_period_msgs", &messages);
-	if (cipher->kept && strcmp(cipher->algorithm, algorithm) == 0 && cipher->rotation_ms == period_ms && cipher->rotation_messages == messages)
+	if (strcmp(cipher->algorithm, algorithm) == 0 && cipher->rotation_ms == period_ms && cipher->rotation_messages == messages)
 		return;
+	crypto_saw_rules(cipher->matrix->crypto, cipher->room);
 	free(cipher->algorithm);
 	cipher->algorithm = xstrdup(algorithm);
 	cipher->rotation_ms = period_ms;
@@ -216,6 +225,7 @@ turn_on(struct matrix *matrix, const char *room, const json_t *event)
 	if (!known) {
 		cipher = add(matrix, room);
 		json_whole(event, "origin_server_ts", &cipher->since_ms);
+		matrix->arrivals++; /* what was tried in the clear is in doubt now */
 		log_notice(LOG_MATRIX, "a room is encrypted room=%s", room);
 	}
 	if (algorithm) {

@@ -19,6 +19,12 @@ enum encryption cipher_state(const struct matrix *matrix, const char *room, bool
 /* Whether a message that came in the clear, of this instant (its server's clock), was written after encryption was turned on. */
 bool cipher_exposes(const struct matrix *matrix, const char *room, int64_t stamp_ms);
 
+/*
+ * Since when, by its server's clock; 0: it is not, or does not say. What was tried before in the clear may have arrived so: it is looked for
+ * under its name before it is sent encrypted, since the homeserver need not know the name again under another type of event.
+ */
+int64_t cipher_since(const struct matrix *matrix, const char *room);
+
 /* The room's state at its entry: the whole event, or NULL when there is none. What is known of its members is out of date. */
 void cipher_learn(struct matrix *matrix, const char *room, const json_t *event);
 /* An event of these went by: m.room.encryption, m.room.history_visibility, m.room.member. `archive`: it may be older than what is known. */

@@ -297,13 +297,17 @@ note_doubt(void *context, int64_t id, const char *name, int64_t first_try_ms)
 
 /* When the oldest row was first tried that the homeserver may have taken and forgotten; 0: there is none. */
 static int64_t
-oldest_doubt(struct lane *lane)
+oldest_doubt(struct lane *lane, const char *room)
 {
+	int64_t exposed_ms = cipher_since(lane->matrix, room);
 	int64_t memory_ms = lane->matrix->settings.memory_ms ? lane->matrix->settings.memory_ms : MEMORY_MS;
 	struct doubts doubts = { .before_ms = lane->forgotten ? INT64_MAX : now_real_ms() - memory_ms };
 
 	if (doubts.before_ms < lane->matrix->forgot_ms)
 		doubts.before_ms = lane->matrix->forgot_ms;
+	/* Tried in the clear, it would go out under another path. */
+	if (exposed_ms && doubts.before_ms < exposed_ms + READ_BEFORE_MS)
+		doubts.before_ms = exposed_ms + READ_BEFORE_MS;
 	outbox_each_doubt(lane->matrix->parts.outbox, lane->address, note_doubt, &doubts);
 	return doubts.oldest_ms;
 }
@@ -335,7 +339,7 @@ is_read_back(struct lane *lane, const char *room, const struct ghost *ghost)
 	}
 	if (!lane->doubtful)
 		return true;
-	int64_t oldest_ms = lane->readback ? 1 : oldest_doubt(lane);
+	int64_t oldest_ms = lane->readback ? 1 : oldest_doubt(lane, room);
 	lane->doubtful = oldest_ms != 0;
 	if (!lane->doubtful) {
 		lane->forgotten = false;

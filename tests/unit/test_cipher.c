@@ -118,6 +118,46 @@ test_turned_on_under_way(void **state)
 	assert_int_equal(scene->port->ops->encryption(scene->port, ROOM), ENCRYPTION_ON);
 }
 
+static void
+count_doubt(void *context, int64_t id, const char *name, int64_t first_try_ms)
+{
+	(void)id, (void)name, (void)first_try_ms;
+	++*(int *)context;
+}
+
+static int
+doubts(const struct scene *scene)
+{
+	int n = 0;
+
+	outbox_each_doubt(scene->core->outbox, ROOM, count_doubt, &n);
+	return n;
+}
+
+/* It was tried in the clear, and arrived so, but its answer was lost: it is looked for, and not said again. */
+static void
+test_tried_in_the_clear(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	scene_hear(scene, "xbob@x\nBob\nfirst");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
+	fake_homeserver_say(&scene->fake, "PUT", "/send/", 503, "{\"errcode\":\"M_UNKNOWN\"}", 1);
+	scene_hear(scene, "xbob@x\nBob\nmore");
+	WAIT(scene, scene_sends(scene) == 2);
+	AUTO_FREE char *shown = xasprintf("{\"chunk\":[{\"type\":\"m.room.message\",\"event_id\":\"$sent\",\"sender\":\"@_xmpp_bob=40x:hs\","
+		"\"origin_server_ts\":%" PRId64 ",\"content\":%s}]}", now_real_ms(), fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 1)->body);
+	scene->fake.archive_of_one = shown;
+	AUTO_FREE char *event = xasprintf("{\"type\":\"m.room.encryption\",\"event_id\":\"$on\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
+		"\"state_key\":\"\",\"origin_server_ts\":%" PRId64 ",\"content\":{\"algorithm\":\"m.megolm.v1.aes-sha2\"}}", now_real_ms());
+	assert_int_equal(scene_push(scene, event), 200);
+	assert_int_equal(doubts(scene), 1);
+	WAIT(scene, doubts(scene) == 0);
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "GET", "limit=100"), 1);
+	assert_int_equal(scene_sends(scene), 2);
+}
+
 /* Behind the one in flight others wait in the port: each is looked at when its turn comes. */
 static void
 test_what_waits_in_the_port(void **state)
@@ -322,6 +362,7 @@ main(void)
 		TEST(test_nothing_in_the_clear),
 		TEST(test_not_before_it_is_known),
 		TEST(test_turned_on_under_way),
+		TEST(test_tried_in_the_clear),
 		TEST(test_what_waits_in_the_port),
 		TEST(test_direct_rooms_too),
 		TEST(test_refused),

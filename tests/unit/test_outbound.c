@@ -15,6 +15,7 @@
 #include "matrix/ghost.h"
 #include "matrix/inside.h"
 
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -661,6 +662,75 @@ test_somebody_leaves(void **state)
 	assert_int_equal(count(test, from, "/sendToDevice/"), 0);
 }
 
+/* What m.room.encryption says has changed: nobody goes on as before (e2ee.md 3.7). */
+static void
+test_other_rules(void **state)
+{
+	struct test *test = *state;
+#define EVENT "{\"type\":\"m.room.encryption\",\"event_id\":\"$e%d\",\"sender\":\"" ALICE "\",\"room_id\":\"" ROOM "\"," \
+		"\"state_key\":\"\",\"origin_server_ts\":1,\"content\":{\"algorithm\":\"m.megolm.v1.aes-sha2\",\"rotation_period_msgs\":%d}}"
+	AUTO_FREE char *same = xasprintf(EVENT, 1, 3), *other = xasprintf(EVENT, 2, 50);
+#undef EVENT
+
+	say_and_wait(test, "one");
+	assert_int_equal(scene_push(test->scene, same), 200);
+	say_and_wait(test, "two");
+	assert_string_equal(test->said[0].session, test->said[1].session);
+	assert_int_equal(scene_push(test->scene, other), 200);
+	say_and_wait(test, "three");
+	assert_string_not_equal(test->said[1].session, test->said[2].session);
+	restart(test); /* the room's state still says 3: it has changed again, as far as is known */
+	say_and_wait(test, "four");
+	assert_string_not_equal(test->said[2].session, test->said[3].session);
+	restart(test);
+	say_and_wait(test, "five");
+	assert_string_equal(test->said[3].session, test->said[4].session);
+}
+
+/* A group can trust less than the site, or more: at once. */
+static void
+test_trust_of_the_group(void **state)
+{
+	struct test *test = *state;
+	struct group *group = groups_of_room(&test->scene->core->groups, ROOM);
+
+	free_client(&test->two);
+	test->two = (struct client){ .id = NULL };
+	make_client(test, &test->two, "TWO", false);
+	publish(test, (const struct client *[]){ &test->one, &test->two }, 2);
+	offer(test, (const struct client *[]){ &test->one, &test->two }, 2, 0);
+	group->trust = TRUST_ALL;
+	say_and_wait(test, "one");
+	assert_int_equal(test->two.letters, 1);
+	group->trust = TRUST_CROSS_SIGNED;
+	say_and_wait(test, "two");
+	assert_int_equal(test->two.letters, 1);
+	assert_string_equal(test->two.code, "m.unverified");
+	assert_string_not_equal(test->said[0].session, test->said[1].session);
+}
+
+/* A key is asked for until the homeserver has taken the question, and not once more. */
+static void
+test_asking_for_a_key(void **state)
+{
+	struct test *test = *state;
+	struct fake_homeserver *fake = &test->scene->fake;
+	int from = fake->count;
+
+	fake_homeserver_say(fake, "PUT", "/sendToDevice/m.room_key_request/", 503, "{\"errcode\":\"M_UNKNOWN\"}", 1);
+	for (int i = 0; i < 2; i++) {
+		AUTO_FREE char *event = xasprintf("{\"type\":\"m.room.encrypted\",\"event_id\":\"$c%d\",\"sender\":\"" ALICE "\",\"room_id\":\"" ROOM "\","
+			"\"origin_server_ts\":%" PRId64 ",\"content\":{\"algorithm\":\"m.megolm.v1.aes-sha2\",\"session_id\":\"nobody gave it\","
+			"\"ciphertext\":\"AwgA\"}}", i, now_real_ms());
+		assert_int_equal(scene_push(test->scene, event), 200);
+	}
+	WAIT_FOR(test->scene, 10000, count(test, from, "/sendToDevice/m.room_key_request/") == 2);
+	const struct fake_asked *asked = fake_homeserver_find(fake, from, "PUT", "/sendToDevice/m.room_key_request/", 1);
+	assert_non_null(strstr(asked->body, "nobody gave it"));
+	scene_spin(test->scene, 3000);
+	assert_int_equal(count(test, from, "/sendToDevice/m.room_key_request/"), 2);
+}
+
 int
 main(void)
 {
@@ -679,6 +749,9 @@ main(void)
 		TEST(test_wedged),
 		TEST(test_server_fails),
 		TEST(test_somebody_leaves),
+		TEST(test_other_rules),
+		TEST(test_trust_of_the_group),
+		TEST(test_asking_for_a_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "matrix/crypto/outbound.h"
 #include "matrix/crypto/peers.h"
 #include "matrix/crypto/recipients.h"
+#include "matrix/crypto/roster.h"
 #include "matrix/crypto/own.h"
 #include "matrix/ghost.h"
 #include "matrix/link.h"
@@ -145,6 +146,7 @@ crypto_stop(struct crypto *crypto)
 	if (!crypto)
 		return;
 	mend_stop(crypto->mend);
+	waiting_stop(crypto->waiting);
 	outbound_stop(crypto->outbound);
 	recipients_stop(crypto->recipients);
 	peers_stop(crypto->peers);
@@ -158,6 +160,13 @@ crypto_saw_readers(struct crypto *crypto, const char *room)
 }
 
 void
+crypto_saw_rules(struct crypto *crypto, const char *room)
+{
+	if (crypto)
+		roster_forget_room(crypto->store, room);
+}
+
+void
 crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership)
 {
 	struct recipients_terms terms;
@@ -167,6 +176,14 @@ crypto_saw_member(struct crypto *crypto, const char *room, const char *user, con
 	recipients_changed(crypto->recipients, room);
 	if (strcmp(membership, "join") == 0 || strcmp(membership, "invite") == 0)
 		peers_touch(crypto->peers, user);
+}
+
+bool
+crypto_trusts_all(const struct crypto *crypto, const char *room)
+{
+	const struct group *group = groups_of_room(crypto->matrix->parts.groups, room);
+
+	return group && group->trust ? group->trust == TRUST_ALL : crypto->all_trusted;
 }
 
 void

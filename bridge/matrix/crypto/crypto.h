@@ -27,7 +27,7 @@ struct crypto {
 	struct outbound *outbound;
 	struct waiting *waiting;
 	struct mend *mend;
-	bool all_trusted;      /* trust: all; else only devices that their owner has signed are written to */
+	bool all_trusted;      /* encryption.trust: all; see crypto_trusts_all() */
 	unsigned char bridge_secret[SEAL_KEY_SIZE]; /* what our users' identities are derived from (derive.h) */
 	bool guarded;          /* the homeserver has our generation, and had no higher one */
 	bool raised;           /* it is to be told a new one */
@@ -45,8 +45,16 @@ void crypto_stop(struct crypto *crypto);
 
 /* Who may read in a room has changed (cipher.h), or is known now. NULL is fine. */
 void crypto_saw_readers(struct crypto *crypto, const char *room);
+/* How a room is encrypted has changed (e2ee.md 3.7): every session of ours for it has said its last. NULL is fine. */
+void crypto_saw_rules(struct crypto *crypto, const char *room);
 /* A member event of a room, of somebody who is not ours. NULL is fine. */
 void crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership);
+
+/*
+ * Whether every device of a room's people may write and is written to (groups.NAME.trust, else encryption.trust); otherwise only those
+ * that their owner has signed.
+ */
+bool crypto_trusts_all(const struct crypto *crypto, const char *room);
 
 /* The turn's writes were rolled back. NULL is fine. */
 void crypto_reset(struct crypto *crypto);

@@ -45,6 +45,7 @@ struct work {
 	bool ready;
 	int64_t account;              /* with `ready`: row */
 	unsigned long generation;     /* with `ready`: of everything */
+	bool all_trusted;             /* with `ready`: it was so then */
 	int64_t until_ms;             /* with `ready`: real time */
 	int64_t refused_ms;           /* monotonic; 0: it was not */
 	char why[256];
@@ -388,7 +389,7 @@ advance(struct work *work, const struct keep_account *account, const struct reci
 {
 	struct crypto *crypto = crypto_of(work);
 	AUTO_KEEP_OUTBOUND struct keep_outbound session = { .account = 0 };
-	struct share share = { .crypto = crypto, .account = account, .session = &session, .all_trusted = crypto->all_trusted };
+	struct share share = { .crypto = crypto, .account = account, .session = &session, .all_trusted = crypto_trusts_all(crypto, work->room) };
 
 	work->account = account->id;
 	find_session(crypto, &share, work->room, terms, devices, &session);
@@ -403,6 +404,7 @@ advance(struct work *work, const struct keep_account *account, const struct reci
 		return OUTBOUND_BUSY;
 	work->ready = true;
 	work->generation = generation_of(crypto);
+	work->all_trusted = share.all_trusted;
 	return OUTBOUND_READY;
 }
 
@@ -412,7 +414,8 @@ is_ready(const struct work *work, const struct recipients_terms *terms)
 	struct crypto *crypto = crypto_of(work);
 	AUTO_KEEP_OUTBOUND struct keep_outbound session = { .account = 0 };
 
-	return work->ready && work->generation == generation_of(crypto) && now_real_ms() < work->until_ms &&
+	return work->ready && work->generation == generation_of(crypto) && work->all_trusted == crypto_trusts_all(crypto, work->room) &&
+		now_real_ms() < work->until_ms &&
 		keep_look_at_outbound(crypto->keep, work->account, work->room, &session) && !is_spent(&session, terms);
 }
 

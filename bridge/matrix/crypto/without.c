@@ -27,6 +27,12 @@ crypto_saw_readers(struct crypto *crypto, const char *room)
 }
 
 void
+crypto_saw_rules(struct crypto *crypto, const char *room)
+{
+	(void)crypto, (void)room;
+}
+
+void
 crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership)
 {
 	(void)crypto, (void)room, (void)user, (void)membership;
