@@ -108,7 +108,7 @@ class Figures:
 class Bench:
     """Both fakes and a daemon between them, in a folder on a disk."""
 
-    def __init__(self, people=5, natives=5, groups=1, sourdine=None, before=()):
+    def __init__(self, people=5, natives=5, groups=1, sourdine=None, before=(), keys=()):
         self.folder = Path(tempfile.mkdtemp(prefix="sourdine-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")))
         self.folder.chmod(0o755)
         self.people, self.natives, self.groups = people, natives, groups
@@ -126,7 +126,7 @@ class Bench:
         done = subprocess.run(unprivileged() + [self.sourdine, "-c", self.config, "registration", "-o", self.registration], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         self.token = re.search(r"hs_token: *\"?([^\"\s]+)", self.registration.read_text())[1]
-        self.homeserver = Fake("fake_homeserver", self.http, self.appservice, self.token, groups, people)
+        self.homeserver = Fake("fake_homeserver", self.http, self.appservice, self.token, groups, people, *keys)
         self.component = Fake("fake_component", self.port, natives)
         self.process = None
 
@@ -372,12 +372,12 @@ def instructions(folder):
 class Counted(Bench):
     """A daemon under callgrind; counting begins when it is told to."""
 
-    def __init__(self, ghosts, natives):
+    def __init__(self, ghosts, natives, **more):
         self.counts = own_folder("sourdine-counts-")
-        super().__init__(ghosts, natives, before=VALGRIND + [f"--callgrind-out-file={self.counts}/callgrind.%p", "--instr-atstart=no"])
+        super().__init__(ghosts, natives, before=VALGRIND + [f"--callgrind-out-file={self.counts}/callgrind.%p", "--instr-atstart=no"], **more)
 
-    def control(self, word):
-        done = subprocess.run(unprivileged() + ["callgrind_control", "-i", word, str(self.process.pid)], capture_output=True, text=True)
+    def control(self, *words):
+        done = subprocess.run(unprivileged() + ["callgrind_control", *words, str(self.process.pid)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
     def cost(self, way, count):
@@ -386,11 +386,11 @@ class Counted(Bench):
         self.warm()
         time.sleep(1)
         commits, copies = self.metric("db_commits_total"), int(self.component.ask("copies")[0])
-        self.control("on")
+        self.control("-i", "on")
         figures, _ = (self.outward if way == "out" else self.inward)(count)
         assert figures.clean(), f"{way}: lost / duplicated / reordered {figures.words()}"
         time.sleep(1)
-        self.control("off")
+        self.control("-i", "off")
         commits, copies = self.metric("db_commits_total") - commits, int(self.component.ask("copies")[0]) - copies
         self.homeserver.ask("sample", self.counts / "transaction", answer="sampled")
         self.component.ask("sample", self.counts / "stanzas", answer="sampled")
@@ -457,10 +457,17 @@ def main(words):
     parser.add_argument("--no-costs", action="store_true", help="leave callgrind out")
     parser.add_argument("--no-rates", action="store_true", help="only callgrind")
     parser.add_argument("--starts", action="store_true", help="only the time that a start takes with 500 groups")
+    parser.add_argument("--encrypted", action="store_true", help="only what encrypting for a room costs, by callgrind")
+    parser.add_argument("--ghosts", type=int, default=50, help="who speak in the encrypted room")
+    parser.add_argument("--devices", type=int, default=100, help="of those who read there")
     parser.add_argument("--soak", type=int, metavar="MINUTES", help="only this")
     wanted = parser.parse_args(words)
     if wanted.soak:
         return 0 if soak(wanted.soak) else 1
+    if wanted.encrypted:
+        import sealed
+
+        return 0 if sealed.scene(wanted.ghosts, wanted.devices, not wanted.no_costs) else 1
     good = starts()
     if wanted.starts:
         return 0 if good else 1

@@ -3,16 +3,20 @@
  * A homeserver that costs next to nothing: it knows a fixed set of rooms and people, says yes to whatever an appservice
  * asks, and pushes transactions as fast as they are answered. A message that arrives is checked for its order and counted.
  *
- *   fake_homeserver PORT APPSERVICE_PORT HS_TOKEN ROOMS PEOPLE
+ *   fake_homeserver PORT APPSERVICE_PORT HS_TOKEN ROOMS PEOPLE [FOLDER MESSAGES]
+ *
+ * FOLDER: of devices.c; the rooms are encrypted, and rotate after so many MESSAGES.
  *
  * Room I is !rI:hs.test (alias #rI:hs.test); people are @m0:hs.test and on. Commands, each a line on standard input:
  *
  *   push COUNT BATCH ROOMS   COUNT messages, BATCH in a transaction; prints `pushed COUNT BEGUN ENDED`
  *   pace COUNT RATE ROOMS    one transaction a message, RATE a second
  *   expect COUNT             prints `got ...` (wire.h) when so many messages came; `report` prints it at once
+ *   expect-sealed COUNT      prints `sealed ...` (fake_keys.h) when so many encrypted ones came
+ *   traffic                  prints `traffic REQUESTS BYTES`: asked for, and both ways, so far
  *   sample FILE              writes the last transaction that was pushed to FILE; path and body of the last send to FILE.put
  */
-#include "wire.h"
+#include "fake_keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +24,7 @@
 #include <unistd.h>
 
 static struct buffer last_send;
+static unsigned long request_count, byte_count;
 static unsigned room_count, people_count;
 static uint16_t appservice_port;
 static const char *token;
@@ -27,11 +32,18 @@ static const char *token;
 /* ---- answering ---- */
 
 static void
+answer_with(struct peer *peer, const char *status, const char *body, size_t n)
+{
+	buffer_addf(&peer->out, "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status, n);
+	buffer_add(&peer->out, body, n);
+	byte_count += n;
+	wire_dirty(peer);
+}
+
+static void
 answer(struct peer *peer, const char *body, size_t n)
 {
-	buffer_addf(&peer->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", n);
-	buffer_add(&peer->out, body, n);
-	wire_dirty(peer);
+	answer_with(peer, "200 OK", body, n);
 }
 
 static void
@@ -87,6 +99,7 @@ take_send(struct peer *peer, const char *path, const char *body)
 	answer_text(peer, text);
 	last_send.n = last_send.done = 0;
 	buffer_addf(&last_send, "%s\n%s\n", path, body);
+	keys_sent(path, body);
 	if (said)
 		count_arrived(room_in(path), said + 1);
 }
@@ -102,9 +115,16 @@ answer_sync(struct peer *peer, const char *path)
 static void
 answer_request(struct peer *peer, const char *path, const char *body)
 {
+	static const char none[] = "{\"errcode\":\"M_NOT_FOUND\",\"error\":\"Not found\"}";
+	struct buffer found = { 0 };
 	char text[128];
 
-	if (strstr(path, "/send/"))
+	if (keys_answer(path, body, &found)) {
+		answer(peer, found.p, found.n);
+		free(found.p);
+	} else if (strstr(path, "/state/m.room.encryption"))
+		answer_with(peer, "404 Not Found", none, strlen(none));
+	else if (strstr(path, "/send/"))
 		take_send(peer, path, body);
 	else if (strstr(path, "/sync?"))
 		answer_sync(peer, path);
@@ -143,6 +163,8 @@ on_request(struct peer *peer)
 		if (!stop)
 			wire_die("request", "no request line");
 		*stop = '\0';
+		request_count++;
+		byte_count += body;
 		answer_request(peer, path + 1, end + 4);
 		start[whole] = kept;
 		peer->in.done += whole;
@@ -298,7 +320,14 @@ on_command(char *line)
 		begin_push(strtol(words[1], NULL, 10), 1, strtod(words[2], NULL), (unsigned)strtoul(words[3], NULL, 10));
 	else if (words[1] && strcmp(words[0], "expect") == 0)
 		count_expect(strtol(words[1], NULL, 10));
-	else if (words[1] && strcmp(words[0], "sample") == 0)
+	else if (words[1] && strcmp(words[0], "expect-sealed") == 0)
+		keys_expect(strtol(words[1], NULL, 10));
+	else if (words[0] && strcmp(words[0], "sealed") == 0)
+		keys_report();
+	else if (words[0] && strcmp(words[0], "traffic") == 0) {
+		printf("traffic %lu %lu\n", request_count, byte_count);
+		fflush(stdout);
+	} else if (words[1] && strcmp(words[0], "sample") == 0)
 		write_sample(words[1]);
 	else if (words[0] && strcmp(words[0], "report") == 0)
 		count_report("report");
@@ -309,7 +338,7 @@ on_command(char *line)
 int
 main(int argc, char **argv)
 {
-	if (argc != 6) {
+	if (argc != 6 && argc != 8) {
 		fprintf(stderr, "usage: see the top of fake_homeserver.c\n");
 		return 2;
 	}
@@ -319,6 +348,8 @@ main(int argc, char **argv)
 	people_count = (unsigned)strtoul(argv[5], NULL, 10);
 	if (room_count < 1 || room_count > ROOMS_MAX || people_count < 1)
 		wire_die("rooms or people", "too few or too many");
+	if (argc == 8)
+		keys_open(argv[6], strtol(argv[7], NULL, 10));
 	wire_listen((uint16_t)strtoul(argv[1], NULL, 10), on_accepted);
 	wire_tick(push_more, 1);
 	wire_run(on_command);
