@@ -60,7 +60,7 @@ read_room(struct bridge *bridge, const uint8_t *data, size_t size)
 	bridge->core->port[NETWORK_XMPP] = &xmpp.port;
 	inbox_open_gate(bridge->core->inbox, BRIDGE_MUC, NULL, 0, "", 0);
 	inbox_open_gate(bridge->core->inbox, BRIDGE_ROOM, NULL, 0, "$old", BRIDGE_NOW - 60000);
-	struct homeserver *homeserver = homeserver_open(bridge);
+	struct homeserver *homeserver = homeserver_open(bridge, false);
 	for (int i = 0; i < 24 && bridge_part(&data, &size, &part, &n); i++) {
 		if (homeserver_serve(homeserver, "/messages", 8, 1000)) {
 			char *rest;

@@ -50,6 +50,8 @@ play(struct homeserver *homeserver, struct bridge *bridge, const char *part, siz
 		bridge_turn(bridge, seconds > 0 && seconds < 100000 ? seconds * 1000 : 1000);
 	} else if (part[0] == '!') {
 		AUTO_FREE char *clean = str_clean(part + 1, strlen(part + 1));
+		/* On the first line is the text; what follows would tell the fake port how to read it. */
+		clean[strcspn(clean, "\n")] = '\0';
 		AUTO_FREE char *raw = xasprintf("xmpp:bob@x\nBob\n%s", *clean ? clean : "x");
 		bridge_say(bridge, NETWORK_XMPP, BRIDGE_MUC, raw);
 	} else {
@@ -91,7 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	xmpp.core = bridge->core;
 	bridge->core->port[NETWORK_XMPP] = &xmpp.port;
 	inbox_open_gate(bridge->core->inbox, BRIDGE_MUC, NULL, 0, "", 0);
-	struct homeserver *homeserver = homeserver_open(bridge);
+	struct homeserver *homeserver = homeserver_open(bridge, false);
 	bridge_turn(bridge, 50);
 	for (int i = 0; i < 40 && bridge_part(&data, &size, &part, &n); i++) {
 		play(homeserver, bridge, part, n);

@@ -252,11 +252,12 @@ is_operator(void *context, const char *person)
 }
 
 struct homeserver *
-homeserver_open(struct bridge *bridge)
+homeserver_open(struct bridge *bridge, bool encrypts)
 {
-	static const struct matrix_settings settings = {
+	const struct matrix_settings settings = {
 		.address = "http://127.0.0.1:9", .domain = "hs", .listen_host = "127.0.0.1", .listen_port = 9, .id = "sourdine", .as_token = "as",
 		.hs_token = "hs", .bot = "sourdine", .ghosts = "_xmpp_", .component = BRIDGE_COMPONENT, .is_operator = is_operator,
+		.encrypts = encrypts,
 	};
 	struct matrix_parts parts = { bridge->loop, bridge->store, bridge->seal, &bridge->core->groups, bridge->core->inbox,
 		bridge->core->outbox, bridge->core->people, bridge->core->plumb };

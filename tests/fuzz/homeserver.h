@@ -14,8 +14,8 @@
 
 struct homeserver;
 
-/* The port is started: its first request waits. */
-struct homeserver *homeserver_open(struct bridge *bridge);
+/* The port is started: its first request waits. `encrypts`: it may encrypt. */
+struct homeserver *homeserver_open(struct bridge *bridge, bool encrypts);
 void homeserver_end(struct homeserver *homeserver);
 
 /* The path of the oldest waiting request, but for the long poll; NULL when none waits. Lent. */
