@@ -293,6 +293,8 @@ see_member(struct cipher *cipher, const json_t *event, bool archive)
 	const char *user = json_text(event, "state_key"), *membership = json_text(json_child(event, "content"), "membership");
 	struct member *member = user ? find_member(cipher, user) : NULL;
 
+	if (user && matrix_is_own(cipher->matrix, user, strlen(user)))
+		return; /* ours are no recipients: each of them that enters would have everybody's prepared anew */
 	cipher->moved = true;
 	crypto_saw_readers(cipher->matrix->crypto, cipher->room);
 	if (archive || !user || !membership) {

@@ -598,6 +598,16 @@ ghost_own(const struct ghost *ghost)
 }
 
 void
+ghost_forget_keys(struct matrix *matrix)
+{
+	struct ghost *ghost;
+
+	LIST_FOR_EACH(ghost, &matrix->ghosts, struct ghost, link)
+		if (ghost->own)
+			own_forget(ghost->own);
+}
+
+void
 ghost_recall(struct ghost *ghost)
 {
 	if (!ghost->request && !loop_timer_armed(&ghost->retry))

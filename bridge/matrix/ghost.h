@@ -45,6 +45,8 @@ enum ghost_readiness ghost_prepare(struct ghost *ghost, const char *room, const 
 enum ghost_readiness ghost_prepare_keys(struct ghost *ghost);
 /* Its device's keys; NULL as long as it has not been asked to have any. */
 struct own *ghost_own(const struct ghost *ghost);
+/* Every device of ours died in the database: none is used any more. */
+void ghost_forget_keys(struct matrix *matrix);
 /* It may lack something now; looked at in the next turn. */
 void ghost_recall(struct ghost *ghost);
 

@@ -238,10 +238,9 @@
 	X(C_CLAIM_GET, "SELECT failures, retry_ms, told FROM c_claim WHERE account = ? AND user_id = ? AND device_id = ?") \
 	X(C_CLAIM_SAVE, "INSERT OR REPLACE INTO c_claim (account, user_id, device_id, failures, retry_ms, told) VALUES (?, ?, ?, ?, ?, ?)") \
 	X(C_CLAIM_FORGET, "DELETE FROM c_claim WHERE account = ? AND user_id = ? AND device_id = ?") \
-	X(C_MG_SHARE_GET, "SELECT curve, idx, wedge_seq, state FROM c_mg_share WHERE session_id = ? AND user_id = ? AND device_id = ?") \
 	X(C_MG_SHARE_SAVE, "INSERT OR REPLACE INTO c_mg_share (session_id, user_id, device_id, curve, idx, wedge_seq, state)" \
 		" VALUES (?, ?, ?, ?, ?, ?, ?)") \
-	X(C_MG_SHARE_HOLDERS, "SELECT user_id, device_id, curve FROM c_mg_share WHERE session_id = ? AND state < 2") \
+	X(C_MG_SHARE_EACH, "SELECT user_id, device_id, curve, idx, wedge_seq, state FROM c_mg_share WHERE session_id = ?") \
 	X(C_MG_SHARE_SENT, "UPDATE c_mg_share SET state = 1 WHERE session_id = ? AND state = 0") \
 	X(C_MG_SHARE_FORGET, "DELETE FROM c_mg_share WHERE session_id = ?") \
 	X(C_MG_SHARE_FORGET_ROOM, "DELETE FROM c_mg_share WHERE session_id IN (SELECT session_id FROM c_mg_out WHERE room_id = ?)") \

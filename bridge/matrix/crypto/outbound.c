@@ -104,6 +104,25 @@ crypto_of(const struct work *work)
 	return work->outbound->matrix->crypto;
 }
 
+/* The keys of our device, which are there; NULL when they are not. */
+static struct own *
+own_of(const struct work *work)
+{
+	struct ghost *ghost = ghost_find(matrix_of(work), work->user);
+	struct own *own = ghost ? ghost_own(ghost) : NULL;
+
+	return own && own->living && own->record.account ? own : NULL;
+}
+
+static struct share
+share_of(const struct work *work, const struct own *own, const struct keep_outbound *session)
+{
+	struct crypto *crypto = crypto_of(work);
+
+	return (struct share){ .crypto = crypto, .account = &own->record, .curve = own->curve, .ed = own->ed, .session = session,
+		.all_trusted = crypto_trusts_all(crypto, work->room) };
+}
+
 static void
 on_retry(void *context)
 {
@@ -203,7 +222,7 @@ send_letter(struct work *work)
 	AUTO_KEEP_OUTBOUND struct keep_outbound session = { .account = 0 };
 	struct roster_letter letter;
 
-	if (!keep_find_outbound(crypto->keep, work->account, work->room, &session))
+	if (!keep_look_at_outbound(crypto->keep, work->account, work->room, &session))
 		return false;
 	if (!roster_next_letter(crypto->store, work->account, session.session, &letter)) {
 		roster_end_queue(crypto->store, session.session);
@@ -244,20 +263,27 @@ await_commit(struct work *work)
 
 /* ---- one-time keys ---- */
 
+static enum outbound_readiness prepare(struct work *work, const struct own *own, const struct recipients_terms *terms,
+	struct roster_devices *claimed);
+
+/* Sessions that the answer began are used at once, if that is what is missing now; otherwise they are kept for later. */
 static void
-take_claims(struct work *work, const json_t *answer)
+take_claims(struct work *work, struct roster_devices *claimed, const json_t *answer)
 {
-	struct crypto *crypto = crypto_of(work);
+	struct matrix *matrix = matrix_of(work);
 	AUTO_KEEP_OUTBOUND struct keep_outbound session = { .account = 0 };
-	AUTO_KEEP_ACCOUNT struct keep_account account = { .id = 0 };
+	const struct own *own = own_of(work);
+	struct recipients_terms terms;
 	json_t *refused = json_object();
 
-	if (keep_find_account(crypto->keep, work->user, &account) && account.account &&
-			keep_find_outbound(crypto->keep, account.id, work->room, &session)) {
-		struct share share = { .crypto = crypto, .account = &account, .session = &session };
-		for (size_t i = 0; i < work->claimed.n; i++)
-			share_take_claim(&share, &work->claimed.p[i], answer, refused);
-		if (share_queue_refusals(&share, refused))
+	if (own) {
+		struct share share = share_of(work, own, &session);
+		for (size_t i = 0; i < claimed->n; i++)
+			share_take_claim(&share, &claimed->p[i], answer, refused);
+		if (!work->request && !work->unkept && !loop_timer_armed(&work->retry) && recipients_terms(matrix, work->room, &terms))
+			(void)!prepare(work, own, &terms, claimed);
+		share_keep_fresh(&share, claimed);
+		if (keep_look_at_outbound(share.crypto->keep, own->record.id, work->room, &session) && share_queue_refusals(&share, refused))
 			await_commit(work);
 	}
 	json_decref(refused);
@@ -267,20 +293,22 @@ static void
 on_claimed(void *context, const struct http_answer *answer)
 {
 	struct work *work = context;
+	struct roster_devices claimed = work->claimed;
 	struct judged judged;
 
 	FAULT_POINT("matrix_keys_claimed");
 	work->claim = NULL;
+	work->claimed = (struct roster_devices){ .p = NULL };
 	matrix_judge(matrix_of(work), answer, &judged);
 	work->ready = false;
 	if (judged.is == JUDGED_FINE) {
 		work->failures = 0;
-		take_claims(work, judged.json);
+		take_claims(work, &claimed, judged.json);
 		outbox_wake(matrix_of(work)->parts.outbox);
 	} else {
 		note_failure(work, &judged, "claim one-time keys");
 	}
-	roster_devices_fini(&work->claimed);
+	roster_devices_fini(&claimed);
 	judged_fini(&judged);
 }
 
@@ -301,7 +329,7 @@ claim(struct work *work, const struct keep_account *account, struct roster_devic
 
 /* Claims what is due. True: something waits for it. */
 static bool
-claim_due(struct work *work, const struct share *share, const struct roster_devices *devices)
+claim_due(struct work *work, const struct share *share, struct roster_devices *devices)
 {
 	struct roster_device *due[CLAIMS_MAX];
 	size_t n = 0;
@@ -356,7 +384,7 @@ make_session(struct crypto *crypto, const struct keep_account *account, const ch
 /* The session that is to be used now, made if need be. */
 static void
 find_session(struct crypto *crypto, const struct share *share, const char *room, const struct recipients_terms *terms,
-		const struct roster_devices *devices, struct keep_outbound *session)
+		struct roster_devices *devices, struct keep_outbound *session)
 {
 	if (keep_find_outbound(crypto->keep, share->account->id, room, session)) {
 		if (session->ratchet && !is_spent(session, terms) && share_is_entitled(share, devices))
@@ -365,6 +393,7 @@ find_session(struct crypto *crypto, const struct share *share, const char *room,
 		keep_outbound_fini(session);
 	}
 	make_session(crypto, share->account, room, terms, session);
+	(void)share_is_entitled(share, devices); /* nobody has it yet */
 }
 
 /* The devices of those who are to read. False: they are not known yet. */
@@ -385,13 +414,13 @@ gather(struct work *work, struct roster_devices *devices)
 
 /* Works at the first thing that is missing. */
 static enum outbound_readiness
-advance(struct work *work, const struct keep_account *account, const struct recipients_terms *terms, const struct roster_devices *devices)
+advance(struct work *work, const struct own *own, const struct recipients_terms *terms, struct roster_devices *devices)
 {
 	struct crypto *crypto = crypto_of(work);
 	AUTO_KEEP_OUTBOUND struct keep_outbound session = { .account = 0 };
-	struct share share = { .crypto = crypto, .account = account, .session = &session, .all_trusted = crypto_trusts_all(crypto, work->room) };
+	struct share share = share_of(work, own, &session);
 
-	work->account = account->id;
+	work->account = own->record.id;
 	find_session(crypto, &share, work->room, terms, devices, &session);
 	if (claim_due(work, &share, devices))
 		return OUTBOUND_BUSY;
@@ -419,20 +448,35 @@ is_ready(const struct work *work, const struct recipients_terms *terms)
 		keep_look_at_outbound(crypto->keep, work->account, work->room, &session) && !is_spent(&session, terms);
 }
 
-static enum outbound_readiness
-prepare(struct work *work, const struct recipients_terms *terms)
+/* Fresh sessions go to the same device in another list. */
+static void
+hand_over(struct roster_devices *from, const struct roster_devices *to)
 {
-	AUTO_KEEP_ACCOUNT struct keep_account account = { .id = 0 };
+	for (size_t i = 0; i < from->n; i++) {
+		struct roster_device *device = &from->p[i], *same = device->fresh ? roster_find_device(to, device->user, device->id) : NULL;
+		if (!same || strcmp(same->keys.curve, device->keys.curve) != 0)
+			continue;
+		same->session = device->session;
+		same->fresh = true;
+		device->session = NULL;
+		device->fresh = false;
+	}
+}
+
+static enum outbound_readiness
+prepare(struct work *work, const struct own *own, const struct recipients_terms *terms, struct roster_devices *claimed)
+{
 	struct roster_devices devices = { .p = NULL };
 	enum outbound_readiness readiness = OUTBOUND_BUSY;
 
 	work->ready = false;
-	if (!keep_find_account(crypto_of(work)->keep, work->user, &account) || !account.account) {
-		retry_later(work, 0);
-		return OUTBOUND_BUSY;
+	if (gather(work, &devices)) {
+		struct share share = share_of(work, own, NULL);
+		if (claimed)
+			hand_over(claimed, &devices);
+		readiness = advance(work, own, terms, &devices);
+		share_keep_fresh(&share, &devices);
 	}
-	if (gather(work, &devices))
-		readiness = advance(work, &account, terms, &devices);
 	roster_devices_fini(&devices);
 	return readiness;
 }
@@ -463,7 +507,13 @@ outbound_prepare(struct matrix *matrix, struct ghost *ghost, const char *room, c
 	work->refused_ms = 0;
 	if (work->request || work->unkept || (work->claim && !work->aside) || loop_timer_armed(&work->retry))
 		return OUTBOUND_BUSY;
-	return is_ready(work, &terms) ? OUTBOUND_READY : prepare(work, &terms);
+	if (is_ready(work, &terms))
+		return OUTBOUND_READY;
+	const struct own *own = own_of(work);
+	if (own)
+		return prepare(work, own, &terms, NULL);
+	retry_later(work, 0);
+	return OUTBOUND_BUSY;
 }
 
 /* ---- encrypting ---- */
@@ -495,16 +545,14 @@ write_plain(const char *room, const char *type, const char *content, struct str 
 
 /* What relates events stays in the clear, so that a server can find replies and threads. */
 static void
-write_encrypted(const struct keep_account *account, const struct keep_outbound *session, const char *body, const char *content, const char *name,
+write_encrypted(const struct own *own, const struct keep_outbound *session, const char *body, const char *content, const char *name,
 		struct str *out)
 {
 	struct span relation = json_find_raw(content, strlen(content), "m.relates_to");
-	char curve[RATCHET_ID_SIZE], ed[RATCHET_ID_SIZE];
 	AUTO_STR struct str text;
+	json_t *rest = json_pack("{s:s, s:s, s:s, s:s}", "org.sourdine.id", name, "device_id", own->record.device, "sender_key", own->curve,
+		"session_id", session->session);
 
-	ratchet_account_keys(account->account, curve, ed);
-	json_t *rest = json_pack("{s:s, s:s, s:s, s:s}", "org.sourdine.id", name, "device_id", account->device, "sender_key", curve, "session_id",
-		session->session);
 	str_init(&text, 4096);
 	json_add(&text, rest);
 	json_decref(rest);
@@ -521,15 +569,14 @@ outbound_encrypt(struct matrix *matrix, const struct ghost *ghost, const char *r
 	struct crypto *crypto = matrix->crypto;
 	struct work *work = find_work(crypto->outbound, ghost_mxid(ghost), room);
 	AUTO_KEEP_OUTBOUND struct keep_outbound session = { .account = 0 };
-	AUTO_KEEP_ACCOUNT struct keep_account account = { .id = 0 };
+	struct own *own = ghost_own(ghost);
 	struct recipients_terms terms;
 	struct str plain;
 	uint32_t index;
 	char *body;
 
-	if (!work || !recipients_terms(matrix, room, &terms) || !is_ready(work, &terms) ||
-			!keep_find_account(crypto->keep, work->user, &account) || !account.account ||
-			!keep_find_outbound(crypto->keep, account.id, room, &session) || !session.ratchet)
+	if (!work || !own || !own->living || !recipients_terms(matrix, room, &terms) || !is_ready(work, &terms) ||
+			!keep_find_outbound(crypto->keep, own->record.id, room, &session) || !session.ratchet)
 		return false;
 	str_init(&plain, 1 << 20);
 	write_plain(room, type, content, &plain);
@@ -538,8 +585,8 @@ outbound_encrypt(struct matrix *matrix, const struct ghost *ghost, const char *r
 	mem_free_secret(spent, strlen(spent));
 	session.messages++;
 	keep_save_outbound(crypto->keep, &session);
-	own_used(ghost_own(ghost));
-	write_encrypted(&account, &session, body, content, name, out);
+	own_used(own);
+	write_encrypted(own, &session, body, content, name, out);
 	free(body);
 	return true;
 }

@@ -148,9 +148,8 @@ own_make(struct own *own, char *device, size_t size)
 	return other;
 }
 
-/* As if there had never been one. */
-static void
-forget(struct own *own)
+void
+own_forget(struct own *own)
 {
 	char user[KEEP_ID_MAX];
 
@@ -179,7 +178,7 @@ own_die(struct own *own, const char *why)
 	own->rests_ms = now_ms + HOUR_MS;
 	keep_kill_account(own->crypto->keep, own->record.id);
 	crypto_devices_changed(own->crypto);
-	forget(own);
+	own_forget(own);
 	return true;
 }
 
@@ -278,7 +277,7 @@ took_guard(struct own *own, const struct judged *judged)
 		log_error(LOG_MATRIX, "the database is an old copy: it is at generation %" PRId64 ", the homeserver saw %" PRId64 ";"
 			" every device gets a successor, and no key of the copy is used", crypto_generation(crypto), there);
 		crypto_kill_all(crypto, there);
-		forget(own);
+		ghost_forget_keys(crypto->matrix);
 	}
 	FAULT_POINT("crypto_guarded");
 	crypto_raise(crypto);

@@ -62,6 +62,9 @@ bool own_is_ready(const struct own *own);
  */
 bool own_die(struct own *own, const char *why);
 
+/* The device is dead in the database: as if there had never been one. */
+void own_forget(struct own *own);
+
 /* It has encrypted: its inbox is read soon, and every ten minutes while it goes on. */
 void own_used(struct own *own);
 

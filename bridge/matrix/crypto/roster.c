@@ -96,6 +96,8 @@ roster_copy_device(struct roster_devices *out, const struct roster_device *devic
 	*copy = *device;
 	copy->user = xstrdup(device->user);
 	copy->id = xstrdup(device->id);
+	copy->session = NULL;
+	copy->fresh = false;
 }
 
 void
@@ -104,6 +106,7 @@ roster_devices_fini(struct roster_devices *devices)
 	for (size_t i = 0; i < devices->n; i++) {
 		free(devices->p[i].user);
 		free(devices->p[i].id);
+		ratchet_session_free(devices->p[i].session);
 	}
 	free(devices->p);
 	*devices = (struct roster_devices){ .p = NULL };
@@ -128,9 +131,7 @@ roster_sort_devices(struct roster_devices *devices)
 struct roster_device *
 roster_find_device(const struct roster_devices *devices, const char *user, const char *id)
 {
-	AUTO_FREE char *user_copy = xstrdup(user);
-	AUTO_FREE char *id_copy = xstrdup(id);
-	struct roster_device key = { .user = user_copy, .id = id_copy };
+	struct roster_device key = { .user = (char *)(uintptr_t)user, .id = (char *)(uintptr_t)id };
 
 	return devices->n ? bsearch(&key, devices->p, devices->n, sizeof(key), compare) : NULL;
 }
@@ -216,26 +217,6 @@ roster_end_claim(struct store *store, int64_t account, const char *user, const c
 
 /* ---- shares ---- */
 
-bool
-roster_get_share(struct store *store, const char *session, const char *user, const char *device, struct roster_share *out)
-{
-	struct query query = store_query(store, C_MG_SHARE_GET);
-
-	query_text(&query, session);
-	query_text(&query, user);
-	query_text(&query, device);
-	bool found = query_step(&query);
-	if (found) {
-		take_text(&query, 0, out->curve, sizeof(out->curve));
-		out->index = query_get_int(&query, 1);
-		out->wedge_seq = query_get_int(&query, 2);
-		int64_t state = query_get_int(&query, 3);
-		out->state = state == ROSTER_WITHHELD ? ROSTER_WITHHELD : state == ROSTER_SENT ? ROSTER_SENT : ROSTER_QUEUED;
-	}
-	query_done(&query);
-	return found;
-}
-
 void
 roster_save_share(struct store *store, const char *session, const char *user, const char *device, const struct roster_share *share)
 {
@@ -252,14 +233,19 @@ roster_save_share(struct store *store, const char *session, const char *user, co
 }
 
 void
-roster_each_holder(struct store *store, const char *session, void (*each)(void *context, const char *user, const char *device, const char *curve),
-		void *context)
+roster_each_share(struct store *store, const char *session, void (*each)(void *context, const char *user, const char *device,
+		const struct roster_share *share), void *context)
 {
-	struct query query = store_query(store, C_MG_SHARE_HOLDERS);
+	struct query query = store_query(store, C_MG_SHARE_EACH);
 
 	query_text(&query, session);
-	while (query_step(&query))
-		each(context, query_get_text(&query, 0), query_get_text(&query, 1), query_get_text(&query, 2));
+	while (query_step(&query)) {
+		struct roster_share share = { .index = query_get_int(&query, 3), .wedge_seq = query_get_int(&query, 4) };
+		int64_t state = query_get_int(&query, 5);
+		take_text(&query, 2, share.curve, sizeof(share.curve));
+		share.state = state == ROSTER_WITHHELD ? ROSTER_WITHHELD : state == ROSTER_SENT ? ROSTER_SENT : ROSTER_QUEUED;
+		each(context, query_get_text(&query, 0), query_get_text(&query, 1), &share);
+	}
 	query_done(&query);
 }
 

@@ -37,6 +37,10 @@ struct roster_device {
 	bool gone;         /* its owner's server does not name it any more */
 	int64_t wedge_seq; /* rises when it began a new Olm session: what it was given before may be lost */
 	bool told;         /* for whoever reads a list */
+	/* For share.c. */
+	bool served;       /* it has the key, or was told that it gets none and that is still so */
+	struct ratchet_session *session; /* own; the one to write through, once it was opened; not copied */
+	bool fresh;        /* that one has just begun and is not kept yet */
 };
 
 struct roster_devices {
@@ -82,12 +86,10 @@ struct roster_share {
 	enum roster_share_state state;
 };
 
-/* False: nothing. */
-bool roster_get_share(struct store *store, const char *session, const char *user, const char *device, struct roster_share *out);
 void roster_save_share(struct store *store, const char *session, const char *user, const char *device, const struct roster_share *share);
-/* Whoever has the key, or will once what is queued has left. */
-void roster_each_holder(struct store *store, const char *session, void (*each)(void *context, const char *user, const char *device, const char *curve),
-		void *context);
+/* Whoever has the key, will once what is queued has left, or was told that he gets none; all lent. */
+void roster_each_share(struct store *store, const char *session, void (*each)(void *context, const char *user, const char *device,
+		const struct roster_share *share), void *context);
 /* Everything queued of a session has left. */
 void roster_end_queue(struct store *store, const char *session);
 /* The session is used no more: its shares, and what of them has not left, are forgotten. */

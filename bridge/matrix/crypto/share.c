@@ -2,7 +2,8 @@
 /*
  * What a device lacks is read off its row in c_mg_share: none, one for another key than it has now, or one from before it
  * began a new Olm session. The advanced Olm sessions, the shares and the exact bytes are written in one transaction, so that
- * nothing is encrypted twice, and nobody is counted who was not written to.
+ * nothing is encrypted twice, and nobody is counted who was not written to. An Olm session is opened once and kept once in that, also
+ * one that has just begun.
  */
 #include "matrix/crypto/share.h"
 
@@ -30,26 +31,40 @@ is_trusted(const struct share *share, const struct roster_device *device)
 
 struct holders {
 	const struct share *share;
-	const struct roster_devices *devices;
+	struct roster_devices *devices;
 	bool good;
 };
 
+/* It has the key, or was told that it gets none and that is still so. */
+static bool
+is_served(const struct share *share, const struct roster_device *device, const struct roster_share *given)
+{
+	if (given->state == ROSTER_WITHHELD)
+		return !is_trusted(share, device);
+	return strcmp(given->curve, device->keys.curve) == 0 && given->wedge_seq >= device->wedge_seq;
+}
+
 static void
-look_at_holder(void *context, const char *user, const char *id, const char *curve)
+look_at_share(void *context, const char *user, const char *id, const struct roster_share *given)
 {
 	struct holders *holders = context;
-	const struct roster_device *device = roster_find_device(holders->devices, user, id);
+	struct roster_device *device = roster_find_device(holders->devices, user, id);
+	bool may = device && !device->gone && is_trusted(holders->share, device) && strcmp(device->keys.curve, given->curve) == 0;
 
-	if (!device || device->gone || !is_trusted(holders->share, device) || strcmp(device->keys.curve, curve) != 0)
+	if (given->state != ROSTER_WITHHELD && !may)
 		holders->good = false;
+	if (device)
+		device->served = is_served(holders->share, device, given);
 }
 
 bool
-share_is_entitled(const struct share *share, const struct roster_devices *devices)
+share_is_entitled(const struct share *share, struct roster_devices *devices)
 {
 	struct holders holders = { share, devices, true };
 
-	roster_each_holder(share->crypto->store, share->session->session, look_at_holder, &holders);
+	for (size_t i = 0; i < devices->n; i++)
+		devices->p[i].served = false;
+	roster_each_share(share->crypto->store, share->session->session, look_at_share, &holders);
 	return holders.good;
 }
 
@@ -63,31 +78,18 @@ load_session(const struct share *share, const struct roster_device *device)
 	return keep_load_sessions(share->crypto->keep, share->account->id, device->keys.curve, &session, 1) ? session : NULL;
 }
 
-/* It has the key, or was told that it gets none and that is still so. */
-static bool
-is_served(const struct share *share, const struct roster_device *device)
-{
-	struct roster_share given;
-
-	if (!roster_get_share(share->crypto->store, share->session->session, device->user, device->id, &given))
-		return false;
-	if (given.state == ROSTER_WITHHELD)
-		return !is_trusted(share, device);
-	return strcmp(given.curve, device->keys.curve) == 0 && given.wedge_seq >= device->wedge_seq;
-}
-
 enum share_need
-share_need_of(const struct share *share, const struct roster_device *device, int64_t *retry_ms)
+share_need_of(const struct share *share, struct roster_device *device, int64_t *retry_ms)
 {
 	struct roster_claim claim;
 
-	if (device->gone || is_served(share, device))
+	if (device->gone || device->served)
 		return SHARE_NOTHING;
 	if (!is_trusted(share, device))
 		return SHARE_LETTER;
-	struct ratchet_session *session = load_session(share, device);
-	ratchet_session_free(session);
-	if (session)
+	if (!device->session)
+		device->session = load_session(share, device);
+	if (device->session)
 		return SHARE_LETTER;
 	roster_get_claim(share->crypto->store, share->account->id, device->user, device->id, &claim);
 	*retry_ms = claim.retry_ms;
@@ -162,26 +164,34 @@ make_key(const struct share *share)
 		session->shared_history);
 }
 
-static json_t *
-encrypt_to(const struct share *share, const struct roster_device *device, struct ratchet_session *session, json_t *key, json_t *device_keys)
+/* As it is now; it is opened again when it is needed again. */
+static void
+keep_session(const struct share *share, struct roster_device *device)
 {
-	char curve[RATCHET_ID_SIZE], ed[RATCHET_ID_SIZE];
-	struct envelope_ends ends = { .sender = share->account->user, .sender_ed = ed, .recipient = device->user,
+	keep_save_session(share->crypto->keep, share->account->id, device->keys.curve, device->session, device->fresh);
+	ratchet_session_free(device->session);
+	device->session = NULL;
+	device->fresh = false;
+}
+
+static json_t *
+encrypt_to(const struct share *share, struct roster_device *device, json_t *key, json_t *device_keys)
+{
+	struct envelope_ends ends = { .sender = share->account->user, .sender_ed = share->ed, .recipient = device->user,
 		.recipient_ed = device->keys.ed };
 	enum ratchet_type type;
 	struct str text;
 	char *body;
 
-	ratchet_account_keys(share->account->account, curve, ed);
 	json_t *plain = envelope_make(&ends, "m.room_key", key, device_keys);
 	str_init(&text, 65536);
 	json_add(&text, plain);
 	json_decref(plain);
-	ratchet_session_encrypt(session, str_get(&text), text.n, &type, &body);
+	ratchet_session_encrypt(device->session, str_get(&text), text.n, &type, &body);
 	char *spent = str_take(&text);
 	mem_free_secret(spent, strlen(spent));
-	keep_save_session(share->crypto->keep, share->account->id, device->keys.curve, session, false);
-	json_t *content = json_pack("{s:s, s:s, s:{s:{s:i, s:s}}}", "algorithm", DEVICEKEYS_OLM, "sender_key", curve, "ciphertext",
+	keep_session(share, device);
+	json_t *content = json_pack("{s:s, s:s, s:{s:{s:i, s:s}}}", "algorithm", DEVICEKEYS_OLM, "sender_key", share->curve, "ciphertext",
 		device->keys.curve, "type", (int)type, "body", body);
 	free(body);
 	return content;
@@ -190,10 +200,9 @@ encrypt_to(const struct share *share, const struct roster_device *device, struct
 static json_t *
 make_withheld(const struct share *share, const char *code, const char *reason, bool session)
 {
-	char curve[RATCHET_ID_SIZE], ed[RATCHET_ID_SIZE];
+	json_t *content = json_pack("{s:s, s:s, s:s, s:s}", "algorithm", DEVICEKEYS_MEGOLM, "sender_key", share->curve, "code", code, "reason",
+		reason);
 
-	ratchet_account_keys(share->account->account, curve, ed);
-	json_t *content = json_pack("{s:s, s:s, s:s, s:s}", "algorithm", DEVICEKEYS_MEGOLM, "sender_key", curve, "code", code, "reason", reason);
 	if (session) {
 		json_object_set_new(content, "room_id", json_string(share->session->room));
 		json_object_set_new(content, "session_id", json_string(share->session->session));
@@ -211,25 +220,24 @@ note_share(const struct share *share, const struct roster_device *device, enum r
 }
 
 unsigned
-share_queue(const struct share *share, const struct roster_devices *devices)
+share_queue(const struct share *share, struct roster_devices *devices)
 {
 	struct mail keys = { .share = share, .type = "m.room.encrypted", .messages = json_object() };
 	struct mail words = { .share = share, .type = "m.room_key.withheld", .messages = json_object() };
 	json_t *key = make_key(share), *device_keys = json_read_answer(share->account->device_keys, strlen(share->account->device_keys));
 
 	for (size_t i = 0; i < devices->n; i++) {
-		const struct roster_device *device = &devices->p[i];
-		int64_t retry_ms;
-		if (share_need_of(share, device, &retry_ms) != SHARE_LETTER)
+		struct roster_device *device = &devices->p[i];
+		bool trusted = is_trusted(share, device);
+		if (device->gone || device->served || (trusted && !device->session))
 			continue;
-		struct ratchet_session *session = is_trusted(share, device) ? load_session(share, device) : NULL;
-		if (session)
-			add_mail(&keys, device->user, device->id, encrypt_to(share, device, session, key, device_keys));
+		if (trusted)
+			add_mail(&keys, device->user, device->id, encrypt_to(share, device, key, device_keys));
 		else
 			add_mail(&words, device->user, device->id, make_withheld(share, "m.unverified",
 				"This bridge writes only to devices that their owner has verified.", true));
-		note_share(share, device, session ? ROSTER_QUEUED : ROSTER_WITHHELD);
-		ratchet_session_free(session);
+		note_share(share, device, trusted ? ROSTER_QUEUED : ROSTER_WITHHELD);
+		device->served = true;
 	}
 	json_decref(key);
 	json_decref(device_keys);
@@ -255,21 +263,25 @@ share_make_claim(struct roster_device *const *devices, size_t n)
 }
 
 static bool
-open_session(const struct share *share, const struct roster_device *device, const json_t *answer, int *refusal)
+open_session(const struct share *share, struct roster_device *device, const json_t *answer, int *refusal)
 {
-	struct ratchet_session *session = NULL;
 	struct peer_claimed claimed;
 
 	*refusal = peer_read_claimed(&claimed, answer, device->user, device->id, device->keys.ed);
-	if (*refusal || ratchet_session_open(&session, share->account->account, device->keys.curve, claimed.key))
-		return false;
-	keep_save_session(share->crypto->keep, share->account->id, device->keys.curve, session, true);
-	ratchet_session_free(session);
-	return true;
+	device->fresh = !*refusal && ratchet_session_open(&device->session, share->account->account, device->keys.curve, claimed.key) == 0;
+	return device->fresh;
 }
 
 void
-share_take_claim(const struct share *share, const struct roster_device *device, const json_t *answer, json_t *refused)
+share_keep_fresh(const struct share *share, struct roster_devices *devices)
+{
+	for (size_t i = 0; i < devices->n; i++)
+		if (devices->p[i].fresh)
+			keep_session(share, &devices->p[i]);
+}
+
+void
+share_take_claim(const struct share *share, struct roster_device *device, const json_t *answer, json_t *refused)
 {
 	struct store *store = share->crypto->store;
 	struct roster_claim claim;
