@@ -175,7 +175,7 @@ EXTRA_DIST += tests/faults/run tests/faults/faults.py tests/faults/fakehs.py tes
 	tests/faults/rows_soak.py tests/faults/rows_time.py \
 	tests/faults/rows_wire.py tests/faults/stage.py tests/faults/test_ledger.py
 
-EXTRA_DIST += tests/bench/run tests/bench/bench.py tests/bench/fake.py
+EXTRA_DIST += tests/bench/run tests/bench/bench.py tests/bench/fake.py tests/bench/sealed.py
 
 # What a figure is compared with, and two servers that cost next to nothing; none of them has a line of ours.
 check_PROGRAMS += tests/bench/raw tests/bench/raw_way tests/bench/fake_homeserver tests/bench/fake_component
@@ -183,7 +183,15 @@ tests_bench_raw_SOURCES = tests/bench/raw.c
 tests_bench_raw_LDADD = $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(EXPAT_LIBS)
 tests_bench_raw_way_SOURCES = tests/bench/raw_way.c
 tests_bench_raw_way_LDADD = $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS) $(EXPAT_LIBS)
-tests_bench_fake_homeserver_SOURCES = tests/bench/fake_homeserver.c tests/bench/wire.c tests/bench/wire.h
+tests_bench_fake_homeserver_SOURCES = tests/bench/fake_homeserver.c tests/bench/fake_keys.c tests/bench/fake_keys.h tests/bench/wire.c \
+	tests/bench/wire.h
 tests_bench_fake_homeserver_LDADD =
 tests_bench_fake_component_SOURCES = tests/bench/fake_component.c tests/bench/wire.c tests/bench/wire.h
 tests_bench_fake_component_LDADD =
+if HAVE_OLM
+check_PROGRAMS += tests/bench/devices tests/bench/raw_seal
+tests_bench_devices_SOURCES = tests/bench/devices.c
+tests_bench_devices_LDADD = $(CRYPTO_LIBS)
+tests_bench_raw_seal_SOURCES = tests/bench/raw_seal.c
+tests_bench_raw_seal_LDADD = $(OLM_LIBS) $(SQLITE_LIBS) $(CRYPTO_LIBS)
+endif

@@ -224,7 +224,8 @@ keys_report(void)
 void
 keys_expect(long sealed)
 {
-	memset(&seen, 0, sizeof(seen));
+	seen.sealed = seen.plain = 0;
+	seen.count = 0;
 	seen.expected = sealed;
 }
 

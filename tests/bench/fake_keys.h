@@ -15,7 +15,10 @@ bool keys_are_there(void);
 /* The answer to a request about keys or encryption. False: it is none. */
 bool keys_answer(const char *path, const char *body, struct buffer *out);
 
-/* A message arrived in a room; prints `sealed COUNT SESSIONS LETTERS SECONDS` when it was the last one of those expected. */
+/*
+ * A message arrived in a room; prints `sealed COUNT SESSIONS KEYS PLAIN SECONDS` when it was the last one of those expected: how many were
+ * encrypted, with how many sessions, and how many not; KEYS are those given to devices since the beginning.
+ */
 void keys_sent(const char *path, const char *body);
 void keys_expect(long sealed);
 void keys_report(void);

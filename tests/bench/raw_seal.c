@@ -6,7 +6,7 @@
  *
  *   raw_seal DIR FOLDER GHOSTS MESSAGES
  *
- * FOLDER: of devices.c. first(): each of GHOSTS devices of ours is made, its keys are signed; it checks one one-time key of each device of
+ * FOLDER: of devices.c; the identities and devices are checked before (the bot speaks first). first(): each of GHOSTS devices of ours is made, its keys are signed; it checks one one-time key of each device of
  * the others, begins an Olm session with it, and gives it the key of a new Megolm session, with which one message is encrypted. each():
  * MESSAGES more of each. rotate(): another Megolm session of each, for the same devices, and one message.
  */
@@ -296,10 +296,10 @@ verify(const char *key, const char *text, const char *signature)
 static const char pickle_key[] = "a key for what is kept, 32 bytes";
 
 #define PICKLE(kind, object, out) do { \
-		size_t n = olm_pickle_##kind##_length(object); \
-		out = malloc(n + 1); \
-		check(olm_pickle_##kind(object, pickle_key, 32, out, n), "pickle"); \
-		out[n] = '\0'; \
+		size_t pickled = olm_pickle_##kind##_length(object); \
+		out = malloc(pickled + 1); \
+		check(olm_pickle_##kind(object, pickle_key, 32, out, pickled), "pickle"); \
+		out[pickled] = '\0'; \
 	} while (0)
 
 static void
@@ -481,11 +481,23 @@ load_session(struct ghost *ghost, struct device *device)
 	return session;
 }
 
-/* The key for one device; its letter grows. */
+/* The request that is being filled. */
+static struct {
+	char text[1 << 20];
+	size_t n;
+} letter;
+
 static void
-seal_key(struct ghost *ghost, struct device *device, OlmSession *session, char *letter, size_t size)
+begin_letter(void)
 {
-	char key[512], plain[4096], body[8192], id[TEXT];
+	letter.n = (size_t)snprintf(letter.text, sizeof(letter.text), "{\"messages\":{");
+}
+
+/* The key for one device. */
+static void
+seal_key(struct ghost *ghost, struct device *device, OlmSession *session)
+{
+	char key[512], plain[8192], body[16384], id[TEXT];
 	char *pickle;
 
 	size_t n = olm_outbound_group_session_key(ghost->megolm, (uint8_t *)key, sizeof(key));
@@ -497,9 +509,11 @@ seal_key(struct ghost *ghost, struct device *device, OlmSession *session, char *
 	size_t type = olm_encrypt_message_type(session), random = olm_encrypt_random_length(session);
 	n = olm_encrypt(session, plain, (size_t)length, draw(random), random, body, sizeof(body));
 	check(n, "encrypt");
-	size_t at = strlen(letter);
-	snprintf(letter + at, size - at, "\"%s\":{\"algorithm\":\"m.olm.v1.curve25519-aes-sha2\",\"ciphertext\":{\"%s\":{\"body\":\"%.*s\",\"type\":%zu}},"
+	int wrote = snprintf(letter.text + letter.n, sizeof(letter.text) - letter.n, "\"%s\":{\"algorithm\":\"m.olm.v1.curve25519-aes-sha2\",\"ciphertext\":{\"%s\":{\"body\":\"%.*s\",\"type\":%zu}},"
 			"\"sender_key\":\"%s\"},", device->id, device->curve, (int)n, body, type, ghost->curve);
+	if (wrote < 0 || (size_t)wrote >= sizeof(letter.text) - letter.n)
+		fail("letter", "too long");
+	letter.n += (size_t)wrote;
 	n = olm_session_id(session, id, sizeof(id) - 1);
 	check(n, "session");
 	id[n] = '\0';
@@ -515,18 +529,17 @@ seal_key(struct ghost *ghost, struct device *device, OlmSession *session, char *
 static void
 share(struct ghost *ghost, OlmSession *(*get)(struct ghost *ghost, struct device *device))
 {
-	static char letter[1 << 20];
 	long letters = 0;
 
 	begin();
 	save_megolm(ghost);
-	strcpy(letter, "{\"messages\":{");
+	begin_letter();
 	for (size_t i = 0; i < device_count; i++) {
-		seal_key(ghost, &devices[i], get(ghost, &devices[i]), letter, sizeof(letter));
+		seal_key(ghost, &devices[i], get(ghost, &devices[i]));
 		if ((i + 1) % LETTER && i + 1 < device_count)
 			continue;
-		run(POST, ghost->id, 0, letter, ghost->session, NULL, NULL);
-		strcpy(letter, "{\"messages\":{");
+		run(POST, ghost->id, 0, letter.text, ghost->session, NULL, NULL);
+		begin_letter();
 		letters++;
 	}
 	commit();
@@ -582,7 +595,6 @@ __attribute__((noinline)) void rotate(void);
 void
 first(void)
 {
-	check_people();
 	for (size_t i = 0; i < ghost_count; i++) {
 		make_device(&ghosts[i]);
 		make_megolm(&ghosts[i]);
@@ -626,6 +638,7 @@ main(int argc, char **argv)
 	ghost_count = strtoul(argv[3], NULL, 10);
 	for (size_t i = 0; i < ghost_count; i++)
 		ghosts[i].id = (int)i + 1;
+	check_people();
 	first();
 	each(strtol(argv[4], NULL, 10));
 	rotate();
