@@ -401,8 +401,8 @@ open_matrix(struct daemon *daemon)
 		.address = config->homeserver.address, .domain = config->homeserver.domain, .listen_host = config->appservice.hostname,
 		.listen_port = config->appservice.port, .id = config->registration.id, .as_token = config->registration.as_token,
 		.hs_token = config->registration.hs_token, .bot = config->appservice.bot, .ghosts = config->appservice.ghosts,
-		.component = config->xmpp.component, .encrypts = config->encryption.allow,
-		.refuse_encrypted = !can_encrypt(config),
+		.component = config->xmpp.component, .language = config->language, .encrypts = config->encryption.allow,
+		.refuse_encrypted = !can_encrypt(config), .refuse_plain = config->encryption.require,
 		.trusts_all = str_equal(config->encryption.trust, "all"), .is_operator = is_operator, .context = config_context(config),
 	};
 	struct matrix_parts parts = {

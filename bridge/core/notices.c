@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define HOUR_MS (3600 * 1000)
+#define DECLINE_MS (10 * 1000) /* an answer costs more than a question: so often for a person and room */
 #define QUOTE_MAX 160 /* bytes of somebody else's words */
 #define CHECK_MARK "\xE2\x9C\x85"
 #define HOURGLASS "\xE2\x8F\xB3"
@@ -237,6 +238,29 @@ notices_unread(struct core *core, const struct inbox_row *row, const struct inco
 
 	if (kind && in->author.person && notices_first_time(core, row->room, in->author.person, kind, now_rules_ms() / HOUR_MS))
 		tell_writer(core, row, in, in->reason);
+}
+
+void
+notices_exposed(struct core *core, const struct inbox_row *row, const struct incoming *in)
+{
+	if (notices_first_time(core, row->room, in->author.person, "exposed", now_rules_ms() / HOUR_MS))
+		tell_writer(core, row, in, N_("Your message was not encrypted, and this room is, so anybody's server could have written it: it was not heeded. Please send it with a client that encrypts."));
+}
+
+void
+notices_decline(struct core *core, const struct inbox_row *row, const struct incoming *in)
+{
+	const char *source[] = { "declined", row->room, row->source_id, NULL };
+	struct outbox_draft draft = {
+		.outgoing = {
+			.kind = OUTGOING_DECLINE, .lane = in->direct ? in->reply_address : row->room, .author = in->asked, .reply_to = row->source_id,
+			.text = in->reason,
+		},
+		.network = row->network, .group = "", .source = source, .due_ms = now_rules_ms(),
+	};
+
+	if (in->live && notices_first_time(core, row->room, in->author.person, "declined", now_rules_ms() / DECLINE_MS))
+		outbox_add(core->outbox, &draft);
 }
 
 void

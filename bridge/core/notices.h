@@ -33,6 +33,12 @@ void notices_unreadable(struct core *core, const struct inbox_row *row, const st
 /* The same for what cannot be read now, or ever, for a reason that he may know how to mend: in->reason. Once an hour for each reason. */
 void notices_unread(struct core *core, const struct inbox_row *row, const struct incoming *in);
 
+/* One of ours was asked to prove who he is, and nobody sits there who could: whoever asked is told so at once, instead of waiting. */
+void notices_decline(struct core *core, const struct inbox_row *row, const struct incoming *in);
+
+/* A direct message came in the clear where the room is encrypted: its author learns that it was not heeded, once an hour. */
+void notices_exposed(struct core *core, const struct inbox_row *row, const struct incoming *in);
+
 /* The author learns that a rule refused his message. */
 void notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);

@@ -122,6 +122,20 @@ people_ghost(struct people *people, enum network network, const char *person, st
 	return found;
 }
 
+bool
+people_ghost_of(struct people *people, enum network network, const char *address, char *person, size_t size)
+{
+	struct query query = store_query(people->store, GHOST_WHO);
+
+	query_int(&query, network);
+	query_text(&query, address);
+	bool found = query_step(&query);
+	if (found)
+		copy(person, size, query_get_text(&query, 0));
+	query_done(&query);
+	return found;
+}
+
 void
 people_save_ghost(struct people *people, enum network network, const char *person, const struct ghost_record *ghost)
 {

@@ -37,6 +37,8 @@ struct ghost_record {
 };
 /* The bot is person "". */
 bool people_ghost(struct people *people, enum network network, const char *person, struct ghost_record *out);
+/* Whose ghost this address is: "" for the bot. False: nobody's. */
+bool people_ghost_of(struct people *people, enum network network, const char *address, char *person, size_t size);
 void people_save_ghost(struct people *people, enum network network, const char *person, const struct ghost_record *ghost);
 
 /* Where ghosts are joined; `nick` is the XMPP nick ("" on Matrix). Forgotten with joined = false. */

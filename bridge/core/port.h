@@ -51,6 +51,7 @@ enum incoming_kind {
 	 * inbox_retry_aside() when it came all the same, and in any case when it gives up, to answer INCOMING_LOST.
 	 */
 	INCOMING_ASIDE,
+	INCOMING_VERIFICATION, /* somebody asks one of ours, `asked`, to prove who he is, interactively: declined */
 	INCOMING_LOST,    /* will never be read: destroyed, counted as refused; its author is told `reason`, unless he was before */
 };
 
@@ -58,6 +59,7 @@ enum incoming_kind {
 struct incoming {
 	enum incoming_kind kind;
 	struct author author;
+	struct author asked;  /* of VERIFICATION: a ghost's, with no name; person NULL: the bot */
 	enum message_kind message;
 	const char *text;     /* clean (str_clean), fallbacks stripped; never NULL for a message */
 	const char *reply_to; /* source id of the message that this one answers, or NULL */
@@ -69,7 +71,7 @@ struct incoming {
 	bool direct;          /* said to the bot alone, not to a room of a group */
 	const char *direct_room; /* with `direct`: the room whose group is meant (a private message through a MUC), or NULL */
 	int64_t origin_ms;    /* by its server's clock; for display only */
-	const char *reason;   /* of poison; of ASIDE and LOST a sentence for people, marked N_() */
+	const char *reason;   /* of poison; of ASIDE and LOST a sentence for people, marked N_(); of VERIFICATION what to answer */
 	/*
 	 * What is kept of the row in place of its raw bytes while it may be judged again, for it could perhaps not be read a second
 	 * time; read() takes it like any. NULL: the bytes themselves.
@@ -84,6 +86,7 @@ enum outgoing_kind {
 	OUTGOING_PRIVATE, /* the bot to one person, as a notice */
 	OUTGOING_MARK,    /* the bot's reaction to a message: `text` is the emoji, `reply_to` the message (Matrix only) */
 	OUTGOING_UNMARK,  /* takes the bot's reaction `reply_to` back (Matrix only) */
+	OUTGOING_DECLINE, /* `reply_to` asked its author, or the bot, to verify himself: declined, because of `text` (Matrix only) */
 };
 
 /* What render() turns into bytes. All borrowed. */

@@ -342,6 +342,8 @@ turn_away(const struct passage *passage, struct inbox_end *end)
 		return false;
 	if (passage->group && passage->group->kind != GROUP_VISIT)
 		refuse(passage, REFUSAL_UNENCRYPTED, end);
+	else if (passage->in->direct)
+		notices_exposed(passage->core, passage->row, passage->in);
 	return true;
 }
 
@@ -409,6 +411,8 @@ finish(struct relay *relay, const struct inbox_row *row, const struct incoming *
 
 	if (in->kind == INCOMING_MESSAGE)
 		handle(relay, row, in, &end);
+	else if (in->kind == INCOMING_VERIFICATION)
+		notices_decline(relay->core, row, in);
 	else if (in->kind == INCOMING_LOST)
 		end.fate = FATE_REFUSED;
 	inbox_finish(relay->core->inbox, row->seq, &end);
@@ -439,6 +443,7 @@ dispatch(struct relay *relay, const struct inbox_row *row, const struct incoming
 		break;
 	case INCOMING_NOTHING:
 	case INCOMING_MESSAGE:
+	case INCOMING_VERIFICATION:
 		finish(relay, row, in);
 		break;
 	}

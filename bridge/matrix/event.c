@@ -62,6 +62,18 @@ is_edit(const json_t *content)
 	return type && strcmp(type, "m.replace") == 0;
 }
 
+/* It is written as a message, for clients that do not know it (C-S API, "Key verification framework"). */
+static void
+read_verification(const json_t *content, struct arena *arena, struct event *out)
+{
+	const char *to = json_text(content, "to");
+
+	if (!to || to[0] != '@')
+		return;
+	out->subject = arena_copy(arena, to);
+	out->kind = EVENT_VERIFICATION;
+}
+
 static void
 read_message(const json_t *content, struct arena *arena, struct event *out)
 {
@@ -82,6 +94,10 @@ read_message(const json_t *content, struct arena *arena, struct event *out)
 	if (!msgtype || !body) {
 		/* A redacted message has no content at all. */
 		out->kind = json_object_size(content) ? EVENT_MALFORMED : EVENT_NOTHING;
+		return;
+	}
+	if (strcmp(msgtype, "m.key.verification.request") == 0) {
+		read_verification(content, arena, out);
 		return;
 	}
 	out->message = MESSAGE_MEDIA;
@@ -303,16 +319,40 @@ mark_content(const struct outgoing *outgoing)
 		outgoing->reply_to ? outgoing->reply_to : "", "key", outgoing->text);
 }
 
+static json_t *
+unmark_content(const struct outgoing *outgoing)
+{
+	(void)outgoing;
+	return json_object();
+}
+
+static json_t *
+decline_content(const struct outgoing *outgoing)
+{
+	return json_pack("{s:{s:s, s:s}, s:s, s:s}", "m.relates_to", "rel_type", "m.reference", "event_id",
+		outgoing->reply_to ? outgoing->reply_to : "", "code", "m.user", "reason", outgoing->text);
+}
+
 void
 event_render(const struct outgoing *outgoing, const char *user, struct str *out)
 {
-	bool mark = outgoing->kind == OUTGOING_MARK, unmark = outgoing->kind == OUTGOING_UNMARK;
-	json_t *content = mark ? mark_content(outgoing) : unmark ? json_object() : message_content(outgoing);
+	static const struct {
+		const char *type;
+		json_t *(*content)(const struct outgoing *outgoing);
+	} forms[] = {
+		[OUTGOING_MESSAGE] = { "m.room.message", message_content },
+		[OUTGOING_ROOM] = { "m.room.message", message_content },
+		[OUTGOING_PRIVATE] = { "m.room.message", message_content },
+		[OUTGOING_MARK] = { "m.reaction", mark_content },
+		[OUTGOING_UNMARK] = { EVENT_REDACTION, unmark_content },
+		[OUTGOING_DECLINE] = { EVENT_DECLINE, decline_content },
+	};
+	json_t *content = forms[outgoing->kind].content(outgoing);
 	json_t *whole = json_object();
 
 	put(content, "org.sourdine.id", json_string(outgoing->name));
-	put(whole, "type", json_string(mark ? "m.reaction" : unmark ? EVENT_REDACTION : "m.room.message"));
-	if (unmark)
+	put(whole, "type", json_string(forms[outgoing->kind].type));
+	if (outgoing->kind == OUTGOING_UNMARK)
 		put(whole, "redacts", json_string(outgoing->reply_to));
 	put(whole, "content", content);
 	put(whole, "user", json_string(user));

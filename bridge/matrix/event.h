@@ -35,6 +35,7 @@ enum event_kind {
 	EVENT_POWER,   /* m.room.power_levels: its `content` */
 	EVENT_TOMBSTONE, /* the room is closed in favour of `name` */
 	EVENT_CIPHER, /* `json` is to be decrypted */
+	EVENT_VERIFICATION, /* `subject` is asked to prove who he is */
 	EVENT_MALFORMED, /* a field is missing or of a wrong type */
 	EVENT_POISON,  /* refused: `reason` */
 };
@@ -74,6 +75,7 @@ void event_render(const struct outgoing *outgoing, const char *user, struct str 
 
 #define EVENT_REDACTION "m.room.redaction"
 #define EVENT_ENCRYPTED "m.room.encrypted"
+#define EVENT_DECLINE "m.key.verification.cancel"
 
 /* The same row once it is encrypted: `content` is that of m.room.encrypted. */
 void event_render_encrypted(const char *content, const char *user, struct str *out);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/now.h"
+#include "base/text.h"
 #include "matrix/cipher.h"
 #include "matrix/crypto/crypto.h"
 #include "matrix/crypto/decipher.h"
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #define LIVE_MS (15 * 60 * 1000) /* what is older is bridged, never obeyed */
+#define VERIFICATION_MS (10 * 60 * 1000) /* so long a client waits for an answer (C-S API, "Key verification framework") */
 
 /* ---- transactions ---- */
 
@@ -247,6 +249,29 @@ read_unreadable(struct matrix *matrix, const char *room, const struct event *eve
 	name_author(matrix, room, event->sender, arena, &out->author);
 }
 
+const char *
+intake_decline(const struct matrix *matrix)
+{
+	return text_in(matrix->settings.language, N_("This is a bridge: nobody sits here who could compare pictures with you. Its administrator can read its fingerprint to you."));
+}
+
+/* Of no interest unless one of ours is asked. */
+static void
+read_verification(struct matrix *matrix, const char *room, const struct event *event, struct arena *arena, struct incoming *out)
+{
+	char person[PEOPLE_ADDRESS_MAX] = "", nick[8];
+
+	if (strcmp(event->subject, matrix->bot) != 0 && !people_ghost_of(matrix->parts.people, NETWORK_MATRIX, event->subject, person, sizeof(person)))
+		return;
+	/* From elsewhere a ghost cannot answer. */
+	if (*person && !people_occupant(matrix->parts.people, NETWORK_MATRIX, room, person, nick, sizeof(nick)))
+		return;
+	read_unreadable(matrix, room, event, INCOMING_VERIFICATION, intake_decline(matrix), arena, out);
+	out->live = !event->late && event->origin_ms >= now_real_ms() - VERIFICATION_MS;
+	if (*person)
+		out->asked.person = out->asked.stem = arena_copy(arena, person);
+}
+
 /* Decrypted, it is read as any other, and kept so: its key need not be there a second time. */
 static void
 read_encrypted(struct matrix *matrix, const char *room, const char *raw, const struct event *event, struct arena *arena, struct incoming *out)
@@ -280,7 +305,8 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 	if (event.archive)
 		cipher_see(matrix, room, event.json, true);
 	/* Ours is not kept in the first place, unless the settings changed in between. */
-	if (event.sender && (event.kind == EVENT_MESSAGE || event.kind == EVENT_CIPHER) && matrix_is_own(matrix, event.sender, strlen(event.sender)))
+	bool said = event.kind == EVENT_MESSAGE || event.kind == EVENT_CIPHER || event.kind == EVENT_VERIFICATION;
+	if (event.sender && said && matrix_is_own(matrix, event.sender, strlen(event.sender)))
 		event.kind = EVENT_NOTHING;
 	switch (event.kind) {
 	case EVENT_MESSAGE:
@@ -288,6 +314,9 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 		break;
 	case EVENT_CIPHER:
 		read_encrypted(matrix, room, raw, &event, arena, out);
+		break;
+	case EVENT_VERIFICATION:
+		read_verification(matrix, room, &event, arena, out);
 		break;
 	case EVENT_MEMBER:
 		see_member(matrix, room, &event);

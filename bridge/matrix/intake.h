@@ -16,4 +16,7 @@ void intake_read(struct matrix *matrix, const char *room, const char *raw, size_
 /* An event of this type was kept: when its key is missing, that is noticed now. */
 void intake_expect(struct matrix *matrix, const char *room, struct span type, const char *raw, size_t size);
 
+/* What whoever asks one of ours to verify himself reads, in the site's language. Lent. */
+const char *intake_decline(const struct matrix *matrix);
+
 #endif

@@ -16,7 +16,9 @@
 #include "base/now.h"
 #include "base/seal.h"
 #include "matrix/cipher.h"
+#include "matrix/crypto/crypto.h"
 #include "matrix/crypto/outbound.h"
+#include "matrix/crypto/peers.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
 #include "matrix/readback.h"
@@ -75,8 +77,10 @@ struct lane {
 	struct list readers; /* owns: reader::link */
 	struct readback *readback;
 	bool making;        /* its direct room is being made */
+	bool looked;        /* for that, its person's devices were asked for */
 	bool unreachable;   /* its direct room cannot be made: the row is refused */
-	char why[256];      /* of `unreachable` */
+	enum refusal reason; /* of `unreachable` */
+	char why[256];      /* the same in words */
 	struct loop_timer timer; /* ends `unreachable` or a pause in making */
 };
 
@@ -186,7 +190,10 @@ find_room(const struct lane *lane, char *id, size_t size)
 	struct room *room = room_find(matrix, id);
 	if (room && lane->address[0] != '@')
 		room_hurry(room);
-	return room && room_is_inside(room) ? room : NULL;
+	if (!room || !room_is_inside(room))
+		return NULL;
+	/* Who must not be told anything in the clear gets another room. */
+	return lane->address[0] == '@' && matrix->settings.refuse_plain && !cipher_is_on(matrix, id) ? NULL : room;
 }
 
 /* Its direct room is there; soon it is known whether it is encrypted. */
@@ -208,9 +215,10 @@ is_hopeless(const struct lane *lane, enum refusal *why, const char **detail)
 	struct group *group;
 
 	*detail = lane->why;
-	*why = REFUSAL_NOT_MEMBER;
+	*why = lane->reason;
 	if (lane->unreachable)
 		return true;
+	*why = REFUSAL_NOT_MEMBER;
 	*detail = "the bot may not enter the room";
 	if (lane->address[0] == '@' || room)
 		return room && room_is_kept_out(room, why);
@@ -237,6 +245,20 @@ may_encrypt(struct matrix *matrix, const char *id)
 	return !cipher_is_on(matrix, id) || (matrix->crypto && cipher_prepare(matrix, id));
 }
 
+/* ---- direct rooms ---- */
+
+/* What waits is refused; another attempt is made for what comes after a while. */
+static void
+give_up(struct lane *lane, enum refusal reason)
+{
+	log_warning(LOG_MATRIX, "cannot make a direct room person=%s why=\"%s\"", lane->address, lane->why);
+	lane->making = lane->looked = false;
+	lane->unreachable = true;
+	lane->reason = reason;
+	loop_timer_set(&lane->timer, DIRECT_REFUSED_MS);
+	outbox_wake(lane->matrix->parts.outbox);
+}
+
 static void
 on_direct_made(void *context, const struct http_answer *answer)
 {
@@ -255,27 +277,63 @@ on_direct_made(void *context, const struct http_answer *answer)
 		loop_timer_set(&lane->timer, judged.delay_ms > BACKOFF_MS ? judged.delay_ms : BACKOFF_MS);
 	} else {
 		snprintf(lane->why, sizeof(lane->why), "%s: %s", judged.errcode, judged.error);
-		log_warning(LOG_MATRIX, "cannot make a direct room person=%s why=\"%s\"", lane->address, lane->why);
-		lane->making = false;
-		lane->unreachable = true;
-		loop_timer_set(&lane->timer, DIRECT_REFUSED_MS);
-		outbox_wake(lane->matrix->parts.outbox);
+		give_up(lane, REFUSAL_NOT_MEMBER);
 	}
 	judged_fini(&judged);
 }
 
 static void
-make_direct(struct lane *lane)
+ask_direct(struct lane *lane, bool encrypted)
 {
 	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/createRoom?user_id=%s", lane->matrix->bot);
 	AUTO_STR struct str text;
 	json_t *body = json_pack("{s:s, s:b, s:[s]}", "preset", "trusted_private_chat", "is_direct", 1, "invite", lane->address);
 
+	if (encrypted)
+		json_object_set_new(body, "initial_state", json_pack("[{s:s, s:s, s:{s:s}}]", "type", "m.room.encryption", "state_key", "", "content",
+				"algorithm", "m.megolm.v1.aes-sha2"));
 	lane->making = true;
+	lane->looked = false;
 	str_init(&text, 4096);
 	json_add(&text, body);
 	json_decref(body);
 	lane->request = matrix_ask(lane->matrix, "POST", path, str_get(&text), on_direct_made, lane);
+}
+
+/* What the person could read in an encrypted room; asked anew for each room, since nobody says what changed while we shared none. */
+static enum peers_reading
+ask_reading(struct lane *lane)
+{
+	const struct author bot = { .person = NULL };
+	struct matrix *matrix = lane->matrix;
+
+	if (!matrix->crypto || matrix->settings.refuse_encrypted)
+		return PEERS_READ_NOT;
+	if (ghost_prepare(ghost_get(matrix, &bot), NULL, NULL) != GHOST_READY)
+		return PEERS_READ_UNKNOWN;
+	if (!lane->looked)
+		peers_touch(matrix->crypto->peers, lane->address);
+	lane->looked = true;
+	return peers_reads(matrix->crypto->peers, lane->address);
+}
+
+/* Encrypted for whom can read that. A server that does not say so would not bring its user into the room either: it is waited for. */
+static void
+make_direct(struct lane *lane)
+{
+	enum peers_reading reading = ask_reading(lane);
+
+	if (reading == PEERS_READ_UNKNOWN)
+		return;
+	if (reading == PEERS_READ_SILENT) {
+		lane->making = true;
+		loop_timer_set(&lane->timer, DIRECT_REFUSED_MS);
+	} else if (reading == PEERS_READ_NOT && lane->matrix->settings.refuse_plain) {
+		snprintf(lane->why, sizeof(lane->why), "encryption.require is true, and no device of this person's could read what is encrypted");
+		give_up(lane, REFUSAL_PLAIN);
+	} else {
+		ask_direct(lane, reading == PEERS_READ);
+	}
 }
 
 /* ---- doubts ---- */

@@ -26,6 +26,7 @@ struct matrix_settings {
 	const char *bot;         /* localpart */
 	const char *ghosts;      /* prefix of the ghosts' localparts: "_xmpp_" */
 	const char *component;   /* our XMPP component, for recognising our own in names; may be NULL */
+	const char *language;    /* of the site; NULL: English */
 	bool encrypts;           /* encryption: allow */
 	bool trusts_all;         /* encryption: trust: all */
 	int (*is_operator)(void *context, const char *person); /* permissions: admin */
@@ -33,6 +34,7 @@ struct matrix_settings {
 	int64_t memory_ms;       /* how long the homeserver surely remembers our names; 0: 20 hours */
 	int64_t row_patience_ms; /* with a row on which it fails again and again; 0: ten minutes */
 	bool refuse_encrypted; /* nothing is said into an encrypted room: what was to be is refused */
+	bool refuse_plain;     /* the bot says nothing to a person in a room that is not encrypted */
 };
 
 struct matrix_parts {

@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/now.h"
+#include "base/text.h"
 #include "matrix/cipher.h"
 #include "matrix/room.h"
 
@@ -341,6 +342,19 @@ is_room_of_two(struct room *room, const json_t *members)
 	return there && !others;
 }
 
+/* The bot has an encrypted room with this person already: a plain one does not take its place. */
+static bool
+is_downgrade(const struct room *room)
+{
+	const struct matrix *matrix = room->matrix;
+	char id[PEOPLE_ADDRESS_MAX];
+
+	if (!room->candidate || cipher_is_on(matrix, room->id) || !people_direct(matrix->parts.people, room->person, id, sizeof(id)))
+		return false;
+	const struct room *known = room_find(room->matrix, id);
+	return known && known != room && known->inside && cipher_is_on(matrix, id);
+}
+
 /* Somebody of our homeserver invited the bot into a room of more than two: it stays a while, to be asked to join it with another. */
 static bool
 becomes_visit(struct room *room, const json_t *members)
@@ -375,6 +389,10 @@ took_direct_members(struct room *room, const json_t *members)
 		log_info(LOG_MATRIX, "leaves a room that is not of two room=%s", room->id);
 		if (!room->candidate)
 			people_save_direct(people, room->person, "");
+		return WALK_LEAVE;
+	}
+	if (is_downgrade(room)) {
+		log_notice(LOG_MATRIX, "leaves a direct room that is not encrypted, it has one that is person=%s room=%s", room->person, room->id);
 		return WALK_LEAVE;
 	}
 	if (room->candidate)
@@ -504,7 +522,12 @@ took_archive(struct room *room, const struct judged *judged, const struct http_a
 static void
 ask_leave(struct room *room)
 {
-	ask_room(room, "POST", "leave?");
+	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/rooms/%s/leave?user_id=%s", room->id, room->matrix->bot);
+	json_t *body = is_downgrade(room) ? json_pack("{s:s}", "reason", text_in(room->matrix->settings.language,
+		N_("We have another room, which is encrypted: please write to me there, or leave it first."))) : NULL;
+
+	ask(room, "POST", path, body);
+	json_decref(body);
 }
 
 static enum walk_step

@@ -91,7 +91,7 @@
 	X(OUTBOX_WAITS, "SELECT 1 FROM outbox WHERE lane = ?1 AND person = ?2 AND state IN (0, 1)" \
 		" UNION ALL SELECT 1 FROM outbox WHERE lane = ?1 AND person = ?2 AND state = 2 LIMIT 1") \
 	X(OUTBOX_OVERFLOW, "SELECT id, name, kind, author, text FROM outbox WHERE lane = ? AND state = 0 AND due_ms <= ?" \
-		" AND person IS NOT NULL" MAY_GO " ORDER BY place LIMIT 1") \
+		" AND person IS NOT NULL AND kind = 0" MAY_GO " ORDER BY place LIMIT 1") \
 	X(OUTBOX_REVOICE, "UPDATE outbox SET person = NULL, stem = NULL, author = NULL, payload = ? WHERE id = ? AND state = 0") \
 	X(OUTBOX_REWRITE, "UPDATE outbox SET payload = ? WHERE id = ? AND state IN (1, 2)") \
 	X(OUTBOX_COUNTS, "SELECT coalesce(sum(state = 0 AND held <> 1), 0), coalesce(sum(state = 1), 0)," \
@@ -194,6 +194,7 @@
 	X(NAME_EACH, "SELECT name FROM name WHERE room = ? LIMIT 20000") \
 	X(NAME_GET, "SELECT name FROM name WHERE room = ? AND person = ?") \
 	X(GHOST_GET, "SELECT address, device, name, ready FROM ghost WHERE network = ? AND person = ?") \
+	X(GHOST_WHO, "SELECT person FROM ghost WHERE network = ? AND address = ?") \
 	X(GHOST_SET, "INSERT OR REPLACE INTO ghost (network, person, address, device, name, ready) VALUES (?, ?, ?, ?, ?, ?)") \
 	X(OCCUPANT_SET, "INSERT OR REPLACE INTO occupant (network, room, person, nick) VALUES (?, ?, ?, ?)") \
 	X(OCCUPANT_END, "DELETE FROM occupant WHERE network = ? AND room = ? AND person = ?") \

@@ -80,6 +80,29 @@ test_read_messages(void **state)
 	}
 }
 
+/* A message by its type, which is none: it never crosses, whoever is asked. */
+static void
+test_read_verification(void **state)
+{
+	static const struct {
+		const char *raw, *subject;
+	} cases[] = {
+		{ MESSAGE("\"msgtype\":\"m.key.verification.request\",\"body\":\"verify\",\"to\":\"@b:hs\",\"from_device\":\"D\",\"methods\":[]"), "@b:hs" },
+		{ MESSAGE("\"msgtype\":\"m.key.verification.request\",\"body\":\"verify\",\"to\":\"b\""), NULL },
+		{ MESSAGE("\"msgtype\":\"m.key.verification.request\",\"body\":\"verify\",\"to\":7"), NULL },
+		{ MESSAGE("\"msgtype\":\"m.key.verification.request\",\"body\":\"verify\""), NULL },
+	};
+	struct reading reading;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		start_reading(&reading, cases[i].raw);
+		assert_int_equal(reading.event.kind, cases[i].subject ? EVENT_VERIFICATION : EVENT_NOTHING);
+		assert_true(str_equal(reading.event.subject, cases[i].subject));
+		end_reading(&reading);
+	}
+}
+
 /* Kept as it was read, with how it came. */
 static void
 test_sealed(void **state)
@@ -227,6 +250,9 @@ test_render(void **state)
 		{ { .kind = OUTGOING_MARK, .name = "n1", .text = "\xE2\x8F\xB3", .reply_to = "$o" },
 			"{\"content\":{\"m.relates_to\":{\"event_id\":\"$o\",\"key\":\"\xE2\x8F\xB3\",\"rel_type\":\"m.annotation\"},\"org.sourdine.id\":\"n1\"},"
 			"\"type\":\"m.reaction\",\"user\":\"_xmpp_bob\"}" },
+		{ { .kind = OUTGOING_DECLINE, .name = "n1", .text = "no", .reply_to = "$o" },
+			"{\"content\":{\"code\":\"m.user\",\"m.relates_to\":{\"event_id\":\"$o\",\"rel_type\":\"m.reference\"},\"org.sourdine.id\":\"n1\","
+			"\"reason\":\"no\"},\"type\":\"m.key.verification.cancel\",\"user\":\"_xmpp_bob\"}" },
 	};
 
 	(void)state;
@@ -284,6 +310,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_messages),
+		cmocka_unit_test(test_read_verification),
 		cmocka_unit_test(test_read_nothing),
 		cmocka_unit_test(test_sealed),
 		cmocka_unit_test(test_read_poison),

@@ -5,6 +5,8 @@
  */
 #include "matrix_scene.h"
 
+#include "core/outbox_rows.h"
+
 #include "matrix/crypto/crosssign.h"
 #include "matrix/crypto/crypto.h"
 #include "matrix/crypto/devicekeys.h"
@@ -731,6 +733,58 @@ test_asking_for_a_key(void **state)
 	assert_int_equal(count(test, from, "/sendToDevice/m.room_key_request/"), 2);
 }
 
+static void
+say_to_alice(struct test *test, const char *text)
+{
+	const char *source[] = { text, NULL };
+	struct outbox_draft draft = { .outgoing = { .kind = OUTGOING_PRIVATE, .lane = ALICE, .text = text }, .network = NETWORK_MATRIX, .group = "",
+		.source = source };
+
+	people_save_direct(test->scene->core->people, ALICE, ""); /* she has left the last one */
+	outbox_add(test->scene->core->outbox, &draft);
+	WAIT(test->scene, scene_is_quiet(test->scene));
+}
+
+static bool
+made_encrypted(struct test *test, int nth)
+{
+	const struct fake_asked *asked = fake_homeserver_find(&test->scene->fake, 0, "POST", "/createRoom", nth);
+
+	assert_non_null(asked);
+	return strstr(asked->body, "\"m.megolm.v1.aes-sha2\"") && strstr(asked->body, "\"m.room.encryption\"");
+}
+
+/* Encrypted for who can read it, by the devices that there are now; and where it must be, not at all for who cannot. */
+static void
+test_direct_rooms(void **state)
+{
+	struct test *test = *state;
+	struct scene *scene = test->scene;
+	struct client unsigned_one = { .id = NULL };
+
+	say_to_alice(test, "one");
+	assert_true(made_encrypted(test, 0));
+	assert_non_null(fake_homeserver_find(&scene->fake, 0, "PUT", "/rooms/!d:hs/send/m.room.encrypted/", 0));
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "PUT", "/rooms/!d:hs/send/m.room.message/"), 0);
+	make_client(test, &unsigned_one, "NEW", false);
+	publish(test, (const struct client *[]){ &unsigned_one }, 1);
+	say_to_alice(test, "two");
+	assert_false(made_encrypted(test, 1));
+	scene_close(scene);
+	scene->settings.refuse_plain = true;
+	scene_open(scene);
+	JOINED(scene);
+	say_to_alice(test, "three");
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/createRoom"), 2);
+	publish(test, (const struct client *[]){ &test->one, &unsigned_one }, 2);
+	scene_close(scene);
+	scene_open(scene);
+	JOINED(scene);
+	say_to_alice(test, "four");
+	assert_true(made_encrypted(test, 2));
+	free_client(&unsigned_one);
+}
+
 int
 main(void)
 {
@@ -752,6 +806,7 @@ main(void)
 		TEST(test_other_rules),
 		TEST(test_trust_of_the_group),
 		TEST(test_asking_for_a_key),
+		TEST(test_direct_rooms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include "matrix/crypto/envelope.h"
 #include "matrix/crypto/keep.h"
 #include "matrix/crypto/received.h"
+#include "matrix/intake.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -262,6 +263,6 @@ mend_refuse_verification(struct crypto *crypto, const struct keep_account *own, 
 		return;
 	AUTO_FREE char *path = path_of(own, "m.key.verification.cancel");
 	AUTO_FREE char *body = address(user, device, json_pack("{s:s, s:s, s:s}", "transaction_id", id, "code", "m.user", "reason",
-			"This is a bridge: compare its fingerprint with the one that its administrator reads by: sourdine status"));
+			intake_decline(matrix)));
 	(void)matrix_ask(matrix, "PUT", path, body, on_refused, matrix);
 }

@@ -303,3 +303,20 @@ peers_know(struct peers *peers, const char *const *users, size_t n)
 		ask(peers);
 	return known;
 }
+
+enum peers_reading
+peers_reads(struct peers *peers, const char *user)
+{
+	struct roster_devices devices = { .p = NULL };
+	struct roster_user known;
+	bool reads = false;
+
+	if (!peers_know(peers, &user, 1))
+		return PEERS_READ_UNKNOWN;
+	roster_get_user(store_of(peers), user, &known);
+	roster_add_devices(store_of(peers), user, &devices);
+	for (size_t i = 0; i < devices.n; i++)
+		reads |= !devices.p[i].gone && (peers->matrix->crypto->all_trusted || devices.p[i].keys.trust == PEER_CROSS_SIGNED);
+	roster_devices_fini(&devices);
+	return reads ? PEERS_READ : known.outdated ? PEERS_READ_SILENT : PEERS_READ_NOT;
+}

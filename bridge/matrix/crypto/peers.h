@@ -31,6 +31,15 @@ void peers_wedged(struct peers *peers, const char *user, const char *curve);
  */
 bool peers_know(struct peers *peers, const char *const *users, size_t n);
 
+/* What somebody could do with a message that is encrypted. */
+enum peers_reading {
+	PEERS_READ_UNKNOWN, /* his devices are being asked for, and outbox_wake() follows */
+	PEERS_READ_SILENT,  /* his server does not answer: it is asked again later, when somebody asks here */
+	PEERS_READ_NOT,     /* he has no device that would be given the key */
+	PEERS_READ,
+};
+enum peers_reading peers_reads(struct peers *peers, const char *user);
+
 /* Rises with every change of anybody's devices. */
 unsigned long peers_generation(const struct peers *peers);
 

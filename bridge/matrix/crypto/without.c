@@ -2,6 +2,7 @@
 /* A build without libolm: nothing is ever made, so what would work with it is never called. */
 #include "matrix/crypto/decipher.h"
 #include "matrix/crypto/outbound.h"
+#include "matrix/crypto/peers.h"
 #include "matrix/crypto/sync.h"
 
 #include <stdlib.h>
@@ -58,6 +59,20 @@ outbound_encrypt(struct matrix *matrix, const struct ghost *ghost, const char *r
 {
 	(void)matrix, (void)ghost, (void)room, (void)type, (void)content, (void)name, (void)out;
 	return false;
+}
+
+void
+peers_touch(struct peers *peers, const char *user)
+{
+	(void)peers, (void)user;
+	abort();
+}
+
+enum peers_reading
+peers_reads(struct peers *peers, const char *user)
+{
+	(void)peers, (void)user;
+	abort();
 }
 
 void
