@@ -112,7 +112,7 @@ matrix_sources = \
 	bridge/matrix/walk.c bridge/matrix/walk.h
 
 # End-to-end encryption: nothing of it without libolm.
-crypto_sources = bridge/matrix/crypto/crypto.h bridge/matrix/crypto/outbound.h
+crypto_sources = bridge/matrix/crypto/crypto.h bridge/matrix/crypto/outbound.h bridge/matrix/crypto/report.h
 if HAVE_OLM
 crypto_sources += \
 	bridge/matrix/crypto/attachment.c bridge/matrix/crypto/attachment.h \
@@ -136,6 +136,7 @@ crypto_sources += \
 	bridge/matrix/crypto/ratchet.c bridge/matrix/crypto/ratchet.h \
 	bridge/matrix/crypto/received.c bridge/matrix/crypto/received.h \
 	bridge/matrix/crypto/recipients.c bridge/matrix/crypto/recipients.h \
+	bridge/matrix/crypto/report.c \
 	bridge/matrix/crypto/roster.c bridge/matrix/crypto/roster.h \
 	bridge/matrix/crypto/secret.c bridge/matrix/crypto/secret.h \
 	bridge/matrix/crypto/share.c bridge/matrix/crypto/share.h \
@@ -174,6 +175,7 @@ cli_sources = \
 	bridge/cli/backup.c \
 	bridge/cli/charter.c bridge/cli/charter.h \
 	bridge/cli/check.c bridge/cli/check.h \
+	bridge/cli/check_encryption.c \
 	bridge/cli/check_homeserver.c \
 	bridge/cli/check_machine.c \
 	bridge/cli/check_ping.c \
@@ -184,7 +186,9 @@ cli_sources = \
 	bridge/cli/cli.c bridge/cli/cli.h \
 	bridge/cli/completion.c \
 	bridge/cli/control.c bridge/cli/control.h \
+	bridge/cli/encryption.c bridge/cli/encryption.h \
 	bridge/cli/example_config.c \
+	bridge/cli/fingerprints.c \
 	bridge/cli/gauges.c bridge/cli/gauges.h \
 	bridge/cli/log.c bridge/cli/log.h \
 	bridge/cli/metrics.c bridge/cli/metrics.h \

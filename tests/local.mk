@@ -89,6 +89,8 @@ tests_unit_test_outbound_SOURCES = tests/unit/test_outbound.c $(matrix_scene)
 unit_tests += tests/unit/test_forgotten
 tests_unit_test_forgotten_SOURCES = tests/unit/test_forgotten.c
 tests_unit_test_forgotten_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free
+unit_tests += tests/unit/test_report
+tests_unit_test_report_SOURCES = tests/unit/test_report.c
 unit_tests += tests/unit/test_keep tests/unit/test_own
 tests_unit_test_own_SOURCES = tests/unit/test_own.c $(matrix_scene)
 tests_unit_test_keep_SOURCES = tests/unit/test_keep.c

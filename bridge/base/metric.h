@@ -52,6 +52,16 @@
 	X(METRIC_DECRYPTED, "counter", "matrix_decrypted_total", "result=\"good\"", "Encrypted events of Matrix rooms, each time one was looked at.") \
 	X(METRIC_DECRYPTED_LATER, "counter", "matrix_decrypted_total", "result=\"waits\"", "") \
 	X(METRIC_DECRYPTED_NEVER, "counter", "matrix_decrypted_total", "result=\"undecryptable\"", "") \
+	X(METRIC_UNREAD_NO_KEY, "counter", "olm_decrypt_failures_total", "reason=\"no_key\"", "What came encrypted and could not be read, by why.") \
+	X(METRIC_UNREAD_WITHHELD, "counter", "olm_decrypt_failures_total", "reason=\"withheld\"", "") \
+	X(METRIC_UNREAD_UNSIGNED, "counter", "olm_decrypt_failures_total", "reason=\"unsigned_device\"", "") \
+	X(METRIC_UNREAD_UNKNOWN, "counter", "olm_decrypt_failures_total", "reason=\"unknown_device\"", "") \
+	X(METRIC_UNREAD_DAMAGED, "counter", "olm_decrypt_failures_total", "reason=\"damaged\"", "") \
+	X(METRIC_UNREAD_NO_SESSION, "counter", "olm_decrypt_failures_total", "reason=\"no_session\"", "") \
+	X(METRIC_UNREAD_FORGED, "counter", "olm_decrypt_failures_total", "reason=\"forged\"", "") \
+	X(METRIC_UNREAD_MALFORMED, "counter", "olm_decrypt_failures_total", "reason=\"malformed\"", "") \
+	X(METRIC_DEVICES_LOST, "counter", "olm_devices_lost_total", "", "Devices of ours that were given up for a successor.") \
+	X(METRIC_SYNC_LAST, "gauge", "last_matrix_sync_timestamp_seconds", "", "When the homeserver last answered for the device of the bot.") \
 	X(METRIC_ROOM_KEYS, "counter", "matrix_room_keys_total", "", "Keys of Megolm sessions that were received.") \
 	X(METRIC_GAP_FILLED, "counter", "gap_filled_total", "", "Messages learnt from an archive.") \
 	X(METRIC_DUPLICATES_POSSIBLE, "counter", "possible_duplicates_total", "", "Rows sent again where no archive could be asked.") \

@@ -11,9 +11,9 @@
 #include "base/json.h"
 #include "base/now.h"
 #include "cli/control.h"
+#include "cli/encryption.h"
 #include "cli/log.h"
 #include "core/audit.h"
-#include "core/consent.h"
 #include "core/ledger.h"
 #include "core/outbox_rows.h"
 #include "matrix/matrix.h"
@@ -136,26 +136,6 @@ trouble_of(const struct answers *answers, const struct group *group, enum networ
 	return *why ? str_clean(why, strlen(why)) : NULL;
 }
 
-/* How an encrypted room and a plain one stand to each other, in a word; what stops them is a problem. */
-static const char *
-describe_consent(const struct answers *answers, const struct group *group, json_t *problems)
-{
-	static const struct {
-		const char *word, *problem;
-	} table[] = {
-		[CONSENT_NEEDLESS] = { "needless", NULL },
-		[CONSENT_GIVEN] = { "given", NULL },
-		[CONSENT_MISSING] = { "missing", "its Matrix room is encrypted, its MUC is not: nothing crosses until a moderator says \"!sd encrypted allow\", or groups.NAME.encrypted does" },
-		[CONSENT_FORBIDDEN] = { "forbidden", "its Matrix room is encrypted, and encryption.allow is false: nothing crosses" },
-		[CONSENT_PLAIN] = { "plain", "its Matrix room is not encrypted, and encryption.require is true: nothing crosses" },
-	};
-	enum consent consent = consent_of(answers->parts.core, group);
-
-	if (table[consent].problem)
-		add_problem(problems, "%s: %s", group->name, table[consent].problem);
-	return table[consent].word;
-}
-
 static json_t *
 describe_groups(struct answers *answers, json_t *problems)
 {
@@ -169,10 +149,11 @@ describe_groups(struct answers *answers, json_t *problems)
 			add_problem(problems, "%s: not in %s: %s", group->name, group->matrix_wanted, matrix);
 		if (xmpp)
 			add_problem(problems, "%s: not in %s: %s", group->name, group->room[NETWORK_XMPP], xmpp);
-		json_array_append_new(groups, json_pack("{s:s, s:s, s:s, s:i, s:b, s:s, s:s?, s:s?}", "name", group->name, "matrix",
-				group->room[NETWORK_MATRIX], "xmpp", group->room[NETWORK_XMPP], "revision", group->revision, "open",
-				!group->rules || rules_is_open(group->rules, now_rules_ms()), "consent", describe_consent(answers, group, problems),
-				"matrix_trouble", matrix, "xmpp_trouble", xmpp));
+		json_t *object = json_pack("{s:s, s:s, s:s, s:i, s:b, s:s?, s:s?}", "name", group->name, "matrix", group->room[NETWORK_MATRIX], "xmpp",
+				group->room[NETWORK_XMPP], "revision", group->revision, "open", !group->rules || rules_is_open(group->rules, now_rules_ms()),
+				"matrix_trouble", matrix, "xmpp_trouble", xmpp);
+		encryption_describe_group(answers->parts.core, group, object, problems);
+		json_array_append_new(groups, object);
 	}
 	return groups;
 }
@@ -223,9 +204,10 @@ tell_status(struct answers *answers, char **words, size_t word_count)
 	if (difference)
 		add_problem(problems, "%" PRId64 " accepted messages are not accounted for: \"sourdine check database\"", difference);
 	json_t *groups = describe_groups(answers, problems), *disk = describe_disk(parts->config->state, problems);
-	json_t *document = json_pack("{s:s, s:b, s:I, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "ready",
+	json_t *encryption = encryption_describe(parts->config, parts->core, parts->matrix, problems);
+	json_t *document = json_pack("{s:s, s:b, s:I, s:s, s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "ready",
 			*parts->ready, "uptime_s", (json_int_t)((now_monotonic_ms() - parts->started_ms) / 1000), "now", now, "test_clock",
-			now_is_test_clock(), "matrix", matrix, "xmpp", xmpp, "messages", describe_messages(store, parts->core->outbox),
+			now_is_test_clock(), "matrix", matrix, "xmpp", xmpp, "encryption", encryption, "messages", describe_messages(store, parts->core->outbox),
 			"database_bytes", (json_int_t)store_size(store), "disk", disk, "ledger", ledger, "groups", groups);
 	if (!*parts->ready)
 		add_problem(problems, "the daemon is still starting");
@@ -337,6 +319,15 @@ tell_log(struct answers *answers, char **words, size_t word_count)
 	return log_rows(answers->parts.core->store, words[0], now_rules_ms() - strtoll(words[1], NULL, 10));
 }
 
+/* ---- devices ---- */
+
+static json_t *
+tell_devices(struct answers *answers, char **words, size_t word_count)
+{
+	(void)word_count;
+	return encryption_page(answers->parts.core, words[0]);
+}
+
 /* ---- verbs ---- */
 
 /* NULL: the answer comes later. */
@@ -347,6 +338,7 @@ static const struct {
 } verbs[] = {
 	{ "audit", 3, tell_audit },
 	{ "backup", 0, tell_backup },
+	{ "devices", 1, tell_devices },
 	{ "log", 2, tell_log },
 	{ "status", 0, tell_status },
 	{ "ledger", 0, tell_ledger },

@@ -178,6 +178,7 @@ static const struct {
 	{ "rules", NULL, check_rules },
 	{ "database", "store", check_store },
 	{ "homeserver", NULL, check_homeserver },
+	{ "encryption", "crypto", check_encryption },
 	{ "xmpp", NULL, check_xmpp },
 	{ "rooms", NULL, check_rooms },
 };
@@ -269,7 +270,7 @@ cli_check(const struct cli_options *options)
 	while (wanted && known < AREAS && !is_area(known, wanted))
 		known++;
 	if (known == AREAS)
-		return cli_fail(CLI_USAGE, "unknown area \"%s\": config, machine, rules, database, homeserver, xmpp or rooms", wanted);
+		return cli_fail(CLI_USAGE, "unknown area \"%s\": config, machine, rules, database, homeserver, encryption, xmpp or rooms", wanted);
 	check.findings = json_array();
 	if (open_config(&check, options->config))
 		for (size_t i = 0; i < AREAS; i++)

@@ -31,6 +31,7 @@ void check_say(struct check *check, enum level level, const char *area, const ch
 void check_machine(struct check *check);
 void check_store(struct check *check);
 void check_homeserver(struct check *check);
+void check_encryption(struct check *check);
 void check_xmpp(struct check *check);
 void check_rooms(struct check *check);
 
@@ -55,6 +56,7 @@ struct check_answer {
 	long status; /* 0: nobody answered */
 	char *text;  /* owns; the body, or why nobody answered */
 	json_t *json; /* owns; NULL when it is none */
+	int64_t date_ms; /* the homeserver's clock, whole seconds; 0: it does not say */
 };
 
 /* `user` NULL: the appservice itself. Ended by check_answer_fini(). */
@@ -70,6 +72,21 @@ const char *check_error_of(const struct check_answer *answer);
 struct jabber_settings check_jabber_settings(const struct config *config);
 
 /* ---- judgements that tests make with made-up facts ---- */
+
+/* What a finding consists of; `fix` NULL: there is nothing to mend. Both static. */
+struct check_verdict {
+	enum level level;
+	const char *sentence, *fix;
+};
+/* How the homeserver shows a device of ours (report.h, enum report_fault). */
+struct check_verdict check_judge_device(int fault);
+/*
+ * What the homeserver has left of the bot's keys: one-time keys, and whether a fallback key is unused; negative: it did not say.
+ * `running`: the daemon runs, and so should have made more of them.
+ */
+struct check_verdict check_judge_keys(int64_t one_time, int fallback, bool running);
+/* Whether our clock and the homeserver's agree well enough; both in milliseconds, the second in whole seconds. */
+bool check_clocks_agree(int64_t ours_ms, int64_t theirs_ms);
 
 /* Whether the computer's clock can be right; both in milliseconds. */
 bool check_clock_is_possible(int64_t now_ms, int64_t built_ms);

@@ -43,7 +43,7 @@ check_request(const struct check *check, const char *method, const char *path, c
 {
 	const struct matrix_settings settings = matrix_settings_of(check->config);
 	struct check_answer answer = { 0 };
-	int r = matrix_request(&settings, method, path, user, body, &answer.status, &answer.text);
+	int r = matrix_request(&settings, method, path, user, body, &answer.status, &answer.text, &answer.date_ms);
 
 	if (r)
 		answer.status = 0;

@@ -30,8 +30,9 @@ enum {
 	AUDIT = 1 << 9,
 	LOG = 1 << 10,
 	COMPLETION = 1 << 11,
+	FINGERPRINTS = 1 << 12,
 	LATER = 1 << 6, /* comes with a later release: known, not listed */
-	ALL = RUN | CHECK | REGISTRATION | EXAMPLE | STATUS | RULES | BACKUP | RESTORE | AUDIT | LOG | COMPLETION,
+	ALL = RUN | CHECK | REGISTRATION | EXAMPLE | STATUS | RULES | BACKUP | RESTORE | AUDIT | LOG | COMPLETION | FINGERPRINTS,
 };
 
 static const struct command {
@@ -43,10 +44,11 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{ "run", RUN, "", 0, 0, run_daemon, "the daemon, in the foreground; log on stderr" },
-	{ "check", CHECK, "[AREA]", 0, 1, cli_check, "the doctor: config, machine, rules, database, homeserver, xmpp, rooms" },
+	{ "check", CHECK, "[AREA]", 0, 1, cli_check, "the doctor: config, machine, rules, database, homeserver, encryption, xmpp, rooms" },
 	{ "registration", REGISTRATION, "", 0, 0, cli_registration, "writes the registration that the homeserver loads" },
 	{ "example-config", EXAMPLE, "", 0, 0, cli_example_config, "prints a commented configuration" },
 	{ "status", STATUS, "", 0, 0, cli_status, "what the running daemon does" },
+	{ "fingerprints", FINGERPRINTS, "[USER]", 0, 1, cli_fingerprints, "public keys of the bot and of the ghosts, for comparing" },
 	{ "rules", RULES, "check FILE | explain FILE EVENT.json", 1, 3, cli_rules, "reads a charter; says what it does with a message" },
 	{ "audit", AUDIT, "GROUP", 1, 1, cli_audit, "compares both rooms' archives with what was delivered" },
 	{ "log", LOG, "GROUP", 1, 1, cli_log, "the moderators' log: who changed what, and when" },
@@ -75,7 +77,7 @@ static const struct option_row {
 	{ 'V', "version", NULL, ALL, KIND_VERSION, 0, "prints the version" },
 	{ 0, "test-clock", "FILE", RUN, KIND_TEXT, offsetof(struct cli_options, test_clock),
 		"takes the rules' clock from the instant in FILE, as \"2026-11-23T18:04:00Z\"" },
-	{ 0, "json", NULL, CHECK | STATUS | AUDIT, KIND_FLAG, offsetof(struct cli_options, json), "prints JSON" },
+	{ 0, "json", NULL, CHECK | STATUS | AUDIT | FINGERPRINTS, KIND_FLAG, offsetof(struct cli_options, json), "prints JSON" },
 	{ 'q', "quiet", NULL, STATUS, KIND_FLAG, offsetof(struct cli_options, quiet), "prints nothing, for health checks" },
 	{ 0, "since", "SPAN", AUDIT | LOG, KIND_TEXT, offsetof(struct cli_options, since), "how far back, such as 24h or 30d" },
 	{ 0, "repair", NULL, AUDIT, KIND_FLAG, offsetof(struct cli_options, repair), "takes in what never reached us" },

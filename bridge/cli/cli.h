@@ -41,6 +41,7 @@ int cli_status(const struct cli_options *options);
 int cli_backup(const struct cli_options *options);
 int cli_restore(const struct cli_options *options);
 int cli_audit(const struct cli_options *options);
+int cli_fingerprints(const struct cli_options *options);
 int cli_log(const struct cli_options *options);
 int cli_completion(const struct cli_options *options);
 int cli_rules(const struct cli_options *options);

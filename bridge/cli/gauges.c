@@ -10,6 +10,7 @@
 #include "core/ledger.h"
 #include "core/outbox_rows.h"
 #include "core/pressure.h"
+#include "matrix/crypto/report.h"
 #include "matrix/matrix.h"
 #include "xmpp/jabber.h"
 
@@ -65,8 +66,9 @@ write_messages(const struct gauges_parts *parts, struct str *out)
 
 	outbox_count(parts->core->outbox, &counts);
 	int64_t oldest_ms = ask(store, OUTBOX_OLDEST_HELD);
+	AUTO_FREE char *build = xasprintf("{version=\"" PACKAGE_VERSION "\",libolm=\"%s\",libstrophe=\"" STROPHE_VERSION "\"}", report_library());
 	const struct gauge gauges[] = {
-		{ "sourdine_build_info", "{version=\"" PACKAGE_VERSION "\"}", "The version that runs.", 1 },
+		{ "sourdine_build_info", build, "The version that runs, and of what it is made; libolm is empty when it was built without.", 1 },
 		{ "sourdine_test_clock", "", "1: rules do not follow the real time.", now_is_test_clock() },
 		{ "sourdine_up", "{side=\"matrix\"}", "Whether the link to this side is up.", matrix_connected(parts->matrix) },
 		{ "sourdine_up", "{side=\"xmpp\"}", NULL, jabber_connected(parts->jabber) },
@@ -83,6 +85,28 @@ write_messages(const struct gauges_parts *parts, struct str *out)
 			ledger_newest_difference(store) },
 		{ "sourdine_accepting", "", "0: the disk is full, or the backlog too long.", inbox_has_room(parts->core->inbox) },
 		{ "sourdine_db_size_bytes", "", "Database and its log.", store_size(store) },
+	};
+
+	write_gauges(out, gauges, sizeof(gauges) / sizeof(gauges[0]));
+}
+
+static void
+write_crypto(struct store *store, struct str *out)
+{
+	struct query query = store_query(store, C_COUNTS);
+	int64_t n[6] = { 0 };
+
+	bool found = query_step(&query);
+	for (int i = 0; found && i < 6; i++)
+		n[i] = query_get_int(&query, i);
+	query_done(&query);
+	const struct gauge gauges[] = {
+		{ "sourdine_olm_devices", "", "Devices of our users, the bot's among them.", n[0] },
+		{ "sourdine_encrypted_rooms", "", "Matrix rooms that were ever seen encrypted.", n[1] },
+		{ "sourdine_megolm_sessions", "{direction=\"in\"}", "Megolm sessions whose key is kept: of others, and our own.", n[2] },
+		{ "sourdine_megolm_sessions", "{direction=\"out\"}", NULL, n[3] },
+		{ "sourdine_undecrypted_messages", "{state=\"waiting\"}", "Encrypted messages without their key: their room waits, or went on.", n[4] },
+		{ "sourdine_undecrypted_messages", "{state=\"aside\"}", NULL, n[5] },
 	};
 
 	write_gauges(out, gauges, sizeof(gauges) / sizeof(gauges[0]));
@@ -136,6 +160,7 @@ void
 gauges_write(const struct gauges_parts *parts, struct str *out)
 {
 	write_messages(parts, out);
+	write_crypto(parts->core->store, out);
 	write_process(out);
 	metric_write(out);
 }

@@ -241,6 +241,27 @@ say_counts(const struct asking *asking)
 	return fill_number(two, "refused", counts.refused);
 }
 
+/* How its Matrix room is encrypted, whose consent stands, and what cannot be read for now. */
+static void
+add_encryption(const struct asking *asking, struct str *out)
+{
+	const struct group *group = asking->group;
+	struct port *port = asking->core->port[NETWORK_MATRIX];
+	AUTO_FREE char *line = consent_say(asking->core, group);
+	struct standing standing = { 0 };
+
+	if (!*group->room[NETWORK_MATRIX])
+		return;
+	if (port && port->ops->stand)
+		port->ops->stand(port, group->room[NETWORK_MATRIX], &standing);
+	str_addf(out, "\n%s", line ? line : command_say(asking, N_("The Matrix room is not encrypted, as far as I know.")));
+	if (!standing.keyless)
+		return;
+	AUTO_FREE char *keyless = fill_number(command_say(asking, N_("Encrypted messages that I cannot read yet, because their key has not come: {count}.")),
+			"count", standing.keyless);
+	str_addf(out, " %s", keyless);
+}
+
 void
 command_status(struct asking *asking)
 {
@@ -258,9 +279,7 @@ command_status(struct asking *asking)
 	str_add(&out, head);
 	add_side(asking, NETWORK_MATRIX, &out);
 	add_side(asking, NETWORK_XMPP, &out);
-	AUTO_FREE char *encrypted = consent_say(asking->core, group);
-	if (encrypted)
-		str_addf(&out, "\n%s", encrypted);
+	add_encryption(asking, &out);
 	str_addf(&out, "\n%s\n%s\n%s", openness, counts, charter);
 	command_answer(asking, str_get(&out));
 }

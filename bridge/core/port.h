@@ -131,6 +131,7 @@ struct standing {
 	int64_t since_ms;    /* real time: since when `connected` is as it is; 0: since the start */
 	bool inside;         /* the bot is in the room and its gap is filled */
 	const char *trouble; /* the far side's or our own English words on what keeps us out; NULL. Lent until the next call */
+	unsigned keyless;    /* Matrix: encrypted messages of this room whose key has not come yet */
 	unsigned ghosts;     /* of people of the other network, in the room now */
 	bool overflowing;    /* some of them speak through the bot, because the room is full of ghosts */
 };

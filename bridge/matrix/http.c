@@ -358,6 +358,15 @@ http_cancel(struct http_request *request)
 
 /* ---- blocking ---- */
 
+static int64_t
+read_date(CURL *easy)
+{
+	struct curl_header *header;
+	time_t date = curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? curl_getdate(header->value, NULL) : 0;
+
+	return date > 0 ? (int64_t)date * 1000 : 0;
+}
+
 struct http_answer *
 http_ask_once(const char *address, const char *token, const struct http_ask *ask)
 {
@@ -367,6 +376,7 @@ http_ask_once(const char *address, const char *token, const struct http_ask *ask
 
 	collect_answer(request, curl_easy_perform(request->easy), &lent);
 	*answer = lent;
+	answer->date_ms = lent.status ? read_date(request->easy) : 0;
 	answer->body = xstrdup(lent.body);
 	answer->failure = xstrdup(lent.failure);
 	request_free(request);

@@ -10,7 +10,7 @@
 #include "base/metric.h"
 #include "base/now.h"
 #include "matrix/cipher.h"
-#include "matrix/crypto/crypto.h"
+#include "matrix/crypto/own.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
 #include "matrix/inside.h"
@@ -247,6 +247,10 @@ port_stand(struct port *port, const char *room, struct standing *out)
 	*out = (struct standing){ .connected = matrix->state == MATRIX_HERE, .since_ms = matrix->changed_ms };
 	room_stand(matrix, room, out);
 	people_each_occupant(matrix->parts.people, NETWORK_MATRIX, room, count_occupant, &out->ghosts);
+	struct query query = store_query(matrix->parts.store, C_UTD_OF_ROOM);
+	query_text(&query, room);
+	out->keyless = query_step(&query) ? (unsigned)query_get_int(&query, 0) : 0;
+	query_done(&query);
 }
 
 static int
@@ -445,9 +449,25 @@ matrix_failure(const struct port *port)
 	return ((const struct matrix *)(const void *)port)->failure;
 }
 
+void
+matrix_encryption(struct port *port, struct matrix_encryption *out)
+{
+	static const struct author bot = { NULL, NULL, NULL };
+	struct matrix *matrix = of_port(port);
+	const struct own *own = matrix->crypto ? ghost_own(ghost_get(matrix, &bot)) : NULL;
+
+	*out = (struct matrix_encryption){ .on = matrix->crypto != NULL, .one_time = -1 };
+	if (!own)
+		return;
+	out->ready = own_is_ready(own);
+	out->synced_ms = own->synced_ms;
+	out->one_time = own->one_time;
+	out->fallback = own->fallback;
+}
+
 int
 matrix_request(const struct matrix_settings *settings, const char *method, const char *path, const char *user_id, const char *body,
-		long *status, char **answer)
+		long *status, char **answer, int64_t *date_ms)
 {
 	AUTO_FREE char *user = user_id ? matrix_path(strchr(path, '?') ? "&user_id=%s" : "?user_id=%s", user_id) : xstrdup("");
 	AUTO_FREE char *whole = xasprintf("%s%s", path, user);
@@ -455,6 +475,7 @@ matrix_request(const struct matrix_settings *settings, const char *method, const
 	struct http_answer *got = http_ask_once(settings->address, settings->as_token, &ask);
 
 	*status = got->status;
+	*date_ms = got->date_ms;
 	*answer = xstrdup(got->status ? got->body : got->failure);
 	int r = got->status ? 0 : -EHOSTUNREACH;
 	http_answer_free(got);

@@ -67,6 +67,16 @@ void matrix_trouble(const struct port *port, const char *group, char *out, size_
 /* Whether the homeserver answered last. */
 bool matrix_connected(const struct port *port);
 
+/* How the device of the bot stands in a running port. */
+struct matrix_encryption {
+	bool on;           /* encryption is allowed, and there is libolm */
+	bool ready;        /* it can encrypt, and be encrypted for */
+	int64_t synced_ms; /* real time: when the homeserver last answered for it; 0: not yet */
+	int64_t one_time;  /* its one-time keys that the homeserver had left then; -1: it did not say */
+	bool fallback;     /* and a fallback key that nobody has used */
+};
+void matrix_encryption(struct port *port, struct matrix_encryption *out);
+
 /* One sentence for the admin when the homeserver refuses us for good (M_UNKNOWN_TOKEN); NULL while all is well. Lent. */
 const char *matrix_failure(const struct port *port);
 
@@ -74,9 +84,10 @@ const char *matrix_failure(const struct port *port);
 
 /*
  * One request to the homeserver as the appservice (user_id NULL: none). *status is the HTTP status, *answer the body
- * (malloc'd; the caller's). 0; -EHOSTUNREACH and *answer = curl's sentence when nobody answered.
+ * (malloc'd; the caller's), *date_ms the homeserver's clock in whole seconds (0: it does not say). 0; -EHOSTUNREACH and *answer =
+ * curl's sentence when nobody answered.
  */
 int matrix_request(const struct matrix_settings *settings, const char *method, const char *path, const char *user_id, const char *body,
-		long *status, char **answer) MUST_USE;
+		long *status, char **answer, int64_t *date_ms) MUST_USE;
 
 #endif

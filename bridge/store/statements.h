@@ -210,6 +210,8 @@
 		" WHERE id = ?1") \
 	X(C_ACCOUNT_GET, "SELECT id, device_id, state, pickle, device_keys, since, fallback_ms, fallback_old FROM c_account" \
 		" WHERE user_id = ? AND state <> 9") \
+	X(C_ACCOUNT_PAGE, "SELECT user_id, device_id, state, device_keys FROM c_account WHERE state <> 9 AND user_id > ? ORDER BY user_id LIMIT ?") \
+	X(C_ACCOUNT_SHOW, "SELECT user_id, device_id, state, device_keys FROM c_account WHERE state <> 9 AND user_id = ?") \
 	X(C_ACCOUNT_DEAD, "SELECT id, device_id FROM c_account WHERE user_id = ? AND state = 9 ORDER BY id LIMIT 1") \
 	X(C_ACCOUNT_LIVING, "SELECT id FROM c_account WHERE state <> 9") \
 	X(C_ACCOUNT_KILL, "UPDATE c_account SET state = 9, pickle = '', device_keys = '', since = '' WHERE id = ?") \
@@ -284,6 +286,10 @@
 	X(C_UTD_ASKED, "UPDATE c_utd SET request = ? WHERE room_id = ? AND session_id = ? AND sender = ?") \
 	X(C_UTD_IMPATIENT, "SELECT DISTINCT room_id FROM c_utd WHERE aside = 0 AND since_ms <= ?") \
 	X(C_UTD_OLD, "SELECT room_id, event_id FROM c_utd WHERE aside = 1 AND since_ms <= ? LIMIT 64") \
+	X(C_UTD_OF_ROOM, "SELECT count(*) FROM c_utd WHERE room_id = ?") \
+	X(C_COUNTS, "SELECT (SELECT count(*) FROM c_account WHERE state <> 9), (SELECT count(*) FROM c_room)," \
+		" (SELECT count(*) FROM c_mg_in WHERE pickle IS NOT NULL), (SELECT count(*) FROM c_mg_out)," \
+		" (SELECT count(*) FROM c_utd WHERE aside = 0), (SELECT count(*) FROM c_utd WHERE aside = 1)") \
 	X(C_UTD_COUNTS, "SELECT coalesce(sum(aside = 0), 0), count(*) FROM c_utd")
 
 enum statement {

@@ -3,6 +3,7 @@
 #include "cli/check.h"
 
 #include "base/disk.h"
+#include "matrix/crypto/report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,12 +143,70 @@ test_words(void **state)
 	assert_null(check_find_known(STEP_TOKEN, "something else"));
 }
 
+static void
+test_clocks_of_two(void **state)
+{
+	(void)state;
+	const int64_t here = INT64_C(1790000000999);
+
+	assert_true(check_clocks_agree(here, here - here % 1000));
+	assert_true(check_clocks_agree(here, here + 60000));
+	assert_true(check_clocks_agree(here, here - 60999));
+	assert_false(check_clocks_agree(here, here + 62000));
+	assert_false(check_clocks_agree(here, here - 62000));
+	assert_false(check_clocks_agree(here, 0));
+}
+
+/* Each fault has a sentence and a fix of its own kind; only what is fine is fine. */
+static void
+test_devices(void **state)
+{
+	(void)state;
+	static const char *const words[REPORT_FAULTS] = {
+		[REPORT_FINE] = "the same keys", [REPORT_ABSENT] = "does not know it", [REPORT_OTHER_KEYS] = "other keys under its name",
+		[REPORT_BAD_KEYS] = "keys of it that clients refuse", [REPORT_NO_IDENTITY] = "has lost its owner's",
+		[REPORT_OTHER_IDENTITY] = "other cross-signing keys", [REPORT_BROKEN_IDENTITY] = "cross-signing keys of its owner that clients refuse",
+		[REPORT_UNSIGNED] = "has not signed it",
+	};
+
+	for (int i = 0; i < REPORT_FAULTS; i++) {
+		struct check_verdict verdict = check_judge_device(i);
+		assert_int_equal(verdict.level, i == REPORT_FINE ? LEVEL_OK : LEVEL_FAIL);
+		assert_non_null(strstr(verdict.sentence, words[i]));
+		assert_int_equal(verdict.fix == NULL, i == REPORT_FINE);
+	}
+}
+
+static void
+test_keys_left(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t one_time;
+		int fallback;
+		bool running;
+		enum level level;
+		const char *fix;
+	} rows[] = {
+		{ 50, 1, true, LEVEL_OK, NULL }, { 25, 0, false, LEVEL_OK, NULL }, { 24, 1, true, LEVEL_WARN, "log" }, { 24, 1, false, LEVEL_NOTE, NULL },
+		{ 0, 1, true, LEVEL_WARN, "log" }, { 0, 1, false, LEVEL_NOTE, NULL }, { 0, 0, true, LEVEL_FAIL, "log" },
+		{ 0, 0, false, LEVEL_FAIL, "start the daemon" }, { 0, -1, false, LEVEL_FAIL, "start the daemon" }, { -1, 1, true, LEVEL_WARN, "log" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct check_verdict verdict = check_judge_keys(rows[i].one_time, rows[i].fallback, rows[i].running);
+		if (verdict.level != rows[i].level || !verdict.fix != !rows[i].fix || (verdict.fix && !strstr(verdict.fix, rows[i].fix)))
+			fail_msg("row %zu: %d, %s", i, (int)verdict.level, verdict.fix ? verdict.fix : "no fix");
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clock), cmocka_unit_test(test_sqlite), cmocka_unit_test(test_remote), cmocka_unit_test(test_disk),
-		cmocka_unit_test(test_lists), cmocka_unit_test(test_words),
+		cmocka_unit_test(test_lists), cmocka_unit_test(test_words), cmocka_unit_test(test_clocks_of_two), cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_keys_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

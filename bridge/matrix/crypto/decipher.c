@@ -16,11 +16,18 @@
 
 #include <string.h>
 
-#define WHY_MISSING N_("Your message could not be decrypted: your client has not sent its key. It crosses if the key arrives within a day; otherwise please send it again.")
-#define WHY_WITHHELD N_("Your message could not be decrypted: your client keeps its key from the bridge. If it only sends keys to verified devices, allow this room's unverified ones, or verify the bridge by its fingerprint.")
-#define WHY_UNSIGNED N_("Your message did not cross: the device that sent it is not verified by your account. Verify it with another device of yours or with your recovery key.")
-#define WHY_STRANGER N_("Your message did not cross: your homeserver does not name the device that sent it.")
-#define WHY_BROKEN N_("Your message could not be decrypted: it was damaged on its way. Please send it again.")
+/* Why an event cannot be read: for its author, and for who watches. */
+struct why {
+	const char *sentence;
+	enum metric metric;
+};
+
+static const struct why
+	why_missing = { N_("Your message could not be decrypted: your client has not sent its key. It crosses if the key arrives within a day; otherwise please send it again."), METRIC_UNREAD_NO_KEY },
+	why_withheld = { N_("Your message could not be decrypted: your client keeps its key from the bridge. If it only sends keys to verified devices, allow this room's unverified ones, or verify the bridge by its fingerprint."), METRIC_UNREAD_WITHHELD },
+	why_unsigned = { N_("Your message did not cross: the device that sent it is not verified by your account. Verify it with another device of yours or with your recovery key."), METRIC_UNREAD_UNSIGNED },
+	why_stranger = { N_("Your message did not cross: your homeserver does not name the device that sent it."), METRIC_UNREAD_UNKNOWN },
+	why_broken = { N_("Your message could not be decrypted: it was damaged on its way. Please send it again."), METRIC_UNREAD_DAMAGED };
 
 /* An event, taken apart. All lent by it. */
 struct cipher {
@@ -47,14 +54,14 @@ take_apart(const char *room, const json_t *event, struct cipher *out)
 }
 
 static enum decipher_result
-wait_for(struct crypto *crypto, const struct cipher *cipher, bool hopeless, const char *why, struct deciphered *out)
+wait_for(struct crypto *crypto, const struct cipher *cipher, bool hopeless, const struct why *why, struct deciphered *out)
 {
 	static const enum decipher_result results[] = {
 		[WAITING_MORE] = DECIPHER_LATER, [WAITING_ASIDE] = DECIPHER_ASIDE, [WAITING_OVER] = DECIPHER_LOST,
 	};
 
-	out->why = why;
-	return results[waiting_for(crypto->waiting, &cipher->event, hopeless)];
+	out->why = why->sentence;
+	return results[waiting_for(crypto->waiting, &cipher->event, hopeless, why->metric)];
 }
 
 /* It will be read no more, one way or the other. */
@@ -120,9 +127,10 @@ open_text(struct crypto *crypto, const struct cipher *cipher, const struct recei
 	int r = ratchet_inbound_decrypt(received->session, cipher->text, &text, &index);
 
 	if (r == RATCHET_E_INDEX) /* its key came, but only from a later message on */
-		return wait_for(crypto, cipher, false, WHY_MISSING, out);
+		return wait_for(crypto, cipher, false, &why_missing, out);
 	if (r) {
-		out->why = WHY_BROKEN;
+		out->why = why_broken.sentence;
+		metric_add(why_broken.metric, 1);
 		return end(crypto, cipher, DECIPHER_LOST, out);
 	}
 	return accept(crypto, cipher, event, &text, index, out);
@@ -147,12 +155,12 @@ check_owner(struct crypto *crypto, const struct cipher *cipher, const struct rec
 
 	if (!received_find_device(crypto, received->user, received->curve, &device)) {
 		ask_about(crypto, received->user, true);
-		return wait_for(crypto, cipher, false, WHY_STRANGER, out);
+		return wait_for(crypto, cipher, false, &why_stranger, out);
 	}
 	if (strcmp(device.ed, received->ed) != 0)
 		return distrust(crypto, cipher, METRIC_IGNORED_FORGED, out);
 	if (!device.trusted && !crypto_trusts_all(crypto, cipher->event.room))
-		return wait_for(crypto, cipher, ask_about(crypto, received->user, false), WHY_UNSIGNED, out);
+		return wait_for(crypto, cipher, ask_about(crypto, received->user, false), &why_unsigned, out);
 	return open_text(crypto, cipher, received, event, out);
 }
 
@@ -173,7 +181,7 @@ decipher_event(struct crypto *crypto, const char *room, const json_t *event, str
 	if (known && received.session)
 		result = check_owner(crypto, &cipher, &received, event, out);
 	else
-		result = wait_for(crypto, &cipher, withheld, withheld ? WHY_WITHHELD : WHY_MISSING, out);
+		result = wait_for(crypto, &cipher, withheld, withheld ? &why_withheld : &why_missing, out);
 	received_fini(&received);
 	return result;
 }

@@ -257,6 +257,7 @@ read_letter(struct crypto *crypto, const struct letter *letter)
 	};
 	if (!plain || !arrival.ed || strlen(arrival.ed) >= RATCHET_ID_SIZE || envelope_check(plain, &ends, &type, &arrival.content)) {
 		ignore("an Olm message that is not what it claims");
+		metric_add(METRIC_UNREAD_FORGED, 1);
 		json_decref(plain);
 		return;
 	}
@@ -277,12 +278,14 @@ take_letter(struct crypto *crypto, struct letter *letter)
 
 	if (ratchet_hash(letter->body, hash)) {
 		ignore("an Olm message of a wrong form");
+		metric_add(METRIC_UNREAD_MALFORMED, 1);
 		return;
 	}
 	if (received_has_read(crypto, letter->own->id, hash))
 		return; /* brought again: a cached answer, a second channel */
 	if (open_letter(crypto, letter) != OPENED) {
 		ignore("an Olm message that no session opens");
+		metric_add(METRIC_UNREAD_NO_SESSION, 1);
 		mend_session(crypto, letter->own, letter->sender, letter->curve);
 		return;
 	}
@@ -304,8 +307,10 @@ take_encrypted(const struct arrival *arrival)
 	if (letter.body && json_whole(part, "type", &letter.type) && letter.curve && strlen(letter.curve) == RATCHET_ID_SIZE - 1 &&
 			str_equal(json_text(arrival->content, "algorithm"), DEVICEKEYS_OLM))
 		take_letter(arrival->crypto, &letter);
-	else
+	else {
 		ignore("an Olm message with a field missing, or not for this device");
+		metric_add(METRIC_UNREAD_MALFORMED, 1);
+	}
 	secret_fini(&letter.plain);
 }
 

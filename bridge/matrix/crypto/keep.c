@@ -98,18 +98,39 @@ check_key(struct keep *keep)
 {
 	char salt[SALT_SIZE], kept[CHECK_SIZE], check[CHECK_SIZE];
 
-	if (get_value(keep, "pickle_salt", salt, sizeof(salt))) {
-		if (!base64_decode_exact(BASE64_PLAIN, salt, keep->salt, sizeof(keep->salt)))
-			return KEEP_E_KEY;
-		make_check(keep, check);
-		return get_value(keep, "pickle_check", kept, sizeof(kept)) && strcmp(kept, check) == 0 ? 0 : KEEP_E_KEY;
-	}
+	if (!get_value(keep, "pickle_salt", salt, sizeof(salt)))
+		return KEEP_E_UNUSED;
+	if (!base64_decode_exact(BASE64_PLAIN, salt, keep->salt, sizeof(keep->salt)))
+		return KEEP_E_KEY;
+	make_check(keep, check);
+	return get_value(keep, "pickle_check", kept, sizeof(kept)) && strcmp(kept, check) == 0 ? 0 : KEEP_E_KEY;
+}
+
+static void
+use_key(struct keep *keep)
+{
+	char salt[SALT_SIZE], check[CHECK_SIZE];
+
 	seal_random(keep->salt, sizeof(keep->salt));
 	base64_encode(BASE64_PLAIN, keep->salt, sizeof(keep->salt), salt);
 	make_check(keep, check);
 	set_value(keep, "pickle_salt", salt);
 	set_value(keep, "pickle_check", check);
-	return 0;
+}
+
+int
+keep_open_reading(struct keep **out, struct store *store, const struct seal *seal)
+{
+	struct keep *keep = xcalloc(1, sizeof(*keep));
+
+	keep->store = store;
+	seal_derive(seal, "pickles", keep->key);
+	int r = check_key(keep);
+	if (r)
+		keep_close(keep);
+	else
+		*out = keep;
+	return r;
 }
 
 int
@@ -119,7 +140,10 @@ keep_open(struct keep **out, struct store *store, const struct seal *seal)
 
 	keep->store = store;
 	seal_derive(seal, "pickles", keep->key);
-	if (check_key(keep)) {
+	int r = check_key(keep);
+	if (r == KEEP_E_UNUSED)
+		use_key(keep);
+	if (r == KEEP_E_KEY) {
 		keep_close(keep);
 		return KEEP_E_KEY;
 	}

@@ -20,11 +20,13 @@ struct keep;
 #define KEEP_ID_MAX 256    /* a user's or a room's id, with its NUL */
 #define KEEP_DEVICE_MAX 32 /* a device's of ours */
 
-/* The tables' pickles are not under this key. */
-enum { KEEP_E_KEY = 1 };
+/* The tables' pickles are not under this key; there is no key in use yet. */
+enum { KEEP_E_KEY = 1, KEEP_E_UNUSED };
 
 /* Compares the key with the one that is in use, before anything is written; the first time it is put into use. 0, KEEP_E_KEY. */
 int keep_open(struct keep **out, struct store *store, const struct seal *seal) MUST_USE;
+/* The same for a look: nothing is written. 0, KEEP_E_KEY, KEEP_E_UNUSED. */
+int keep_open_reading(struct keep **out, struct store *store, const struct seal *seal) MUST_USE;
 void keep_close(struct keep *keep); /* NULL is fine */
 
 /* ---- devices of ours ---- */

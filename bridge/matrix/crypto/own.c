@@ -11,6 +11,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/now.h"
 #include "matrix/crypto/crosssign.h"
 #include "matrix/crypto/devicekeys.h"
@@ -76,6 +77,7 @@ own_open(struct crypto *crypto, struct ghost *ghost, const char *user, bool bot)
 	own->crypto = crypto;
 	own->ghost = ghost;
 	own->bot = bot;
+	own->one_time = -1;
 	snprintf(own->record.user, sizeof(own->record.user), "%s", user);
 	loop_timer_init(&own->drain, crypto->matrix->parts.loop, on_drain, own);
 	load(own);
@@ -176,6 +178,7 @@ own_die(struct own *own, const char *why)
 	log_warning(LOG_MATRIX, "a device is given up, another takes its place user=%s device=%s why=\"%s\"", own->record.user,
 		own->record.device, why);
 	own->rests_ms = now_ms + HOUR_MS;
+	metric_add(METRIC_DEVICES_LOST, 1);
 	keep_kill_account(own->crypto->keep, own->record.id);
 	crypto_devices_changed(own->crypto);
 	own_forget(own);
@@ -223,6 +226,8 @@ own_counted(struct own *own, int64_t one_time, bool fallback)
 	struct keep_account *record = &own->record;
 	int64_t wanted = keys_wanted(own);
 
+	own->one_time = one_time;
+	own->fallback = fallback;
 	/* What an upload under way carries is marked as published by its answer: nothing may be made meanwhile. */
 	if (!own->living || record->state == KEEP_NEW || has_unpublished(own))
 		return;

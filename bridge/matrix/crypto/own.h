@@ -28,6 +28,9 @@ struct own {
 	const struct own_step *step; /* under way */
 	int64_t died;               /* the id of the dead device that is being deleted */
 	struct loop_timer drain;
+	int64_t synced_ms;          /* of the bot, real time: when its inbox was last read; 0: not yet */
+	int64_t one_time;           /* what the homeserver had left of its keys when it last said; -1: it has not */
+	bool fallback;              /* and of its fallback key nobody has made use */
 };
 
 /* What is to be asked next; both to be freed. */

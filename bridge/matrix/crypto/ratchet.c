@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <olm/olm.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,17 @@ refusal_of(enum OlmErrorCode code)
 	size_t at = (size_t)code;
 
 	return at < sizeof(refusals) / sizeof(refusals[0]) && refusals[at] ? refusals[at] : RATCHET_E_FORM;
+}
+
+const char *
+ratchet_library(void)
+{
+	static char text[16];
+	uint8_t major, minor, patch;
+
+	olm_get_library_version(&major, &minor, &patch);
+	snprintf(text, sizeof(text), "%u.%u.%u", major, minor, patch);
+	return text;
 }
 
 /* ---- bytes ---- */

@@ -32,6 +32,9 @@ enum ratchet_refusal {
 	RATCHET_E_PICKLE,    /* not saved under this key, or damaged */
 };
 
+/* libolm's version, "3.2.13". Static. */
+const char *ratchet_library(void);
+
 /* The "type" of an Olm message. */
 enum ratchet_type { RATCHET_PRE_KEY = 0, RATCHET_NORMAL = 1 };
 

@@ -7,6 +7,8 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
+#include "base/now.h"
 #include "matrix/crypto/devicekeys.h"
 #include "matrix/crypto/peers.h"
 #include "matrix/crypto/waiting.h"
@@ -91,8 +93,11 @@ sync_take(struct own *own, const json_t *answer)
 
 	if (!next)
 		return;
-	if (own->bot)
+	if (own->bot) {
+		own->synced_ms = now_real_ms();
+		metric_set(METRIC_SYNC_LAST, own->synced_ms / 1000);
 		take_lists(own, json_child(answer, "device_lists"));
+	}
 	take_events(own, json_object_get(json_child(answer, "to_device"), "events"));
 	if (!own->living)
 		return;

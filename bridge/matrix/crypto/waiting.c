@@ -403,7 +403,7 @@ look(struct waiting *waiting, const struct waiting_event *event, bool *aside, in
 }
 
 enum waiting_answer
-waiting_for(struct waiting *waiting, const struct waiting_event *event, bool hopeless)
+waiting_for(struct waiting *waiting, const struct waiting_event *event, bool hopeless, enum metric why)
 {
 	int64_t now_ms = now_real_ms(), since_ms = now_ms, first_ms = now_ms;
 	bool aside = false;
@@ -423,6 +423,7 @@ waiting_for(struct waiting *waiting, const struct waiting_event *event, bool hop
 	if (!aside) {
 		struct query query = ask(waiting, C_UTD_ASIDE, event->room, event->id);
 		query_run(&query);
+		metric_add(why, 1);
 	}
 	return WAITING_ASIDE;
 }

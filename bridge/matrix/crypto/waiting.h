@@ -8,6 +8,7 @@
  * the event stands aside and its author is told; for a day the event is read all the same when its key comes.
  */
 
+#include "base/metric.h"
 #include "matrix/crypto/crypto.h"
 
 struct waiting;
@@ -32,8 +33,11 @@ enum waiting_answer {
 /* An event was kept: its patience begins now, not when its turn comes. */
 void waiting_expect(struct waiting *waiting, const struct waiting_event *event);
 
-/* An event cannot be read. `hopeless`: there is nothing to wait for, only a change of mind of its author's. */
-enum waiting_answer waiting_for(struct waiting *waiting, const struct waiting_event *event, bool hopeless);
+/*
+ * An event cannot be read. `hopeless`: there is nothing to wait for, only a change of mind of its author's. `why` is counted once, when its
+ * room goes on without it.
+ */
+enum waiting_answer waiting_for(struct waiting *waiting, const struct waiting_event *event, bool hopeless, enum metric why);
 
 /* It was read, or will never be: true when it had stood aside, so that what followed it has been seen before it. */
 bool waiting_end(struct waiting *waiting, const char *room, const char *id);
