@@ -34,7 +34,8 @@ check_judge_device(int fault)
 		[REPORT_BAD_KEYS] = { LEVEL_FAIL, "the homeserver shows keys of it that clients refuse",
 			"delete this device on the homeserver, then start the daemon again: it makes another" },
 		[REPORT_NO_IDENTITY] = { LEVEL_FAIL, "the homeserver has lost its owner's cross-signing keys, so clients warn of it", upload },
-		[REPORT_OTHER_IDENTITY] = { LEVEL_FAIL, "the homeserver has other cross-signing keys for its owner than the master key gives", upload },
+		[REPORT_OTHER_IDENTITY] = { LEVEL_FAIL, "the homeserver has other cross-signing keys for its owner than our master key gives",
+			"if they come from another master.key, put that key back with its database: Synapse takes no identity back that was replaced" },
 		[REPORT_BROKEN_IDENTITY] = { LEVEL_FAIL, "the homeserver shows cross-signing keys of its owner that clients refuse", upload },
 		[REPORT_UNSIGNED] = { LEVEL_FAIL, "its owner's identity has not signed it, so clients warn of it, or send it no keys", upload },
 	};
@@ -45,14 +46,15 @@ check_judge_device(int fault)
 struct check_verdict
 check_judge_keys(int64_t one_time, int fallback, bool running)
 {
-	static const char logged[] = "the daemon's log says why it cannot upload more";
+	static const char later[] = "the daemon uploads more within half a minute; if not, its log says why", start[] = "start the daemon: it uploads more";
 
 	if (one_time < 0)
 		return (struct check_verdict){ LEVEL_WARN, "the homeserver does not say how many are left", "the homeserver's log says more" };
+	/* A fallback key is given out again and again, so keys still come: with less protection of what is sent first. */
 	if (one_time == 0 && fallback <= 0)
-		return (struct check_verdict){ LEVEL_FAIL, "so no device can begin to write to the bot", running ? logged : "start the daemon: it uploads more" };
+		return (struct check_verdict){ LEVEL_WARN, "so every new device begins with the same used one", running ? later : start };
 	if (one_time < KEYS_WANTED)
-		return (struct check_verdict){ running ? LEVEL_WARN : LEVEL_NOTE, "which is few", running ? logged : NULL };
+		return (struct check_verdict){ LEVEL_NOTE, "which is few; the daemon keeps 50 there", NULL };
 	return (struct check_verdict){ LEVEL_OK, "which is enough", NULL };
 }
 
@@ -281,10 +283,13 @@ check_ghosts(struct check *check, const struct encryption_facts *facts, const ch
 static int
 check_inbox(struct check *check, const char *user, const char *device)
 {
-	/* The limit makes it another question than the daemon's, which the homeserver may have kept an answer to. */
-	static const char path[] = "/_matrix/client/v3/sync?set_presence=offline&timeout=0&filter=%7B%22room%22%3A%7B%22rooms%22%3A%5B%5D%2C"
-		"%22timeline%22%3A%7B%22limit%22%3A1%7D%7D%2C%22presence%22%3A%7B%22not_types%22%3A%5B%22*%22%5D%7D%2C"
-		"%22account_data%22%3A%7B%22not_types%22%3A%5B%22*%22%5D%7D%7D";
+	/* A homeserver keeps its answer to one question for some minutes; the limit, which limits nothing, makes this one new. */
+	AUTO_FREE char *filter = xasprintf("{\"room\":{\"rooms\":[],\"timeline\":{\"limit\":%d}},\"presence\":{\"not_types\":[\"*\"]},"
+		"\"account_data\":{\"not_types\":[\"*\"]}}", 1 + (int)(now_real_ms() % 1000000));
+	AUTO_STR struct str escaped;
+	str_init(&escaped, 4096);
+	http_add_escaped(&escaped, filter);
+	AUTO_FREE char *path = xasprintf("/_matrix/client/v3/sync?set_presence=offline&timeout=0&filter=%s", str_get(&escaped));
 	AUTO_ANSWER struct check_answer answer = ask_as_device(check, user, device, "GET", path, NULL);
 	const json_t *unused = json_object_get(answer.json, "device_unused_fallback_key_types");
 	bool there = false;

@@ -43,8 +43,6 @@ judge(const struct matrix_encryption *standing, bool connected, json_t *problems
 		add_problem(problems, "encryption: the device of the bot is not ready: \"sourdine check encryption\" says more");
 	else if (silence_ms > SILENCE_MS)
 		add_problem(problems, "encryption: the homeserver has not answered for the device of the bot for %" PRId64 " s: no keys come", silence_ms / 1000);
-	else if (standing->one_time == 0 && !standing->fallback)
-		add_problem(problems, "encryption: the homeserver has no key left with which a device could write to the bot");
 }
 
 static json_t *

@@ -75,14 +75,14 @@ def test_what_the_admin_sees(world, make_group, make_bridge, alice, bob, people)
 
     # Nothing there yet; looking makes nothing.
     said = content(bridge)
-    assert "libolm 3." in said and "the first start makes it" in said and "lets us act as devices" in said and "clock and the homeserver's agree" in said
+    assert "libolm 3." in said and "the first start makes it" in said and "clock and the homeserver's agree" in said
+    assert "lets us act as devices" in said or f"{BOT} is not registered yet" in said  # by a test before this one
     assert not (bridge.state / "sourdine.db").exists()
     done = bridge.run("fingerprints")
     assert done.returncode == PROBLEM and "there are no keys yet" in done.stderr
 
     # Running, with a ghost that has spoken.
     bridge.start()
-    until(group.bot_in, what="the bot")
     bob.send(group.muc, "under lock and key")
     device = until(lambda: signed_device(reader, BOT), what="the bot's device, signed")
     shown = ghost("bob@localhost")
@@ -104,7 +104,7 @@ def test_what_the_admin_sees(world, make_group, make_bridge, alice, bob, people)
         True, "given", "the configuration", "cross-signed", 0), told
     assert bridge.metric("sourdine_olm_devices") == 2 and bridge.metric("sourdine_encrypted_rooms") == 1
     assert time() - bridge.metric("sourdine_last_matrix_sync_timestamp_seconds") < 60
-    assert bridge.metric("sourdine_megolm_sessions{direction=\"out\"}") == 1
+    until(lambda: bridge.metric('sourdine_megolm_sessions{direction="out"}') == 2, what="the bot's greeting and Bob's words")
 
     # What people compare is what the homeserver shows; and none of it is secret.
     keys = {each["user"]: each for each in json.loads(fingerprints(bridge, "--json"))}
@@ -139,10 +139,7 @@ def test_what_the_admin_sees(world, make_group, make_bridge, alice, bob, people)
     # All its one-time keys are claimed, the fallback key too.
     while not reader.claim(BOT, device["device_id"]).get("fallback"):
         pass
-    fails(bridge, "encryption", PROBLEM, "has 0 one-time keys of the bot and no unused fallback key", fix=["start the daemon"])
-    bridge.start()
-    until(lambda: bridge.status()["encryption"]["one_time_keys"] == 50, what="fresh keys")
-    assert content(bridge)
+    finding(bridge, "encryption", "warn", FINE, ["has 0 one-time keys of the bot and no unused fallback key"], ["start the daemon"])
 
     # Somebody deletes the device; the next start mends it.
     bridge.stop()
@@ -151,14 +148,6 @@ def test_what_the_admin_sees(world, make_group, make_bridge, alice, bob, people)
     bridge.start()
     other = until(lambda: signed_device(reader, BOT), what="another device, signed")
     assert other["device_id"] != device["device_id"] and other["device_id"] in content(bridge)
-
-    # Somebody else's identity.
-    bridge.stop()
-    as_bot("POST", f"{V3}/keys/device_signing/upload", Identity(BOT).keys(), {"device_id": other["device_id"]})
-    fails(bridge, "encryption", PROBLEM, "has other cross-signing keys for its owner", fix=["start the daemon again"])
-    bridge.start()
-    until(lambda: signed_device(reader, BOT), what="the identity again")
-    assert content(bridge)
 
     # An old copy of the database.
     bridge.stop()
@@ -184,5 +173,9 @@ def test_what_the_admin_sees(world, make_group, make_bridge, alice, bob, people)
     stub.close()
     change(bridge, f"address: http://127.0.0.1:{stub.port}", f"address: http://127.0.0.1:{world.http}")
     assert content(bridge)
+
+    # Somebody else's identity in the place of the bot's. (Synapse takes none back that was replaced.)
+    as_bot("POST", f"{V3}/keys/device_signing/upload", Identity(BOT).keys(), {"device_id": other["device_id"]})
+    fails(bridge, "encryption", PROBLEM, "has other cross-signing keys for its owner", fix=["put that key back"])
     change(bridge, "    encrypted: allow\n", "    encrypted: allow\nencryption:\n  allow: false\n")
     assert "as encryption.allow says" in content(bridge)

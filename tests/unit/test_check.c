@@ -188,9 +188,9 @@ test_keys_left(void **state)
 		enum level level;
 		const char *fix;
 	} rows[] = {
-		{ 50, 1, true, LEVEL_OK, NULL }, { 25, 0, false, LEVEL_OK, NULL }, { 24, 1, true, LEVEL_WARN, "log" }, { 24, 1, false, LEVEL_NOTE, NULL },
-		{ 0, 1, true, LEVEL_WARN, "log" }, { 0, 1, false, LEVEL_NOTE, NULL }, { 0, 0, true, LEVEL_FAIL, "log" },
-		{ 0, 0, false, LEVEL_FAIL, "start the daemon" }, { 0, -1, false, LEVEL_FAIL, "start the daemon" }, { -1, 1, true, LEVEL_WARN, "log" },
+		{ 50, 1, true, LEVEL_OK, NULL }, { 25, 0, false, LEVEL_OK, NULL }, { 24, 1, true, LEVEL_NOTE, NULL }, { 0, 1, false, LEVEL_NOTE, NULL },
+		{ 0, 0, true, LEVEL_WARN, "within half a minute" }, { 0, 0, false, LEVEL_WARN, "start the daemon" },
+		{ 0, -1, false, LEVEL_WARN, "start the daemon" }, { -1, 1, true, LEVEL_WARN, "log" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
