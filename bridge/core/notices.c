@@ -17,7 +17,8 @@
 #include <string.h>
 
 #define HOUR_MS (3600 * 1000)
-#define DECLINE_MS (10 * 1000) /* an answer costs more than a question: so often for a person and room */
+#define MINUTE_MS (60 * 1000)
+#define DECLINES_MAX 5 /* a minute, for a person and room: an answer costs more than a question */
 #define QUOTE_MAX 160 /* bytes of somebody else's words */
 #define CHECK_MARK "\xE2\x9C\x85"
 #define HOURGLASS "\xE2\x8F\xB3"
@@ -259,8 +260,14 @@ notices_decline(struct core *core, const struct inbox_row *row, const struct inc
 		.network = row->network, .group = "", .source = source, .due_ms = now_rules_ms(),
 	};
 
-	if (in->live && notices_first_time(core, row->room, in->author.person, "declined", now_rules_ms() / DECLINE_MS))
-		outbox_add(core->outbox, &draft);
+	for (int i = 0; in->live && i < DECLINES_MAX; i++) {
+		char kind[24];
+		snprintf(kind, sizeof(kind), "declined %d", i);
+		if (notices_first_time(core, row->room, in->author.person, kind, now_rules_ms() / MINUTE_MS)) {
+			outbox_add(core->outbox, &draft);
+			return;
+		}
+	}
 }
 
 void

@@ -156,9 +156,9 @@ class JsClient(Client):
     def known_devices(self, user):
         return {each["device"] for each in self.devices(user)}
 
-    def verify(self, user, room, timeout=PATIENCE):
-        """Ask somebody, in a direct room, to verify himself: {phase, code} once that came to something."""
-        return self.do("verify", timeout, user=user, room=room)
+    def verify(self, user, room=None, device=None, timeout=PATIENCE):
+        """Ask somebody, in a room or at a device, to verify himself: {phase, code} once that came to something."""
+        return self.do("verify", timeout, user=user, room=room, device=device)
 
     def sessions(self, room):
         """The ids of the room's sessions that this device can read."""

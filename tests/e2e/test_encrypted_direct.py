@@ -110,23 +110,26 @@ def test_required(make_group, make_bridge, them, alice, bob):
     group.leave()
 
 
-def declined(client, user, room):
+def declined(client, user, **where):
     began = time.monotonic()
-    end = client.verify(user, room)
+    end = client.verify(user, **where)
     assert (end["phase"], end["code"]) == ("Cancelled", "m.user"), end
     assert time.monotonic() - began < 10
 
 
 def test_verification_is_declined(world, make_bridge, them, bob, carol):
-    """In a direct room and in a group's, by the bot and by a ghost; nothing of it crosses."""
+    """In a direct room, encrypted or not, in a group's, and at a device; by the bot and by a ghost; nothing of it crosses."""
     anna = them.anna
     group = Group(world, "vault", anna, bob, [], [carol], encrypted=encryption())
     make_bridge([group], extra="    encrypted: allow\n").start()
     bob.send(group.muc, "good morning")
     anna.wait(group.room, "good morning")
     anna.wait_knows(group.room, {anna.user, BOT, ghost("bob@localhost")})
-    declined(anna, ghost("bob@localhost"), group.room)
-    declined(anna, BOT, them.direct(anna, BOT))
+    for _ in range(2):
+        declined(anna, ghost("bob@localhost"), room=group.room)
+    declined(anna, BOT, room=them.direct(anna, BOT, encrypted=False))
+    declined(anna, BOT, room=them.direct(anna, BOT))
+    declined(anna, BOT, device=anna.known_devices(BOT).pop())
     anna.send(group.room, "the end")
     bob.wait(group.muc, "the end")
     assert not saying(carol.timeline(group.muc), "verif")

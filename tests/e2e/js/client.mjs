@@ -344,9 +344,9 @@ async function download({ content }) {
 
 // -- verification
 
-// Asks somebody to verify himself, and waits until the request came to something.
-async function verify({ user, room }) {
-    const request = await crypto.requestVerificationDM(user, room);
+// Asks somebody, in a room or at one of his devices, to verify himself, and waits until the request came to something.
+async function verify({ user, room, device }) {
+    const request = await (device ? crypto.requestDeviceVerification(user, device) : crypto.requestVerificationDM(user, room));
     return new Promise((yes) => {
         const look = () => {
             if (request.phase > VerificationPhase.Requested) yes({ phase: VerificationPhase[request.phase], code: request.cancellationCode });
