@@ -231,7 +231,7 @@ know(struct alice *alice, struct store *store)
 }
 
 static void
-play(struct alice *alice, struct bridge *bridge, struct own *own, const char *part)
+play(struct alice *alice, struct bridge *bridge, struct homeserver *homeserver, struct own *own, const char *part)
 {
 	AUTO_FREE char *text = expand(*part ? part + 1 : part);
 	long seconds = strtol(text, NULL, 10);
@@ -243,6 +243,9 @@ play(struct alice *alice, struct bridge *bridge, struct own *own, const char *pa
 	else if (part[0] == 'D')
 		know(alice, bridge->store);
 	bridge_turn(bridge, part[0] == '+' && seconds > 0 && seconds < 200000 ? seconds * 1000 : 50);
+	/* What was asked for meanwhile: keys, devices, a new session. */
+	for (int i = 0; i < 8 && homeserver_asked(homeserver); i++)
+		homeserver_answer_well(homeserver);
 }
 
 int
@@ -258,10 +261,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!fixed.ours)
 		make_fixed();
 	struct own *own = make_own(matrix);
+	homeserver_serve(homeserver, NULL, 6, 50);
 	REQUIRE(ratchet_session_load(&alice.olm, fixed.olm.p, fixed.olm.n, pickle_key) == 0);
 	REQUIRE(ratchet_outbound_load(&alice.megolm, fixed.megolm.p, fixed.megolm.n, pickle_key) == 0);
 	for (int i = 0; i < 40 && bridge_part(&data, &size, &part, &n); i++) {
-		play(&alice, bridge, own, part);
+		play(&alice, bridge, homeserver, own, part);
 		free(part);
 	}
 	ratchet_session_free(alice.olm);
