@@ -505,6 +505,34 @@ test_letter_fails(void **state)
 	assert_true(fake_homeserver_find(fake, from, "PUT", "/send/m.room.encrypted/", 0) > second);
 }
 
+/* The database turns out to be an old copy while something waits to be said: not by the device that the copy knows. */
+static void
+test_an_old_copy_while_something_waits(void **state)
+{
+	struct test *test = *state;
+	struct fake_homeserver *fake = &test->scene->fake;
+	int from = fake->count;
+
+	test->claim_rule->body = NULL;
+	scene_hear(test->scene, "xcarol@x\nCarol\nc1");
+	WAIT(test->scene, count(test, from, "/keys/claim") == 1);
+	AUTO_FREE char *device = xstrdup(strstr(fake_homeserver_find(fake, from, "POST", "/keys/claim", 0)->path, "&device_id="));
+	for (int i = 0; i < FAKE_RULES_MAX; i++)
+		if (fake->rules[i].part && strcmp(fake->rules[i].part, "org.sourdine.generation") == 0)
+			fake->rules[i].times = 0;
+	/* It is not known at first, so that the room is entered and the ghost looked at before. */
+	fake_homeserver_say(fake, "GET", "org.sourdine.generation", 500, "{}", 1);
+	fake_homeserver_say(fake, "GET", "org.sourdine.generation", 200, "{\"generation\":99}", -1);
+	from = fake->count;
+	restart(test);
+	offer(test, (const struct client *[]){ &test->one }, 1, 0);
+	WAIT(test->scene, count(test, from, "/send/m.room.encrypted/") == 1 && scene_is_quiet(test->scene));
+	assert_null(strstr(fake_homeserver_find(fake, from, "PUT", "/send/m.room.encrypted/", 0)->path, device));
+	assert_int_equal(fake_homeserver_count(fake, from, "PUT", "/sendToDevice/"), 1);
+	look(test);
+	assert_string_equal(test->said[0].body, "c1");
+}
+
 /* Many at once, more than a session may say: each session in its turn, nothing out of order, no index twice. */
 static void
 test_rotation_in_a_burst(void **state)
@@ -795,7 +823,7 @@ main(void)
 		TEST(test_same_ciphertext),
 		TEST(test_same_letter),
 		TEST(test_letter_fails),
-		TEST(test_rotation_in_a_burst),
+		TEST(test_an_old_copy_while_something_waits), TEST(test_rotation_in_a_burst),
 		TEST(test_two_ghosts_in_a_burst),
 		TEST(test_no_key),
 		TEST(test_unsigned_device),
