@@ -102,6 +102,7 @@ matrix_sources = \
 	bridge/matrix/http.c bridge/matrix/http.h \
 	bridge/matrix/inside.h \
 	bridge/matrix/intake.c bridge/matrix/intake.h \
+	bridge/matrix/direct.c bridge/matrix/direct.h \
 	bridge/matrix/lane.c bridge/matrix/lane.h \
 	bridge/matrix/link.c bridge/matrix/link.h \
 	bridge/matrix/matrix.c bridge/matrix/matrix.h \

@@ -16,9 +16,8 @@
 #include "base/now.h"
 #include "base/seal.h"
 #include "matrix/cipher.h"
-#include "matrix/crypto/crypto.h"
 #include "matrix/crypto/outbound.h"
-#include "matrix/crypto/peers.h"
+#include "matrix/direct.h"
 #include "matrix/event.h"
 #include "matrix/ghost.h"
 #include "matrix/readback.h"
@@ -33,7 +32,6 @@
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 300000
 #define UNKNOWN_TOKEN_MS 60000
-#define DIRECT_REFUSED_MS 60000 /* a person whose direct room cannot be made is not asked again before */
 #define PATIENCE_MS (10 * 60 * 1000) /* with a row that the homeserver fails on, while it does other things well */
 #define MEMORY_MS (20 * 3600 * 1000) /* so long the homeserver surely knows our names (Synapse: 24 h) */
 #define READ_BEFORE_MS (5 * 60 * 1000) /* its clock may be behind ours by that */
@@ -59,7 +57,7 @@ struct lane {
 	struct list link;   /* matrix::lanes */
 	struct matrix *matrix;
 	char *address;      /* a room id, or "@person:server" */
-	struct http_request *request; /* of the first post, or of a direct room being made */
+	struct http_request *request; /* of the first post */
 	struct list posts;  /* owns: post::link */
 	struct list said;   /* owns: post::link; the homeserver has them, the outbox does not know yet */
 	unsigned count, said_count; /* of both; of said */
@@ -76,24 +74,10 @@ struct lane {
 	bool forgotten;     /* a device was made anew: that holds for every row in doubt, however young */
 	struct list readers; /* owns: reader::link */
 	struct readback *readback;
-	bool making;        /* its direct room is being made */
-	bool looked;        /* for that, its person's devices were asked for */
-	bool unreachable;   /* its direct room cannot be made: the row is refused */
-	enum refusal reason; /* of `unreachable` */
-	char why[256];      /* the same in words */
-	struct loop_timer timer; /* ends `unreachable` or a pause in making */
+	struct direct *direct; /* owns; NULL: the lane of a room */
 };
 
 static void begin(struct lane *lane);
-
-static void
-on_timer(void *context)
-{
-	struct lane *lane = context;
-
-	lane->unreachable = lane->making = false;
-	outbox_wake(lane->matrix->parts.outbox);
-}
 
 static struct lane *
 lane_get(struct matrix *matrix, const char *address)
@@ -109,7 +93,7 @@ lane_get(struct matrix *matrix, const char *address)
 	list_init(&lane->posts);
 	list_init(&lane->said);
 	list_init(&lane->readers);
-	loop_timer_init(&lane->timer, matrix->parts.loop, on_timer, lane);
+	lane->direct = address[0] == '@' ? direct_new(matrix, lane->address) : NULL;
 	list_append(&matrix->lanes, &lane->link);
 	return lane;
 }
@@ -156,7 +140,7 @@ lane_free_all(struct matrix *matrix)
 		readback_cancel(lane->readback);
 		forget_readers(lane);
 		drop_posts(lane);
-		loop_timer_stop(&lane->timer);
+		direct_free(lane->direct);
 		list_remove(&lane->link);
 		free(lane->address);
 		free(lane);
@@ -183,27 +167,17 @@ find_room(const struct lane *lane, char *id, size_t size)
 {
 	struct matrix *matrix = lane->matrix;
 
-	if (lane->address[0] != '@')
+	if (!lane->direct)
 		snprintf(id, size, "%s", lane->address);
 	else if (!people_direct(matrix->parts.people, lane->address, id, size))
 		return NULL;
 	struct room *room = room_find(matrix, id);
-	if (room && lane->address[0] != '@')
+	if (room && !lane->direct)
 		room_hurry(room);
 	if (!room || !room_is_inside(room))
 		return NULL;
 	/* Who must not be told anything in the clear gets another room. */
-	return lane->address[0] == '@' && matrix->settings.refuse_plain && !cipher_is_on(matrix, id) ? NULL : room;
-}
-
-/* Its direct room is there; soon it is known whether it is encrypted. */
-static bool
-is_asking(const struct lane *lane)
-{
-	char id[PEOPLE_ADDRESS_MAX];
-	const struct room *room = people_direct(lane->matrix->parts.people, lane->address, id, sizeof(id)) ? room_find(lane->matrix, id) : NULL;
-
-	return room && room_is_asking(room);
+	return lane->direct && matrix->settings.refuse_plain && !cipher_is_on(matrix, id) ? NULL : room;
 }
 
 /* Why nothing will ever be said in this lane as things are; false: it may be. */
@@ -214,13 +188,11 @@ is_hopeless(const struct lane *lane, enum refusal *why, const char **detail)
 	const struct room *room = room_find(lane->matrix, lane->address);
 	struct group *group;
 
-	*detail = lane->why;
-	*why = lane->reason;
-	if (lane->unreachable)
+	if (lane->direct && direct_is_refused(lane->direct, why, detail))
 		return true;
 	*why = REFUSAL_NOT_MEMBER;
 	*detail = "the bot may not enter the room";
-	if (lane->address[0] == '@' || room)
+	if (lane->direct || room)
 		return room && room_is_kept_out(room, why);
 	/* The alias of its group leads elsewhere now; unless one is not followed yet. */
 	*detail = "the room belongs to no group any more";
@@ -243,97 +215,6 @@ static bool
 may_encrypt(struct matrix *matrix, const char *id)
 {
 	return !cipher_is_on(matrix, id) || (matrix->crypto && cipher_prepare(matrix, id));
-}
-
-/* ---- direct rooms ---- */
-
-/* What waits is refused; another attempt is made for what comes after a while. */
-static void
-give_up(struct lane *lane, enum refusal reason)
-{
-	log_warning(LOG_MATRIX, "cannot make a direct room person=%s why=\"%s\"", lane->address, lane->why);
-	lane->making = lane->looked = false;
-	lane->unreachable = true;
-	lane->reason = reason;
-	loop_timer_set(&lane->timer, DIRECT_REFUSED_MS);
-	outbox_wake(lane->matrix->parts.outbox);
-}
-
-static void
-on_direct_made(void *context, const struct http_answer *answer)
-{
-	struct lane *lane = context;
-	struct judged judged;
-
-	lane->request = NULL;
-	matrix_judge(lane->matrix, answer, &judged);
-	const char *id = json_text(judged.json, "room_id");
-	if (judged.is == JUDGED_FINE && id && id[0] == '!') {
-		lane->making = false;
-		room_made_direct(lane->matrix, id, lane->address);
-		log_info(LOG_MATRIX, "made a direct room person=%s room=%s", lane->address, id);
-		outbox_wake(lane->matrix->parts.outbox);
-	} else if (judged.is == JUDGED_AGAIN) {
-		loop_timer_set(&lane->timer, judged.delay_ms > BACKOFF_MS ? judged.delay_ms : BACKOFF_MS);
-	} else {
-		snprintf(lane->why, sizeof(lane->why), "%s: %s", judged.errcode, judged.error);
-		give_up(lane, REFUSAL_NOT_MEMBER);
-	}
-	judged_fini(&judged);
-}
-
-static void
-ask_direct(struct lane *lane, bool encrypted)
-{
-	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/createRoom?user_id=%s", lane->matrix->bot);
-	AUTO_STR struct str text;
-	json_t *body = json_pack("{s:s, s:b, s:[s]}", "preset", "trusted_private_chat", "is_direct", 1, "invite", lane->address);
-
-	if (encrypted)
-		json_object_set_new(body, "initial_state", json_pack("[{s:s, s:s, s:{s:s}}]", "type", "m.room.encryption", "state_key", "", "content",
-				"algorithm", "m.megolm.v1.aes-sha2"));
-	lane->making = true;
-	lane->looked = false;
-	str_init(&text, 4096);
-	json_add(&text, body);
-	json_decref(body);
-	lane->request = matrix_ask(lane->matrix, "POST", path, str_get(&text), on_direct_made, lane);
-}
-
-/* What the person could read in an encrypted room; asked anew for each room, since nobody says what changed while we shared none. */
-static enum peers_reading
-ask_reading(struct lane *lane)
-{
-	const struct author bot = { .person = NULL };
-	struct matrix *matrix = lane->matrix;
-
-	if (!matrix->crypto || matrix->settings.refuse_encrypted)
-		return PEERS_READ_NOT;
-	if (ghost_prepare(ghost_get(matrix, &bot), NULL, NULL) != GHOST_READY)
-		return PEERS_READ_UNKNOWN;
-	if (!lane->looked)
-		peers_touch(matrix->crypto->peers, lane->address);
-	lane->looked = true;
-	return peers_reads(matrix->crypto->peers, lane->address);
-}
-
-/* Encrypted for whom can read that. A server that does not say so would not bring its user into the room either: it is waited for. */
-static void
-make_direct(struct lane *lane)
-{
-	enum peers_reading reading = ask_reading(lane);
-
-	if (reading == PEERS_READ_UNKNOWN)
-		return;
-	if (reading == PEERS_READ_SILENT) {
-		lane->making = true;
-		loop_timer_set(&lane->timer, DIRECT_REFUSED_MS);
-	} else if (reading == PEERS_READ_NOT && lane->matrix->settings.refuse_plain) {
-		snprintf(lane->why, sizeof(lane->why), "encryption.require is true, and no device of this person's could read what is encrypted");
-		give_up(lane, REFUSAL_PLAIN);
-	} else {
-		ask_direct(lane, reading == PEERS_READ);
-	}
 }
 
 /* ---- doubts ---- */
@@ -431,8 +312,8 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 	if (!find_room(lane, id, sizeof(id))) {
 		if (is_hopeless(lane, &why, &detail))
 			return 1; /* to be refused with its reason */
-		if (address[0] == '@' && !lane->making && !is_asking(lane))
-			make_direct(lane);
+		if (lane->direct)
+			direct_prepare(lane->direct);
 		return 0;
 	}
 	if (is_forbidden(matrix, id))

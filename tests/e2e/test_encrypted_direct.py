@@ -128,8 +128,9 @@ def test_verification_is_declined(world, make_bridge, them, bob, carol):
     for _ in range(2):
         declined(anna, ghost("bob@localhost"), room=group.room)
     declined(anna, BOT, room=them.direct(anna, BOT, encrypted=False))
-    declined(anna, BOT, room=them.direct(anna, BOT))
-    declined(anna, BOT, device=anna.known_devices(BOT).pop())
+    room = them.direct(anna, BOT)
+    declined(anna, BOT, room=room)
+    declined(anna, BOT, device=ask(anna, room, "!whoami", anna.user).device)
     anna.send(group.room, "the end")
     bob.wait(group.muc, "the end")
     assert not saying(carol.timeline(group.muc), "verif")

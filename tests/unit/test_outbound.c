@@ -762,7 +762,7 @@ test_asking_for_a_key(void **state)
 }
 
 static void
-say_to_alice(struct test *test, const char *text)
+tell_alice(struct test *test, const char *text)
 {
 	const char *source[] = { text, NULL };
 	struct outbox_draft draft = { .outgoing = { .kind = OUTGOING_PRIVATE, .lane = ALICE, .text = text }, .network = NETWORK_MATRIX, .group = "",
@@ -770,6 +770,12 @@ say_to_alice(struct test *test, const char *text)
 
 	people_save_direct(test->scene->core->people, ALICE, ""); /* she has left the last one */
 	outbox_add(test->scene->core->outbox, &draft);
+}
+
+static void
+say_to_alice(struct test *test, const char *text)
+{
+	tell_alice(test, text);
 	WAIT(test->scene, scene_is_quiet(test->scene));
 }
 
@@ -811,6 +817,15 @@ test_direct_rooms(void **state)
 	say_to_alice(test, "four");
 	assert_true(made_encrypted(test, 2));
 	free_client(&unsigned_one);
+	/* Nobody says whether she could read it: nothing is made in the clear meanwhile. */
+	execute(scene, "DELETE FROM c_device; DELETE FROM c_user");
+	int from = scene->fake.count;
+	test->query_rule->body = "{\"device_keys\":{},\"failures\":{\"hs\":{}}}";
+	tell_alice(test, "five");
+	WAIT(scene, count(test, from, "/keys/query") == 1);
+	scene_spin(scene, 300);
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "POST", "/createRoom"), 0);
+	assert_false(scene_is_quiet(scene));
 }
 
 int
