@@ -35,7 +35,7 @@ check_judge_device(int fault)
 			"delete this device on the homeserver, then start the daemon again: it makes another" },
 		[REPORT_NO_IDENTITY] = { LEVEL_FAIL, "the homeserver has lost its owner's cross-signing keys, so clients warn of it", upload },
 		[REPORT_OTHER_IDENTITY] = { LEVEL_FAIL, "the homeserver has other cross-signing keys for its owner than our master key gives",
-			"if they come from another master.key, put that key back with its database: Synapse takes no identity back that was replaced" },
+			"start the daemon: it uploads its own, or where the homeserver takes that back no more, another edition of it" },
 		[REPORT_BROKEN_IDENTITY] = { LEVEL_FAIL, "the homeserver shows cross-signing keys of its owner that clients refuse", upload },
 		[REPORT_UNSIGNED] = { LEVEL_FAIL, "its owner's identity has not signed it, so clients warn of it, or send it no keys", upload },
 	};

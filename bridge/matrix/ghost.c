@@ -490,6 +490,8 @@ on_answer(void *context, const struct http_answer *answer)
 	ghost->request = NULL;
 	matrix_judge(ghost->matrix, answer, &judged);
 	if (judged.is == JUDGED_AGAIN) {
+		if (ghost->step->ask == ask_own)
+			own_failed(ghost->own, &judged);
 		retry_later(ghost, judged.delay_ms);
 	} else if (ghost->step->took(ghost, &judged)) {
 		ghost->failures = 0;

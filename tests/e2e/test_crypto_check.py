@@ -174,8 +174,16 @@ def test_what_the_admin_sees(world, make_group, make_bridge, alice, bob, people)
     change(bridge, f"address: http://127.0.0.1:{stub.port}", f"address: http://127.0.0.1:{world.http}")
     assert content(bridge)
 
-    # Somebody else's identity in the place of the bot's. (Synapse takes none back that was replaced.)
+    # Somebody else's identity in the place of the bot's. Synapse takes none back that was replaced, so the bot gets another one.
     as_bot("POST", f"{V3}/keys/device_signing/upload", Identity(BOT).keys(), {"device_id": other["device_id"]})
-    fails(bridge, "encryption", PROBLEM, "has other cross-signing keys for its owner", fix=["put that key back"])
+    fails(bridge, "encryption", PROBLEM, "has other cross-signing keys for its owner", fix=["start the daemon"])
+    bridge.start()
+    mended = until(lambda: signed_device(reader, BOT), what="an identity of the bot's again")
+    assert mended["device_id"] == other["device_id"]
+    assert content(bridge)
+    renewed = only_key(reader.keys_of(BOT)["master_keys"][BOT])
+    assert renewed != encryption["identity"] and bridge.status()["encryption"]["identity"] == renewed
+    bridge.restart()
+    assert only_key(signed_device(reader, BOT) and reader.keys_of(BOT)["master_keys"][BOT]) == renewed and content(bridge)
     change(bridge, "    encrypted: allow\n", "    encrypted: allow\nencryption:\n  allow: false\n")
     assert "as encryption.allow says" in content(bridge)

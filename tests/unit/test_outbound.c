@@ -120,7 +120,7 @@ add_own(struct test *test, json_t *answer, const char *user)
 
 	if (!crypto || !keep_find_account(crypto->keep, user, &account))
 		return;
-	crosssign_init(&identity, crypto->bridge_secret, user);
+	crosssign_init(&identity, crypto->bridge_secret, 1, user);
 	json_t *upload = crosssign_make_upload(&identity);
 	crosssign_fini(&identity);
 	json_object_set_new(json_object_get(answer, "device_keys"), user, json_pack("{s:o}", account.device,
@@ -192,7 +192,7 @@ set_up(void **state)
 	if (scene_set_up(&made))
 		return -1;
 	struct scene *scene = test->scene = made;
-	crosssign_init(&test->identity, secret, ALICE);
+	crosssign_init(&test->identity, secret, 1, ALICE);
 	make_client(test, &test->one, "ONE", true);
 	make_client(test, &test->two, "TWO", true);
 	test->query_rule = fake_homeserver_say(&scene->fake, "POST", "/keys/query", 200, "{}", -1);

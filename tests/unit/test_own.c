@@ -37,7 +37,7 @@ show_keys(const struct own *own)
 	struct crosssign identity;
 	AUTO_STR struct str text;
 
-	crosssign_init(&identity, own->crypto->bridge_secret, own->record.user);
+	crosssign_init(&identity, own->crypto->bridge_secret, 1, own->record.user);
 	json_t *upload = crosssign_make_upload(&identity), *device = json_read_answer(own->record.device_keys, strlen(own->record.device_keys));
 	json_t *all = json_pack("{s:{s:{s:O}}, s:{s:O}, s:{s:O}}", "device_keys", own->record.user, own->record.device, device, "master_keys",
 		own->record.user, json_object_get(upload, "master_key"), "self_signing_keys", own->record.user,
@@ -231,6 +231,83 @@ test_other_one_time_keys_are_there(void **state)
 	JOINED(scene);
 }
 
+/* What the homeserver shows of the bot, with the identity of another master key. malloc'd. */
+static char *
+show_stranger(const struct own *own, const unsigned char secret[PRIMITIVE_KEY], int64_t edition)
+{
+	AUTO_FREE char *shown = show_keys(own);
+	json_t *answer = json_read_answer(shown, strlen(shown));
+	struct crosssign identity;
+	AUTO_STR struct str text;
+
+	crosssign_init(&identity, secret, edition, own->record.user);
+	json_t *upload = crosssign_make_upload(&identity);
+	json_object_set(json_object_get(answer, "master_keys"), BOT, json_object_get(upload, "master_key"));
+	json_object_set(json_object_get(answer, "self_signing_keys"), BOT, json_object_get(upload, "self_signing_key"));
+	json_decref(upload);
+	crosssign_fini(&identity);
+	str_init(&text, 65536);
+	json_add(&text, answer);
+	json_decref(answer);
+	return str_take(&text);
+}
+
+/*
+ * Synapse has had another identity in between, and takes ours back no more: it answers 500, for ever. Then the next edition is used,
+ * and kept; one that was used by a database that is lost is found again.
+ */
+static void
+test_an_identity_that_is_not_taken_back(void **state)
+{
+	static const unsigned char stranger[PRIMITIVE_KEY] = "another bridge's secret, 32 by..";
+	struct scene *scene = *state;
+
+	READY(scene);
+	for (int64_t found = 0; found <= 5; found += 5) {
+		AUTO_FREE char *shown = show_stranger(bots(scene), found ? bots(scene)->crypto->bridge_secret : stranger, found ? found : 1);
+		struct fake_rule *rule = fake_homeserver_say(&scene->fake, "POST", "/keys/query", 200, shown, -1);
+		fake_homeserver_say(&scene->fake, "POST", "/device_signing/upload", 500, "{\"errcode\":\"M_UNKNOWN\",\"error\":\"Internal server error\"}", 1);
+		AUTO_FREE char *device = xstrdup(bots(scene)->record.device);
+		scene_spin(scene, 50);
+		int from = scene->fake.count;
+		restart(scene);
+		READY(scene);
+		assert_int_equal(fake_homeserver_count(&scene->fake, from, "POST", "/device_signing/upload"), 2);
+		int64_t edition = found ? found : 2;
+		assert_int_equal(keep_edition(bots(scene)->crypto->keep, BOT), edition);
+		struct crosssign identity;
+		crosssign_init(&identity, bots(scene)->crypto->bridge_secret, edition, BOT);
+		assert_non_null(strstr(fake_homeserver_find(&scene->fake, from, "POST", "/device_signing/upload", 1)->body, identity.master_key));
+		/* What peers are sent is signed by it too. */
+		assert_non_null(strstr(bots(scene)->record.device_keys, identity.self_signing_key));
+		crosssign_fini(&identity);
+		assert_string_equal(bots(scene)->record.device, device);
+		rule->times = 0;
+	}
+}
+
+/* A homeserver that only fails is asked again for the same. */
+static void
+test_a_homeserver_that_fails_once(void **state)
+{
+	struct scene *scene = *state;
+
+	fake_homeserver_say(&scene->fake, "POST", "/device_signing/upload", 500, "{\"errcode\":\"M_UNKNOWN\",\"error\":\"Internal server error\"}", 1);
+	WAIT(scene, bots(scene) && fake_homeserver_count(&scene->fake, 0, "POST", "/device_signing/upload") == 1);
+	AUTO_FREE char *shown = show_keys(bots(scene));
+	json_t *answer = json_read_answer(shown, strlen(shown));
+	json_object_del(answer, "master_keys");
+	json_object_del(answer, "self_signing_keys");
+	AUTO_STR struct str text;
+	str_init(&text, 65536);
+	json_add(&text, answer);
+	json_decref(answer);
+	fake_homeserver_say(&scene->fake, "POST", "/keys/query", 200, str_get(&text), -1);
+	READY(scene);
+	assert_int_equal(keep_edition(bots(scene)->crypto->keep, BOT), 1);
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/device_signing/upload"), 2);
+}
+
 /* The homeserver saw a later generation: nothing of this database is used. */
 static void
 test_an_old_copy(void **state)
@@ -364,6 +441,8 @@ main(void)
 		T(test_a_restart_compares),
 		T(test_a_device_that_the_homeserver_lost),
 		T(test_other_one_time_keys_are_there),
+		T(test_an_identity_that_is_not_taken_back),
+		T(test_a_homeserver_that_fails_once),
 		T(test_an_old_copy),
 		T(test_a_new_database),
 		T(test_a_ghost_only_when_asked),

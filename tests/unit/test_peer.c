@@ -35,7 +35,7 @@ open_bob(void **state)
 	bob->account = ratchet_account_new();
 	bob->device = (struct devicekeys){ bob->account, USER, DEVICE };
 	ratchet_account_keys(bob->account, bob->curve, bob->ed);
-	crosssign_init(&bob->identity, secret, USER);
+	crosssign_init(&bob->identity, secret, 1, USER);
 	bob->device_keys = devicekeys_make(&bob->device);
 	assert_int_equal(crosssign_sign_device(&bob->identity, bob->device_keys), 0);
 	json_t *upload = crosssign_make_upload(&bob->identity);
@@ -164,13 +164,13 @@ test_own_identity(void **state)
 	unsigned char secret[PRIMITIVE_KEY] = "the bridge's secret, 32 bytes..";
 	struct crosssign again;
 
-	crosssign_init(&again, secret, USER);
+	crosssign_init(&again, secret, 1, USER);
 	assert_string_equal(again.master_key, bob->identity.master_key);
 	assert_string_not_equal(again.master_key, again.self_signing_key);
-	crosssign_init(&again, secret, "@_xmpp_eve:example.org");
+	crosssign_init(&again, secret, 1, "@_xmpp_eve:example.org");
 	assert_string_not_equal(again.master_key, bob->identity.master_key);
 	secret[0] ^= 1;
-	crosssign_init(&again, secret, USER);
+	crosssign_init(&again, secret, 1, USER);
 	assert_string_not_equal(again.master_key, bob->identity.master_key);
 	crosssign_fini(&again);
 	assert_null(again.user_id);

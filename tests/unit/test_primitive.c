@@ -160,13 +160,13 @@ test_derived(void **state)
 	assert_memory_equal(made, expected, 32);
 	derive_row_key(master, salt, "c_olm", "8", other);
 	assert_memory_not_equal(made, other, 32);
-	derive_seed(master, "@_xmpp_bob:example.org", "master", made);
+	derive_seed(master, 1, "@_xmpp_bob:example.org", "master", made);
 	unhex("a72bc3d337ca41ab7da7d44841857412941778e449e11e71e785b85a85cbbee5", expected, sizeof(expected));
 	assert_memory_equal(made, expected, 32);
 	primitive_public_key(made, other);
 	unhex("607fa3e239acb71df1f7a3f4929ed3d01857f6de4ea1fc7a6415cb57f92ca2ae", expected, sizeof(expected));
 	assert_memory_equal(other, expected, 32);
-	derive_seed(master, "@_xmpp_bob:example.org", "self_signing", other);
+	derive_seed(master, 1, "@_xmpp_bob:example.org", "self_signing", other);
 	assert_memory_not_equal(made, other, 32);
 }
 

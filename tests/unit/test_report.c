@@ -83,7 +83,7 @@ add(struct scene *scene, const char *user, const char *device)
 
 	if (!scene->keep)
 		assert_int_equal(keep_open(&scene->keep, scene->store, scene->seal), 0);
-	crosssign_init(&identity, scene->secret, user);
+	crosssign_init(&identity, scene->secret, 1, user);
 	assert_int_equal(crosssign_sign_device(&identity, keys), 0);
 	if (!scene->answer) {
 		json_t *upload = crosssign_make_upload(&identity);
@@ -187,7 +187,7 @@ test_nothing_secret(void **state)
 	json_decref(devices);
 	const json_t *known = json_child(json_child(json_child(scene->answer, "device_keys"), BOT), DEVICE);
 	assert_non_null(strstr(str_get(&text), json_text(json_child(known, "keys"), "ed25519:" DEVICE))); /* the search does find */
-	crosssign_init(&identity, scene->secret, BOT);
+	crosssign_init(&identity, scene->secret, 1, BOT);
 	const unsigned char *secrets[] = { scene->secret, identity.master, identity.self_signing };
 	for (size_t i = 0; i < 3; i++) {
 		char encoded[BASE64_SIZE(SEAL_KEY_SIZE)];
@@ -259,12 +259,19 @@ change_identity(json_t *answer)
 	static const unsigned char secret[PRIMITIVE_KEY] = "another secret, of 32 bytes too.";
 	struct crosssign identity;
 
-	crosssign_init(&identity, secret, BOT);
+	crosssign_init(&identity, secret, 1, BOT);
 	json_t *upload = crosssign_make_upload(&identity);
 	json_object_set(json_object_get(answer, "master_keys"), BOT, json_object_get(upload, "master_key"));
 	json_object_set(json_object_get(answer, "self_signing_keys"), BOT, json_object_get(upload, "self_signing_key"));
 	json_decref(upload);
 	crosssign_fini(&identity);
+}
+
+static void
+change_master_only(json_t *answer)
+{
+	change_identity(answer);
+	lose_self_signing(answer);
 }
 
 static void
@@ -297,7 +304,7 @@ test_faults(void **state)
 	} rows[] = {
 		{ change_nothing, REPORT_FINE }, { lose_device, REPORT_ABSENT }, { lose_user, REPORT_ABSENT }, { change_keys, REPORT_OTHER_KEYS },
 		{ change_algorithms, REPORT_BAD_KEYS }, { lose_own_signature, REPORT_BAD_KEYS }, { lose_master, REPORT_NO_IDENTITY },
-		{ lose_self_signing, REPORT_NO_IDENTITY }, { change_identity, REPORT_OTHER_IDENTITY }, { break_identity, REPORT_BROKEN_IDENTITY },
+		{ lose_self_signing, REPORT_NO_IDENTITY }, { change_identity, REPORT_OTHER_IDENTITY }, { change_master_only, REPORT_OTHER_IDENTITY }, { break_identity, REPORT_BROKEN_IDENTITY },
 		{ lose_signature, REPORT_UNSIGNED },
 	};
 	struct scene *scene = *state;

@@ -9,22 +9,22 @@
 #include <string.h>
 
 static void
-init_key(const unsigned char bridge_secret[PRIMITIVE_KEY], const char *user_id, const char *usage, unsigned char seed[PRIMITIVE_KEY],
-		char text[SIGNING_KEY_SIZE])
+init_key(const unsigned char bridge_secret[PRIMITIVE_KEY], int64_t edition, const char *user_id, const char *usage,
+		unsigned char seed[PRIMITIVE_KEY], char text[SIGNING_KEY_SIZE])
 {
 	unsigned char key[PRIMITIVE_KEY];
 
-	derive_seed(bridge_secret, user_id, usage, seed);
+	derive_seed(bridge_secret, edition, user_id, usage, seed);
 	primitive_public_key(seed, key);
 	base64_encode(BASE64_PLAIN, key, sizeof(key), text);
 }
 
 void
-crosssign_init(struct crosssign *identity, const unsigned char bridge_secret[PRIMITIVE_KEY], const char *user_id)
+crosssign_init(struct crosssign *identity, const unsigned char bridge_secret[PRIMITIVE_KEY], int64_t edition, const char *user_id)
 {
 	*identity = (struct crosssign){ .user_id = user_id };
-	init_key(bridge_secret, user_id, "master", identity->master, identity->master_key);
-	init_key(bridge_secret, user_id, "self_signing", identity->self_signing, identity->self_signing_key);
+	init_key(bridge_secret, edition, user_id, "master", identity->master, identity->master_key);
+	init_key(bridge_secret, edition, user_id, "self_signing", identity->self_signing, identity->self_signing_key);
 }
 
 void

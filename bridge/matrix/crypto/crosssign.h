@@ -12,6 +12,8 @@
 #include "matrix/crypto/primitive.h"
 #include "matrix/crypto/signing.h"
 
+#include <stdint.h>
+
 struct crosssign {
 	const char *user_id;                       /* lent, for as long as this is used */
 	unsigned char master[PRIMITIVE_KEY];       /* seeds */
@@ -20,8 +22,8 @@ struct crosssign {
 	char self_signing_key[SIGNING_KEY_SIZE];
 };
 
-/* The identity of a user under the bridge's secret. */
-void crosssign_init(struct crosssign *identity, const unsigned char bridge_secret[PRIMITIVE_KEY], const char *user_id);
+/* The identity of a user under the bridge's secret. `edition`: 1, or more where a homeserver did not take that back (own.c). */
+void crosssign_init(struct crosssign *identity, const unsigned char bridge_secret[PRIMITIVE_KEY], int64_t edition, const char *user_id);
 /* Clears the seeds. */
 void crosssign_fini(struct crosssign *identity);
 

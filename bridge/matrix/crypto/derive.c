@@ -2,6 +2,7 @@
 /* Labels are text with separators that neither a table's name nor a usage has, so no two things share one. */
 #include "matrix/crypto/derive.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 void
@@ -14,9 +15,10 @@ derive_row_key(const unsigned char master[PRIMITIVE_KEY], const unsigned char sa
 }
 
 void
-derive_seed(const unsigned char bridge_secret[PRIMITIVE_KEY], const char *user_id, const char *usage, unsigned char seed[PRIMITIVE_KEY])
+derive_seed(const unsigned char bridge_secret[PRIMITIVE_KEY], int64_t edition, const char *user_id, const char *usage,
+		unsigned char seed[PRIMITIVE_KEY])
 {
-	AUTO_FREE char *label = xasprintf("xsign/1/%s/%s", user_id, usage);
+	AUTO_FREE char *label = xasprintf("xsign/%" PRId64 "/%s/%s", edition, user_id, usage);
 
 	primitive_hkdf(bridge_secret, PRIMITIVE_KEY, NULL, 0, label, strlen(label), seed, PRIMITIVE_KEY);
 }

@@ -6,6 +6,8 @@
 
 #include "matrix/crypto/primitive.h"
 
+#include <stdint.h>
+
 #define DERIVE_SALT 16
 
 /*
@@ -17,9 +19,10 @@ void derive_row_key(const unsigned char master[PRIMITIVE_KEY], const unsigned ch
 		unsigned char key[PRIMITIVE_KEY]);
 
 /*
- * The Ed25519 seed of a cross-signing key: HKDF(bridge_secret, no salt, "xsign/1/" user_id "/" usage). The same secret gives
- * the same identity for ever, also when the database is lost. `usage` is "master" or "self_signing".
+ * The Ed25519 seed of a cross-signing key: HKDF(bridge_secret, no salt, "xsign/" edition "/" user_id "/" usage). The same secret gives
+ * the same identity for ever, also when the database is lost. `usage` is "master" or "self_signing"; `edition` is 1, see own.c.
  */
-void derive_seed(const unsigned char bridge_secret[PRIMITIVE_KEY], const char *user_id, const char *usage, unsigned char seed[PRIMITIVE_KEY]);
+void derive_seed(const unsigned char bridge_secret[PRIMITIVE_KEY], int64_t edition, const char *user_id, const char *usage,
+		unsigned char seed[PRIMITIVE_KEY]);
 
 #endif

@@ -69,6 +69,23 @@ keep_set_number(struct keep *keep, const char *name, int64_t value)
 	set_value(keep, name, text);
 }
 
+int64_t
+keep_edition(struct keep *keep, const char *user)
+{
+	AUTO_FREE char *name = xasprintf("c_identity %s", user);
+	int64_t edition = keep_number(keep, name);
+
+	return edition ? edition : 1;
+}
+
+void
+keep_set_edition(struct keep *keep, const char *user, int64_t edition)
+{
+	AUTO_FREE char *name = xasprintf("c_identity %s", user);
+
+	keep_set_number(keep, name, edition);
+}
+
 uint64_t
 keep_writes(const struct keep *keep)
 {

@@ -110,6 +110,10 @@ void keep_row_key(const struct keep *keep, const char *table, const char *row, u
 int64_t keep_number(struct keep *keep, const char *name);
 void keep_set_number(struct keep *keep, const char *name, int64_t value);
 
+/* Which edition of a user's identity is in use: 1, unless it was set. */
+int64_t keep_edition(struct keep *keep, const char *user);
+void keep_set_edition(struct keep *keep, const char *user, int64_t edition);
+
 /* How often a ratchet was saved by this process: what a copy of the database that is older than that does not know. */
 uint64_t keep_writes(const struct keep *keep);
 

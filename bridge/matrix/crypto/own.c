@@ -25,6 +25,8 @@
 
 #define BOT_KEYS 50   /* one-time keys on the homeserver */
 #define GHOST_KEYS 5
+#define EDITIONS_AHEAD 8 /* of an identity, that a lost database may have used */
+#define EDITIONS_MAX 32
 #define HOUR_MS ((int64_t)60 * 60 * 1000)
 #define DRAIN_SOON_MS 2000
 #define DRAIN_MS (10 * 60 * 1000)
@@ -106,6 +108,12 @@ keys_wanted(const struct own *own)
 	return own->bot ? BOT_KEYS : GHOST_KEYS;
 }
 
+static void
+init_identity(const struct own *own, struct crosssign *identity)
+{
+	crosssign_init(identity, own->crypto->bridge_secret, keep_edition(own->crypto->keep, own->record.user), own->record.user);
+}
+
 /* What peers are sent: signed by the device, and by its owner's self-signing key. */
 static char *
 make_device_keys(const struct own *own)
@@ -115,7 +123,7 @@ make_device_keys(const struct own *own)
 	AUTO_STR struct str text;
 	json_t *keys = devicekeys_make(&device);
 
-	crosssign_init(&identity, own->crypto->bridge_secret, own->record.user);
+	init_identity(own, &identity);
 	if (crosssign_sign_device(&identity, keys))
 		log_error(LOG_MATRIX, "a device cannot be signed user=%s", own->record.user);
 	crosssign_fini(&identity);
@@ -359,7 +367,7 @@ path_with_device(const char *path, const struct own *own)
 static bool
 needs_check(struct own *own)
 {
-	return own->record.state != KEEP_NEW && own->checked_ms != own->crypto->matrix->arriving_ms;
+	return own->record.state != KEEP_NEW && (own->doubts || own->checked_ms != own->crypto->matrix->arriving_ms);
 }
 
 static char *
@@ -393,13 +401,51 @@ has_our_identity(const struct own *own, const json_t *answer, const json_t *devi
 	struct crosssign identity;
 	bool there;
 
-	crosssign_init(&identity, own->crypto->bridge_secret, own->record.user);
+	init_identity(own, &identity);
 	AUTO_FREE char *master = xasprintf("ed25519:%s", identity.master_key), *self = xasprintf("ed25519:%s", identity.self_signing_key);
 	there = json_text(json_child(json_child(json_child(answer, "master_keys"), own->record.user), "keys"), master) &&
 		json_text(json_child(json_child(json_child(answer, "self_signing_keys"), own->record.user), "keys"), self) &&
 		json_text(json_child(json_child(device, "signatures"), own->record.user), self);
 	crosssign_fini(&identity);
 	return there;
+}
+
+static bool
+shows_master(const json_t *answer, const struct own *own, const char *master)
+{
+	AUTO_FREE char *name = xasprintf("ed25519:%s", master);
+
+	return json_text(json_child(json_child(json_child(answer, "master_keys"), own->record.user), "keys"), name);
+}
+
+/*
+ * The homeserver did not take our identity. Synapse takes none back that another one has replaced (of a database under another master
+ * key, say), for ever; then the next edition of ours is used, or the one that is there already. As long as it shows none at all it may
+ * only have failed: the same is tried again.
+ */
+static void
+choose_edition(struct own *own, const json_t *answer)
+{
+	int64_t now = keep_edition(own->crypto->keep, own->record.user), next = now + 1;
+
+	own->doubts = false;
+	if (!json_child(json_child(answer, "master_keys"), own->record.user))
+		return;
+	for (int64_t edition = 1; edition <= now + EDITIONS_AHEAD; edition++) {
+		struct crosssign identity;
+		crosssign_init(&identity, own->crypto->bridge_secret, edition, own->record.user);
+		next = shows_master(answer, own, identity.master_key) ? edition : next;
+		crosssign_fini(&identity);
+	}
+	if (next == now || next > EDITIONS_MAX)
+		return;
+	log_warning(LOG_MATRIX, "the homeserver takes an identity back no more, edition %" PRId64 " of it is used: clients may say that it has changed"
+		" user=%s", next, own->record.user);
+	keep_set_edition(own->crypto->keep, own->record.user, next);
+	free(own->record.device_keys);
+	own->record.device_keys = make_device_keys(own);
+	own->record.state = KEEP_UPLOADED;
+	own_save(own);
 }
 
 static bool
@@ -413,6 +459,8 @@ took_check(struct own *own, const struct judged *judged)
 		return false; /* it says nothing of this user; to one without devices it gives an empty list */
 	if (!has_our_keys(own, device))
 		return own_die(own, device ? "the homeserver has other keys for it" : "the homeserver does not know it");
+	if (own->doubts)
+		choose_edition(own, judged->json);
 	if (own->record.state == KEEP_SIGNED && !has_our_identity(own, judged->json, device)) {
 		log_warning(LOG_MATRIX, "the homeserver has lost an identity, it is uploaded again user=%s", own->record.user);
 		own->record.state = KEEP_UPLOADED;
@@ -495,7 +543,7 @@ body_identity(struct own *own)
 {
 	struct crosssign identity;
 
-	crosssign_init(&identity, own->crypto->bridge_secret, own->record.user);
+	init_identity(own, &identity);
 	json_t *body = crosssign_make_upload(&identity);
 	crosssign_fini(&identity);
 	return body;
@@ -615,6 +663,12 @@ own_ask(struct own *own, bool early, struct own_ask *out)
 {
 	own->step = next_step(own, early);
 	*out = (struct own_ask){ own->step->word, own->step->method, own->step->path(own), own->step->body ? own->step->body(own) : NULL };
+}
+
+void
+own_failed(struct own *own, const struct judged *judged)
+{
+	own->doubts |= own->step->needed == needs_identity && judged->status == 500;
 }
 
 bool

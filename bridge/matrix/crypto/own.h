@@ -25,6 +25,7 @@ struct own {
 	bool useless;               /* until then it is not used, since it would have to be given up as well */
 	bool drains;                /* its inbox is to be read */
 	bool used;                  /* since it was last read */
+	bool doubts;                /* its identity was not taken: which one the homeserver has is asked */
 	const struct own_step *step; /* under way */
 	int64_t died;               /* the id of the dead device that is being deleted */
 	struct loop_timer drain;
@@ -55,6 +56,9 @@ bool own_lacks(struct own *own, bool early);
 void own_ask(struct own *own, bool early, struct own_ask *out);
 /* The answer. True: reached, or another way was taken; write it down before the next. */
 bool own_took(struct own *own, const struct judged *judged);
+
+/* None came that would settle it: the same is asked again later. */
+void own_failed(struct own *own, const struct judged *judged);
 
 /* Everything is there, was compared, and the database is no old copy: it may encrypt, and be encrypted for. */
 bool own_is_ready(const struct own *own);

@@ -56,14 +56,39 @@ key_of(const json_t *keys, const char *algorithm, const char *device)
 	return key ? key : "";
 }
 
-static json_t *
-describe(const char *user, const char *device, int64_t state, const char *device_keys, const unsigned char secret[SEAL_KEY_SIZE])
+static int64_t
+number(struct store *store, const char *name)
 {
+	struct query query = store_query(store, META_GET);
+
+	query_text(&query, name);
+	const char *value = query_step(&query) ? query_get_text(&query, 0) : NULL;
+	int64_t found = value ? strtoll(value, NULL, 10) : 0;
+	query_done(&query);
+	return found;
+}
+
+/* As keep_edition() says it. */
+static int64_t
+edition_of(struct store *store, const char *user)
+{
+	AUTO_FREE char *name = xasprintf("c_identity %s", user);
+	int64_t edition = number(store, name);
+
+	return edition ? edition : 1;
+}
+
+/* The row at which a question for them stands. */
+static json_t *
+describe(struct query *query, const unsigned char secret[SEAL_KEY_SIZE])
+{
+	const char *user = query_get_text(query, 0), *device = query_get_text(query, 1), *device_keys = query_get_text(query, 3);
 	json_t *keys = json_read_answer(device_keys, strlen(device_keys));
 	struct crosssign identity;
 
-	crosssign_init(&identity, secret, user);
-	json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "user", user, "device", device, "state", state_word(state), "ed25519",
+	crosssign_init(&identity, secret, edition_of(query->store, user), user);
+	json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "user", user, "device", device, "state", state_word(query_get_int(query, 2)),
+			"ed25519",
 			key_of(keys, "ed25519", device), "curve25519", key_of(keys, "curve25519", device), "master", identity.master_key, "self_signing",
 			identity.self_signing_key);
 	crosssign_fini(&identity);
@@ -79,10 +104,8 @@ describe_all(struct query *query, const struct seal *seal)
 	json_t *devices = json_array();
 
 	seal_derive(seal, "cross-signing", secret);
-	while (query_step(query)) {
-		const char *user = query_get_text(query, 0), *device = query_get_text(query, 1), *keys = query_get_text(query, 3);
-		json_array_append_new(devices, describe(user, device, query_get_int(query, 2), keys, secret));
-	}
+	while (query_step(query))
+		json_array_append_new(devices, describe(query, secret));
 	query_done(query);
 	explicit_bzero(secret, sizeof(secret));
 	return devices;
@@ -141,11 +164,5 @@ report_compare(const json_t *ours, const json_t *answer)
 int64_t
 report_generation(struct store *store)
 {
-	struct query query = store_query(store, META_GET);
-
-	query_text(&query, "c_generation");
-	const char *value = query_step(&query) ? query_get_text(&query, 0) : NULL;
-	int64_t generation = value ? strtoll(value, NULL, 10) : 0;
-	query_done(&query);
-	return generation;
+	return number(store, "c_generation");
 }

@@ -129,6 +129,13 @@ own_took(struct own *own, const struct judged *judged)
 	abort();
 }
 
+void
+own_failed(struct own *own, const struct judged *judged)
+{
+	(void)own, (void)judged;
+	abort();
+}
+
 bool
 own_is_ready(const struct own *own)
 {
