@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define PAGE 500                   /* devices: far below CONTROL_MAX */
+#define START_MS (30 * 1000)       /* as long as it may take to make a device */
 #define SILENCE_MS (3 * 60 * 1000) /* of the homeserver, which answers twice a minute */
 
 /* ---- in the daemon ---- */
@@ -39,7 +40,7 @@ judge(const struct matrix_encryption *standing, bool connected, json_t *problems
 
 	if (!standing->on || !connected)
 		return;
-	if (!standing->ready)
+	if (!standing->ready && now_real_ms() - standing->since_ms > START_MS)
 		add_problem(problems, "encryption: the device of the bot is not ready: \"sourdine check encryption\" says more");
 	else if (silence_ms > SILENCE_MS)
 		add_problem(problems, "encryption: the homeserver has not answered for the device of the bot for %" PRId64 " s: no keys come", silence_ms / 1000);

@@ -456,7 +456,7 @@ matrix_encryption(struct port *port, struct matrix_encryption *out)
 	struct matrix *matrix = of_port(port);
 	const struct own *own = matrix->crypto ? ghost_own(ghost_get(matrix, &bot)) : NULL;
 
-	*out = (struct matrix_encryption){ .on = matrix->crypto != NULL, .one_time = -1 };
+	*out = (struct matrix_encryption){ .on = matrix->crypto != NULL, .since_ms = matrix->changed_ms, .one_time = -1 };
 	if (!own)
 		return;
 	out->ready = own_is_ready(own);

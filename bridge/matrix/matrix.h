@@ -71,6 +71,7 @@ bool matrix_connected(const struct port *port);
 struct matrix_encryption {
 	bool on;           /* encryption is allowed, and there is libolm */
 	bool ready;        /* it can encrypt, and be encrypted for */
+	int64_t since_ms;  /* real time: since when the homeserver is there, or away */
 	int64_t synced_ms; /* real time: when the homeserver last answered for it; 0: not yet */
 	int64_t one_time;  /* its one-time keys that the homeserver had left then; -1: it did not say */
 	bool fallback;     /* and a fallback key that nobody has used */
