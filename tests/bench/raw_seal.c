@@ -8,7 +8,7 @@
  *
  * FOLDER: of devices.c; the identities and devices are checked before (the bot speaks first). first(): each of GHOSTS devices of ours is made, its keys are signed; it checks one one-time key of each device of
  * the others, begins an Olm session with it, and gives it the key of a new Megolm session, with which one message is encrypted. each():
- * MESSAGES more of each. rotate(): another Megolm session of each, for the same devices, and one message.
+ * MESSAGES more of each. rotate(): one more, then another Megolm session of each, for the same devices, and one message.
  */
 #include <olm/olm.h>
 #include <openssl/evp.h>
@@ -615,6 +615,7 @@ void
 rotate(void)
 {
 	for (size_t i = 0; i < ghost_count; i++) {
+		say(&ghosts[i]);
 		begin();
 		run(UNSHARE, 0, 0, ghosts[i].session, NULL, NULL, NULL);
 		commit();

@@ -5,7 +5,8 @@ First in real time, with durable commits; then in instructions, by callgrind, be
 calls, the signatures and their checks, the pickles and the commits that nobody can leave out, on the same keys, and
 nothing else: no HTTP, no JSON. `first` is from the first message of everybody until all have left, our devices and their keys
 included; the others' lists are known by then, for the bot has greeted before. `each` is a message once that is done.
-`rotation` is when everybody's session is spent: a new one for everybody, given to all devices, and the message.
+`rotation` is when everybody's session has one message left: that one, a new one for everybody, given to all devices, and
+the message that begins it.
 """
 
 import os
@@ -23,7 +24,7 @@ PER_PERSON = 2
 
 def steps(ghosts):
     """(name, messages) of what is measured, in this order."""
-    return ("first", ghosts), ("each", ghosts * (MESSAGES - 1)), ("rotation", ghosts)
+    return ("first", ghosts), ("each", ghosts * (MESSAGES - 2)), ("rotation", 2 * ghosts)
 
 
 class Sealed:
@@ -55,10 +56,9 @@ class Sealed:
 
     def check(self, name, told, devices):
         _, sessions, keys, _, _ = told
-        assert sessions == self.natives, f"{name}: {sessions} sessions of {self.natives}"
-        # Who spoke last may have the next session already.
-        least, most = {"first": (1, 1), "each": (1, 1 + 1 / self.natives), "rotation": (2, 2)}[name]
-        assert least <= keys / (self.natives * devices) <= most, f"{name}: {keys} keys given to {devices} devices"
+        of_each = 2 if name == "rotation" else 1
+        assert sessions == of_each * self.natives, f"{name}: {sessions} sessions of {self.natives}"
+        assert keys == of_each * self.natives * devices, f"{name}: {keys} keys given to {devices} devices"
 
 
 class SealedBench(Sealed, Bench):
@@ -126,7 +126,7 @@ def raw(ghosts, folder):
     out = own_folder("sourdine-raw-")
     words = [f"--{what}={name}" for name in ("first", "each", "rotate") for what in ("toggle-collect", "dump-after")]
     command = unprivileged() + VALGRIND + [f"--callgrind-out-file={out}/callgrind.%p", *words]
-    words = [out, folder, ghosts, MESSAGES - 1]
+    words = [out, folder, ghosts, MESSAGES - 2]
     done = subprocess.run(command + [os.environ["BENCH_PROGRAMS"] + "/raw_seal", *map(str, words)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     counted = totals(out)

@@ -627,7 +627,10 @@ test_devices_come_and_go(void **state)
 	publish(test, (const struct client *[]){ &test->one, &test->two }, 2);
 	offer(test, (const struct client *[]){ &test->two }, 1, 0);
 	peers_touch(crypto_of(test->scene)->peers, ALICE);
+	uint64_t saved = keep_writes(crypto_of(test->scene)->keep);
 	say_and_wait(test, "two");
+	/* A session with it that has already been written through, and the message: nothing is kept twice. */
+	assert_int_equal(keep_writes(crypto_of(test->scene)->keep) - saved, 2);
 	assert_string_equal(test->said[0].session, test->said[1].session);
 	assert_int_equal(test->one.letters, 1);
 	assert_int_equal(test->two.letters, 1);
