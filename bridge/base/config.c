@@ -245,6 +245,10 @@ complain(struct reader *reader, size_t line, size_t column, const char *format, 
 	AUTO_FREE char *sentence = xvasprintf(format, args);
 	va_end(args);
 	snprintf(reader->why, reader->size, "%s:%zu:%zu: %s", reader->path, line + 1, column + 1, sentence);
+	/* A key may have been written over several lines; the sentence has one. */
+	for (char *p = reader->why; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = ' ';
 	return CONFIG_E_BAD;
 }
 
