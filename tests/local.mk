@@ -164,6 +164,7 @@ EXTRA_DIST += tests/run tests/requirements.txt \
 	tests/e2e/test_admin.py tests/e2e/test_check.py tests/e2e/test_commands.py tests/e2e/test_configuration.py tests/e2e/test_crossing.py tests/e2e/test_digest.py \
 	tests/e2e/crypto_client.py tests/e2e/crypto_clients.py tests/e2e/crypto_device.py tests/e2e/crypto_js.py tests/e2e/crypto_nio.py tests/e2e/crypto_wire.py tests/e2e/test_crypto_check.py tests/e2e/test_crypto_controls.py tests/e2e/test_crypto_inbound.py tests/e2e/test_crypto_own.py tests/e2e/test_crypto_sending.py \
 	tests/e2e/test_encrypted.py tests/e2e/test_encrypted_direct.py tests/e2e/test_ejabberd.py tests/e2e/test_hostile_xmpp.py tests/e2e/test_matrix_rooms.py tests/e2e/test_muc_life.py \
+	tests/e2e/crypto_stage.py tests/e2e/test_crypto_cases.py tests/e2e/test_crypto_cases_crash.py tests/e2e/test_crypto_cases_mend.py \
 	tests/e2e/test_plumb.py tests/e2e/wire.py \
 	tests/e2e/js/client.mjs tests/e2e/js/package.json tests/e2e/js/package-lock.json \
 	tests/e2e/test_gap.py tests/e2e/test_hold.py tests/e2e/test_hostile.py tests/e2e/test_rooms.py tests/e2e/test_route.py \

@@ -222,6 +222,7 @@
 	X(C_OLM_TRIM, "DELETE FROM c_olm WHERE account = ?1 AND peer_curve = ?2 AND session_id NOT IN (SELECT session_id FROM c_olm" \
 		" WHERE account = ?1 AND peer_curve = ?2 ORDER BY received_ms DESC, created_ms DESC LIMIT 5)") \
 	X(C_OLM_OF, "SELECT session_id, pickle FROM c_olm WHERE account = ? AND peer_curve = ? ORDER BY received_ms DESC, created_ms DESC LIMIT ?") \
+	X(C_OLM_DROP, "DELETE FROM c_olm WHERE account = ? AND peer_curve = ? AND session_id = ?") \
 	X(C_OLM_END, "DELETE FROM c_olm WHERE account = ?") \
 	X(C_OLM_SEEN_END, "DELETE FROM c_olm_seen WHERE account = ?") \
 	X(C_MG_SHARE_END, "DELETE FROM c_mg_share WHERE session_id IN (SELECT session_id FROM c_mg_out WHERE account = ?)") \

@@ -49,6 +49,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "charter(text): statements of the group's charter")
     config.addinivalue_line("markers", "room(name): which of the rooms of its module a test is about")
     config.addinivalue_line("markers", "clock(text): where the test clock starts, local time of Paris")
+    config.addinivalue_line("markers", "long: waits for what takes its time; only with tests/run --long")
     config.addinivalue_line("markers", "slice: repeated against ejabberd in every run")
     config.addinivalue_line("markers", "seo: a second group, seo, in the same bridge")
 

@@ -360,11 +360,25 @@ keep_save_session(struct keep *keep, int64_t account, const char *peer_curve, co
 	keep->writes++;
 }
 
+/* It opens nothing any more; the peer is told (mend.h) when it writes through it. */
+static void
+drop_session(struct keep *keep, int64_t account, const char *peer_curve, const char *id)
+{
+	struct query query = store_query(keep->store, C_OLM_DROP);
+
+	log_error(LOG_STORE, "an Olm session is damaged, it is forgotten account=%" PRId64, account);
+	query_int(&query, account);
+	query_text(&query, peer_curve);
+	query_text(&query, id);
+	query_run(&query);
+}
+
 size_t
 keep_load_sessions(struct keep *keep, int64_t account, const char *peer_curve, struct ratchet_session **out, size_t max)
 {
 	struct query query = store_query(keep->store, C_OLM_OF);
 	unsigned char key[PRIMITIVE_KEY];
+	char damaged[RATCHET_ID_SIZE] = "";
 	size_t n = 0;
 
 	query_int(&query, account);
@@ -374,12 +388,14 @@ keep_load_sessions(struct keep *keep, int64_t account, const char *peer_curve, s
 		const char *pickle = query_get_text(&query, 1);
 		session_key(keep, account, peer_curve, query_get_text(&query, 0), key);
 		if (ratchet_session_load(&out[n], pickle, strlen(pickle), key))
-			log_error(LOG_STORE, "an Olm session is damaged account=%" PRId64, account);
+			snprintf(damaged, sizeof(damaged), "%s", query_get_text(&query, 0));
 		else
 			n++;
 	}
 	explicit_bzero(key, sizeof(key));
 	query_done(&query);
+	if (*damaged)
+		drop_session(keep, account, peer_curve, damaged);
 	return n;
 }
 

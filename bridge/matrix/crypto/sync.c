@@ -27,7 +27,8 @@ sync_path(const struct own *own, int timeout_ms)
 {
 	char timeout[16];
 
-	snprintf(timeout, sizeof(timeout), "%d", timeout_ms);
+	/* Whether there is more is to be known at once. */
+	snprintf(timeout, sizeof(timeout), "%d", own->bot && waiting_is_behind(own->crypto->waiting) ? 0 : timeout_ms);
 	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/sync?user_id=%s&device_id=%s&set_presence=offline&timeout=%s&filter=%s",
 		own->record.user, own->record.device, timeout, filter);
 	AUTO_FREE char *since = *own->record.since ? matrix_path("&since=%s", own->record.since) : xstrdup("");

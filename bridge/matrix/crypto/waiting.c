@@ -349,6 +349,12 @@ waiting_caught_up(struct waiting *waiting, bool caught_up)
 	waiting->behind = !caught_up;
 }
 
+bool
+waiting_is_behind(const struct waiting *waiting)
+{
+	return waiting->behind;
+}
+
 /* ---- events ---- */
 
 static void

@@ -58,5 +58,6 @@ bool waiting_has_asked(struct waiting *waiting, const char *room, const char *se
  * their keys may be there already.
  */
 void waiting_caught_up(struct waiting *waiting, bool caught_up);
+bool waiting_is_behind(const struct waiting *waiting);
 
 #endif
