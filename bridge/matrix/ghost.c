@@ -636,8 +636,10 @@ ghost_left(struct ghost *ghost, const char *room)
 }
 
 void
-ghost_lost_device(struct ghost *ghost)
+ghost_lost_device(struct ghost *ghost, const char *device)
 {
+	if (strcmp(ghost->record.device, device) != 0)
+		return;
 	ghost->registered = ghost->record.ready = false;
 	if (ghost->own)
 		own_die(ghost->own, "the homeserver does not know it");

@@ -55,8 +55,8 @@ const char *ghost_refusal(struct ghost *ghost, const char *room, enum refusal *w
 
 /* It is no longer in the room, or perhaps never was: joins again when it is next needed. */
 void ghost_left(struct ghost *ghost, const char *room);
-/* Its device is gone on the homeserver. */
-void ghost_lost_device(struct ghost *ghost);
+/* A device of it is gone on the homeserver: nothing is done when it has another one meanwhile, since several requests may tell the same. */
+void ghost_lost_device(struct ghost *ghost, const char *device);
 
 /* Cancels what is under way and forgets all of them. */
 void ghost_free_all(struct matrix *matrix);

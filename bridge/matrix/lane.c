@@ -42,6 +42,7 @@ struct post {
 	int64_t id;
 	struct ghost *ghost; /* who sends it */
 	char *path, *content;
+	char *device;        /* of the path */
 	char *exposed;       /* the room, when its members' servers could read the content; else NULL */
 	char *event_id;      /* in lane::said */
 	bool unkept;         /* it may not leave before a commit */
@@ -105,6 +106,7 @@ drop_post(struct lane *lane, struct post *post)
 	lane->count--;
 	mem_free_secret(post->content, strlen(post->content));
 	free(post->path);
+	free(post->device);
 	free(post->exposed);
 	free(post->event_id);
 	free(post);
@@ -409,7 +411,7 @@ react_unknown_device(struct lane *lane, const struct judged *judged)
 
 	(void)judged;
 	log_warning(LOG_MATRIX, "a device is gone, it is made again user=%s", ghost_mxid(ghost));
-	ghost_lost_device(ghost);
+	ghost_lost_device(ghost, first(lane)->device);
 	lane->doubtful = lane->forgotten = true;
 	forget_readers(lane);
 	give_back(lane, 0);
@@ -716,6 +718,7 @@ lane_send(struct matrix *matrix, const struct sending *row)
 		post->unkept = fresh;
 		post->path = path_of(row, &parts, ghost, id);
 		post->content = parts.content;
+		post->device = xstrdup(ghost_device(ghost));
 		post->exposed = strcmp(parts.type, "m.room.message") == 0 ? xstrdup(id) : NULL;
 		parts.content = NULL;
 		list_append(&lane->posts, &post->link);

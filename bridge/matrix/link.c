@@ -206,7 +206,8 @@ on_joined_rooms(void *context, const struct http_answer *answer)
 		/* A homeserver with another database does not know the bot any more. */
 		if (judged.status == 403) {
 			static const struct author bot = { NULL, NULL, NULL };
-			ghost_lost_device(ghost_get(matrix, &bot));
+			struct ghost *ghost = ghost_get(matrix, &bot);
+			ghost_lost_device(ghost, ghost_device(ghost));
 		}
 		matrix->arrived_ms = now_monotonic_ms();
 		matrix->state = MATRIX_AWAY;

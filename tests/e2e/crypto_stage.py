@@ -12,6 +12,7 @@ from contextlib import closing
 
 from clients import until
 from crypto_client import encryption
+from crypto_device import Device
 from crypto_wire import ciphers, used_twice
 from world import BOT, Bridge, Group, ghost
 
@@ -27,9 +28,12 @@ class Stage:
         self.world, self.cast, self.bob, self.carol = world, cast, bob, carol
         self.anna, self.eric, self.bert = cast.anna, cast.eric, cast.bert
         self.readers = (cast.anna, cast.eric, cast.bert)
+        # The others have seen bots of other tests, each with a database and so an identity of its own.
+        self.made = len(cast.clients)
+        self.witness = cast.js("witness", strict=True)
         self.groups, wiring, self.count = [], {}, 0
         for name, (words, room) in groups.items():
-            group = Group(world, name, cast.anna, bob, [cast.eric, cast.bert], [carol], **{"encrypted": encryption(), **room})
+            group = Group(world, name, cast.anna, bob, [cast.eric, cast.bert, self.witness], [carol], **{"encrypted": encryption(), **room})
             wiring[name] = (group.alias, group.muc + words)
             setattr(self, name, group)
             self.groups.append(group)
@@ -39,8 +43,9 @@ class Stage:
             self.know(group)
 
     def know(self, group, *more):
-        for reader in (*self.readers, *more):
-            reader.wait_knows(group.room, {self.anna.user, self.eric.user, self.bert.user, BOT, *(each.user for each in more)})
+        everybody = (*self.readers, self.witness, *more)
+        for reader in everybody:
+            reader.wait_knows(group.room, {BOT, *(each.user for each in everybody)})
 
     def say(self, group, body, readers=None):
         self.bob.send(group.muc, body)
@@ -79,6 +84,14 @@ class Stage:
         writer.rotate(group.room)
         writer.send(group.room, body)
         self.hear(group, body)
+
+    def identity(self, user):
+        """
+        (his master key, whether a client that is new here warns of another). It may, of one who has spoken in other tests, whose
+        databases made him another: what counts is that nothing changes.
+        """
+        until(lambda: self.witness.identity(user)["exists"], what=f"the identity of {user}")
+        return Device(self.cast, "asker").keys_of(user)["master_keys"][user]["keys"], self.witness.identity(user)["changed"]
 
     def database(self, words, *values):
         """One statement in the daemon's database, while it is stopped; the number of rows that it touched."""
@@ -121,6 +134,7 @@ class Stage:
         wrong = self.bridge.close()
         for group in self.groups:
             group.leave()
+        self.cast.dismiss(self.made)
         assert not wrong, wrong
 
 

@@ -195,7 +195,7 @@ class World:
             ["sh", scripts / "run-synapse.sh", self.folder / "synapse", self.registration, self.relay_registration],
             {"HTTP_PORT": str(self.http), "SYNAPSE_PYTHON": python, "ACCOUNTS": " ".join(MATRIX_ACCOUNTS)},
             self.folder / "synapse.log",
-            self._synapse_ready.exists,
+            lambda: self._synapse_ready.exists() and answers(self.http),  # the mark may be that of an earlier run
         )
         settings = {
             "C2S_PORT": str(self.c2s),

@@ -212,6 +212,7 @@ set_up(void **state)
 		"{\"algorithm\":\"m.megolm.v1.aes-sha2\",\"rotation_period_msgs\":3}}";
 	execute(scene, "INSERT INTO consent VALUES ('" ROOM "', '" MUC "', '@alice:hs', 0)");
 	scene->settings.encrypts = true;
+	scene->settings.newcomer_ms = 1;
 	scene_open(scene);
 	JOINED(scene);
 	WAIT(scene, own_is_ready(ghost_own(ghost_get((struct matrix *)(void *)scene->port, &(struct author){ .person = NULL }))));

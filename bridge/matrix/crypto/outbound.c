@@ -26,6 +26,8 @@
 
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
+#define NEWCOMER_MS 1000
+#define NEWCOMERS_MS 10000 /* no two are waited for within that */
 #define REFUSAL_MS 60000 /* what the homeserver refused is not asked again before */
 #define CLAIMS_MAX 200   /* devices in one claim */
 
@@ -34,6 +36,7 @@ struct work {
 	struct list link; /* outbound::works */
 	struct outbound *outbound;
 	char *user, *room;
+	char device[KEEP_DEVICE_MAX]; /* of the last request */
 	struct http_request *request; /* a letter */
 	int64_t letter;               /* of the request */
 	struct http_request *claim;
@@ -54,6 +57,7 @@ struct work {
 struct outbound {
 	struct matrix *matrix;
 	struct list works; /* owns: work::link */
+	int64_t newcomer_ms; /* monotonic: when one was last waited for; 0: never */
 };
 
 struct outbound *
@@ -180,7 +184,7 @@ note_failure(struct work *work, const struct judged *judged, const char *what)
 	if (judged->is == JUDGED_AGAIN) {
 		retry_later(work, judged->delay_ms);
 	} else if (ghost && strstr(judged->errcode, "M_UNKNOWN_DEVICE")) {
-		ghost_lost_device(ghost);
+		ghost_lost_device(ghost, work->device);
 		retry_later(work, 0);
 	} else {
 		work->refused_ms = now_monotonic_ms();
@@ -229,8 +233,9 @@ send_letter(struct work *work)
 		return false;
 	}
 	struct ghost *ghost = ghost_find(matrix_of(work), work->user);
+	snprintf(work->device, sizeof(work->device), "%s", ghost ? ghost_device(ghost) : "");
 	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/sendToDevice/%s/%s?user_id=%s&device_id=%s", letter.type, letter.txn, work->user,
-		ghost ? ghost_device(ghost) : "");
+		work->device);
 	FAULT_POINT("matrix_room_key_kept");
 	work->letter = letter.id;
 	work->request = matrix_ask(matrix_of(work), "PUT", path, letter.body, on_letter, work);
@@ -319,6 +324,7 @@ claim(struct work *work, const struct keep_account *account, struct roster_devic
 	json_t *body = share_make_claim(devices, n);
 	AUTO_STR struct str text;
 
+	snprintf(work->device, sizeof(work->device), "%s", account->device);
 	for (size_t i = 0; i < n; i++)
 		roster_copy_device(&work->claimed, devices[i]);
 	str_init(&text, 1 << 20);
@@ -491,6 +497,26 @@ has_keys(const struct crypto *crypto, struct ghost *ghost)
 	return ready || (crypto->guarded && own && own->living && own->record.state == KEEP_SIGNED && !own->useless);
 }
 
+/*
+ * A strict client that is given a key by somebody whose identity it does not know refuses what is said with it, and does not look
+ * again by itself: so who has just become known is given a moment to be asked about. Not when many come at once: they would wait one
+ * after the other.
+ */
+static bool
+is_newcomer(struct work *work, struct ghost *ghost)
+{
+	const struct own *own = ghost_own(ghost);
+	struct outbound *outbound = work->outbound;
+	int64_t rest_ms = outbound->matrix->settings.newcomer_ms ? outbound->matrix->settings.newcomer_ms : NEWCOMER_MS;
+	int64_t now_ms = now_monotonic_ms(), left_ms = own && own->signed_ms ? own->signed_ms + rest_ms - now_ms : 0;
+
+	if (left_ms <= 0 || (outbound->newcomer_ms && now_ms - outbound->newcomer_ms < NEWCOMERS_MS))
+		return false;
+	outbound->newcomer_ms = now_ms;
+	loop_timer_set(&work->retry, left_ms);
+	return true;
+}
+
 enum outbound_readiness
 outbound_prepare(struct matrix *matrix, struct ghost *ghost, const char *room, const char **why)
 {
@@ -506,6 +532,8 @@ outbound_prepare(struct matrix *matrix, struct ghost *ghost, const char *room, c
 		return OUTBOUND_REFUSED;
 	work->refused_ms = 0;
 	if (work->request || work->unkept || (work->claim && !work->aside) || loop_timer_armed(&work->retry))
+		return OUTBOUND_BUSY;
+	if (is_newcomer(work, ghost))
 		return OUTBOUND_BUSY;
 	if (is_ready(work, &terms))
 		return OUTBOUND_READY;

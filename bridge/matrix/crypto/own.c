@@ -595,6 +595,7 @@ took_signature(struct own *own, const struct judged *judged)
 	}
 	FAULT_POINT("crypto_device_signed");
 	own->record.state = KEEP_SIGNED;
+	own->signed_ms = now_monotonic_ms();
 	own_save(own);
 	log_info(LOG_MATRIX, "a device is cross-signed user=%s device=%s", own->record.user, own->record.device);
 	crypto_became_ready(own->crypto, own);

@@ -20,6 +20,7 @@ struct own {
 	bool living;                /* `record` is one */
 	struct keep_account record; /* its user and device; id; keys */
 	char curve[RATCHET_ID_SIZE], ed[RATCHET_ID_SIZE];
+	int64_t signed_ms;          /* monotonic: when it was signed, by this process; 0: before */
 	int64_t checked_ms;         /* matrix::arriving_ms when the homeserver's copy of its keys was last compared */
 	int64_t rests_ms;           /* monotonic: until then no second device is made */
 	bool useless;               /* until then it is not used, since it would have to be given up as well */
