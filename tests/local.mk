@@ -174,9 +174,9 @@ EXTRA_DIST += tests/run tests/requirements.txt \
 # Faults, and figures beside a raw program; neither is part of `make check`.
 EXTRA_DIST += tests/faults/run tests/faults/faults.py tests/faults/fakehs.py tests/faults/ledger.py tests/faults/load.py \
 	tests/faults/malloc.c tests/faults/poison.py tests/faults/proxy.py tests/faults/row.py tests/faults/rows.py tests/faults/rows_disk.py tests/faults/rows_fake.py \
-	tests/faults/rows_kill.py tests/faults/rows_load.py tests/faults/rows_muc.py tests/faults/rows_server.py \
-	tests/faults/rows_soak.py tests/faults/rows_time.py \
-	tests/faults/rows_wire.py tests/faults/stage.py tests/faults/test_ledger.py
+	tests/faults/rows_kill.py tests/faults/rows_load.py tests/faults/rows_muc.py tests/faults/rows_restored.py tests/faults/rows_sealed.py \
+	tests/faults/rows_sentinel.py tests/faults/rows_server.py tests/faults/rows_soak.py tests/faults/rows_talk.py tests/faults/rows_time.py \
+	tests/faults/rows_wire.py tests/faults/sealed.py tests/faults/stage.py tests/faults/test_ledger.py
 
 EXTRA_DIST += tests/bench/run tests/bench/bench.py tests/bench/fake.py tests/bench/sealed.py
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """matrix-js-sdk, driven: js/client.mjs says how it is spoken to."""
 
+import asyncio
 import base64
 import json
 import subprocess
@@ -117,6 +118,11 @@ class JsClient(Client):
 
     def send_event(self, room, content, kind="m.room.message"):
         return self.do("send", room=room, kind=kind, content=content)
+
+    async def say(self, room, body):
+        """A text, said in a coroutine: the event id."""
+        content = {"msgtype": "m.text", "body": body}
+        return await asyncio.wrap_future(self.post("send", room=room, kind="m.room.message", content=content))
 
     def join(self, room):
         return self.do("join", room=room)

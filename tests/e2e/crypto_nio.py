@@ -3,6 +3,7 @@
 
 import asyncio
 import itertools
+import logging
 import tempfile
 import threading
 
@@ -10,6 +11,10 @@ import nio
 
 from clients import PATIENCE, Refused
 from crypto_client import Client
+
+
+# What it could not read or reach is in the timeline, or awaited; it would say so on stderr as well.
+logging.getLogger("nio").setLevel(logging.CRITICAL)
 
 
 class NioClient(Client):
@@ -60,6 +65,12 @@ class NioClient(Client):
     def send_event(self, room, content, kind="m.room.message"):
         sending = self.client.room_send(room, kind, content, tx_id=self._number(), ignore_unverified_devices=True)
         return self._good(self.loop.run(sending), "send").event_id
+
+    async def say(self, room, body):
+        """A text, said in a coroutine of the loop: the event id."""
+        content = {"msgtype": "m.text", "body": body}
+        sent = await self.client.room_send(room, "m.room.message", content, tx_id=self._number(), ignore_unverified_devices=True)
+        return self._good(sent, "send").event_id
 
     def knows(self, room, users, encrypted=True):
         known = self.client.rooms.get(room)

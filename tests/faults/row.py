@@ -50,6 +50,8 @@ class Result:
     ledger: str = ""  # what the daemon says of its own ledger
     story: str = ""
     must_catch: bool = False  # at least half of the kills must find rows in flight
+    undecryptable: int = 0  # of an encrypted row: messages that a client could not read at some moment
+    reused: int = 0  # message indices and one-time keys that were used twice
     bound: int = 0  # so many repetitions are documented (delivery 1.1, clause 3)
     seconds: float = 0.0
     commit: str = ""
@@ -63,11 +65,11 @@ class Result:
 
     def good(self):
         blind = self.must_catch and 2 * self.catching() < self.kills
-        return self.clean() and not (self.echoes or self.early or self.wrong or blind) and self.exit == "0"
+        return self.clean() and not (self.echoes or self.early or self.undecryptable or self.reused or self.wrong or blind) and self.exit == "0"
 
     def red(self):
-        """What a broken daemon must show: a loss, a repetition, an inversion."""
-        return bool(self.figures.lost or self.figures.duplicated or self.figures.reordered)
+        """What a broken daemon must show: a loss, a repetition, an inversion, an index used twice."""
+        return bool(self.figures.lost or self.figures.duplicated or self.figures.reordered or self.reused)
 
     def require(self, good, what):
         if not good:
@@ -79,7 +81,7 @@ class Result:
             f"{'ok' if self.good() else 'FAILED':6} {self.name:18} sent {f.sent} delivered {f.delivered}",
             f"lost {f.lost} duplicated {f.duplicated} reordered {f.reordered}",
         ]
-        for count, word in ((f.late, "late, and marked so,"), (f.altered, "altered"), (f.unsent, "unsent"), (self.echoes, "echoed"), (self.early, "early")):
+        for count, word in ((f.late, "late, and marked so,"), (f.altered, "altered"), (f.unsent, "unsent"), (self.echoes, "echoed"), (self.early, "early"), (self.undecryptable, "undecryptable"), (self.reused, "reused")):
             if count:
                 words.append(f"{word} {count}")
         if self.kills:

@@ -8,8 +8,12 @@ import rows_fake
 import rows_kill
 import rows_load
 import rows_muc
+import rows_restored
+import rows_sealed
+import rows_sentinel
 import rows_server
 import rows_soak
+import rows_talk
 import rows_time
 import rows_wire
 
@@ -70,5 +74,12 @@ ROWS = {
     "no-memory": Row(17, rows_disk.no_memory, alone=True),
     "damage": Row(18, rows_disk.damage, alone=True),
     "calendar": Row(19, rows_time.calendar, True, alone=True),
+    "encrypted-kill-out": Row(1, rows_sealed.kill_out),
+    "encrypted-kill-in": Row(1, rows_sealed.kill_in),
+    "encrypted-away": Row(1, rows_sealed.away),
+    "encrypted-ended": Row(26, rows_sealed.ended),
+    "restored": Row(1, rows_restored.restored),
+    "sentinel": Row(0, rows_sentinel.sentinel),
+    "talk": Row(0, rows_talk.talk),
     "soak": Row(28, rows_soak.soak),
 }
