@@ -131,6 +131,7 @@ class Talk:
         for name in sorted(others):
             ledger, say = others[name]
             self.stage.loop.run(say(ledger.message(name)), 60)
+        self.result.require(settled(pair.inward, pair.seen_matrix, PATIENCE), "what was said without him did not come")
         member.first.join(pair.room)
         for each in self.members:
             for device in each.devices().values():
