@@ -2,11 +2,13 @@
 /*
  * A room gets a struct cipher, and a row in c_room, when it is first known to be encrypted, and keeps both for ever: neither a later
  * state nor a rollback makes it plain again. Who may read there is kept up to date by events, and asked for as a whole, when it is
- * needed, after each entry and whenever an event may have been missed: until that answer is there, nothing is said.
+ * needed, after each entry and whenever an event may have been missed: until that answer is there, nothing is said. A transaction may
+ * bring the past as well, with what came while we were away: an event from before the answer does not change it, but has it asked again.
  */
 #include "matrix/cipher.h"
 
 #include "base/log.h"
+#include "base/now.h"
 #include "matrix/crypto/crypto.h"
 #include "matrix/room.h"
 
@@ -14,6 +16,7 @@
 #include <string.h>
 
 #define RETRY_MS 5000
+#define SKEW_MS 5000 /* of other servers' clocks */
 
 struct member {
 	char *user;
@@ -31,6 +34,7 @@ struct cipher {
 	bool denied;              /* its state does not say so any more */
 	char *visibility;         /* NULL: to be asked for */
 	bool complete;            /* members are known */
+	int64_t asked_ms;         /* real time: when the answer that they are known by was asked for */
 	bool moved;               /* while they were asked for, one came or went */
 	struct member *members;   /* owns; by id */
 	size_t count;
@@ -287,6 +291,15 @@ is_recipient(const struct cipher *cipher, const char *user, const char *membersh
 		(strcmp(membership, "join") == 0 || strcmp(membership, "invite") == 0);
 }
 
+static bool
+is_past(const struct cipher *cipher, const json_t *event)
+{
+	int64_t stamp_ms = 0;
+
+	json_whole(event, "origin_server_ts", &stamp_ms);
+	return stamp_ms < cipher->asked_ms + SKEW_MS;
+}
+
 static void
 see_member(struct cipher *cipher, const json_t *event, bool archive)
 {
@@ -351,9 +364,9 @@ cipher_see(struct matrix *matrix, const char *room, const json_t *event, bool ar
 		turn_on(matrix, room, event);
 		plumb_look(matrix->parts.plumb);
 	} else if (cipher && strcmp(type, "m.room.history_visibility") == 0 && !*state_key) {
-		see_visibility(cipher, event, archive);
+		see_visibility(cipher, event, archive || is_past(cipher, event));
 	} else if (cipher && strcmp(type, "m.room.member") == 0) {
-		see_member(cipher, event, archive);
+		see_member(cipher, event, archive || is_past(cipher, event));
 	}
 }
 
@@ -423,6 +436,7 @@ ask(struct cipher *cipher)
 	AUTO_FREE char *path = matrix_path(cipher->visibility ? "/_matrix/client/v3/rooms/%s/members?not_membership=leave&user_id=%s" :
 		"/_matrix/client/v3/rooms/%s/state/m.room.history_visibility?user_id=%s", cipher->room, matrix->bot);
 	cipher->moved = false;
+	cipher->asked_ms = now_real_ms();
 	cipher->request = matrix_ask(matrix, "GET", path, NULL, on_answer, cipher);
 }
 

@@ -155,7 +155,7 @@ sync_next(struct matrix *matrix)
 	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/sync?user_id=%s&set_presence=offline&timeout=%s&filter=%s",
 		matrix->bot, matrix->since ? "30000" : "0", matrix->since ? nothing : invitations);
 	AUTO_FREE char *since = matrix->since ? matrix_path("&since=%s", matrix->since) : xstrdup("");
-	AUTO_FREE char *whole = own ? sync_path(own, *own->record.since ? 30000 : 0) : xasprintf("%s%s%s", path, as_device, since);
+	AUTO_FREE char *whole = own ? sync_path(own, *own->record.since && own->crypto->heard ? 30000 : 0) : xasprintf("%s%s%s", path, as_device, since);
 	struct http_ask ask = { .method = "GET", .path = whole, .timeout_ms = SYNC_TIMEOUT_MS };
 	matrix->sync = http_send(matrix->http, &ask, on_sync, matrix);
 }
@@ -191,6 +191,7 @@ on_joined_rooms(void *context, const struct http_answer *answer)
 		matrix->changed_ms = now_real_ms();
 		matrix->arrived_ms = now_monotonic_ms();
 		matrix->arrivals++;
+		crypto_arrived(matrix->crypto);
 		matrix->settle_ms = settle_for(matrix->arrived_ms - matrix->arriving_ms);
 		log_info(LOG_MATRIX, "connected to the homeserver address=%s", matrix->settings.address);
 		free(matrix->since);

@@ -232,11 +232,14 @@
 	X(C_USER_GET, "SELECT outdated, seq, master_first FROM c_user WHERE user_id = ?") \
 	X(C_USER_TOUCH, "INSERT INTO c_user (user_id, outdated, seq, master, master_first, self_signing) VALUES (?, 1, 1, '', '', '')" \
 		" ON CONFLICT DO UPDATE SET outdated = 1, seq = seq + 1") \
+	X(C_USER_TOUCH_ALL, "UPDATE c_user SET outdated = 1, seq = seq + 1") \
+	X(C_USER_IDENTITY, "SELECT master, self_signing FROM c_user WHERE user_id = ?") \
 	X(C_USER_TAKE, "UPDATE c_user SET outdated = seq <> ?2, master = ?3, self_signing = ?4," \
 		" master_first = CASE master_first WHEN '' THEN ?3 ELSE master_first END WHERE user_id = ?1") \
 	X(C_DEVICE_EACH, "SELECT device_id, curve, ed, trust, gone, wedge_seq FROM c_device WHERE user_id = ?") \
 	X(C_DEVICE_SAVE, "INSERT INTO c_device (user_id, device_id, curve, ed, trust) VALUES (?, ?, ?, ?, ?)" \
 		" ON CONFLICT DO UPDATE SET trust = excluded.trust, gone = 0") \
+	X(C_DEVICE_MEET, "INSERT OR IGNORE INTO c_device (user_id, device_id, curve, ed, trust, gone) VALUES (?, ?, ?, ?, ?, 1)") \
 	X(C_DEVICE_LOSE, "UPDATE c_device SET gone = 1 WHERE user_id = ? AND device_id = ?") \
 	X(C_DEVICE_WEDGE, "UPDATE c_device SET wedge_seq = wedge_seq + 1 WHERE user_id = ? AND curve = ?") \
 	X(C_CLAIM_GET, "SELECT failures, retry_ms, told FROM c_claim WHERE account = ? AND user_id = ? AND device_id = ?") \

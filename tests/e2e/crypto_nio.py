@@ -180,6 +180,9 @@ class NioClient(Client):
                 self._hear(event.room_id, event)
 
     def _hear(self, room_id, event):
+        known = self._events.get(event.event_id)
+        if known and known.state == "clear" and isinstance(event, nio.MegolmEvent):
+            return  # shown again, as to somebody who comes back: it was read already
         source, reason, text = event.source, None, None
         if isinstance(event, nio.MegolmEvent):
             wire, event.room_id = source, room_id

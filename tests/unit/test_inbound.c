@@ -565,13 +565,34 @@ test_a_device_with_another_signing_key(void **state)
 	struct peer_device keys = { .trust = PEER_CROSS_SIGNED };
 
 	client_init(scene, &alice, ALICE, "NEW", UNKNOWN);
-	share(scene, &alice);
+	bring(scene, client_letter(scene, &alice, client_plain(scene, &alice, "m.room_key", room_key(&alice, ROOM), false)));
 	snprintf(keys.curve, sizeof(keys.curve), "%s", alice.curve);
 	snprintf(keys.ed, sizeof(keys.ed), "%s", alice.curve);
 	roster_save_device(scene->store, ALICE, "NEW", &keys);
 	json_t *event = say(&alice, "$1", "x");
 	assert_int_equal(read_event(scene, event, NULL), DECIPHER_IGNORED);
 	json_decref(event);
+}
+
+/* It logged out while we were away: its server names it no more, but its keys came with what it wrote. */
+static void
+test_a_device_that_logged_out(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_CLIENT struct client phone, bare, gone;
+
+	client_init(scene, &phone, ALICE, "PHONE", SIGNED);
+	client_init(scene, &bare, ALICE, "BARE", UNKNOWN);
+	client_init(scene, &gone, ALICE, "GONE", UNKNOWN);
+	bring(scene, client_letter(scene, &bare, client_plain(scene, &bare, "m.room_key", room_key(&bare, ROOM), false)));
+	share(scene, &gone);
+	json_t *no = say(&bare, "$1", "no"), *yes = say(&gone, "$2", "yes");
+	assert_int_equal(read_event(scene, yes, NULL), DECIPHER_LATER); /* nobody signed it */
+	scene->crypto.all_trusted = true;
+	assert_int_equal(read_event(scene, yes, "yes"), DECIPHER_DONE);
+	assert_int_equal(read_event(scene, no, NULL), DECIPHER_LATER);
+	json_decref(no);
+	json_decref(yes);
 }
 
 static void
@@ -843,6 +864,7 @@ main(void)
 		T(test_a_replay_is_dropped),
 		T(test_whose_words_they_are),
 		T(test_a_device_with_another_signing_key),
+		T(test_a_device_that_logged_out),
 		T(test_patience),
 		T(test_a_day_later_it_is_lost),
 		T(test_a_tiresome_client_is_not_waited_for),

@@ -187,6 +187,13 @@ crypto_trusts_all(const struct crypto *crypto, const char *room)
 }
 
 void
+crypto_arrived(struct crypto *crypto)
+{
+	if (crypto)
+		crypto->heard = false;
+}
+
+void
 crypto_reset(struct crypto *crypto)
 {
 	if (crypto && !crypto->guarded)

@@ -29,6 +29,7 @@ struct crypto {
 	struct mend *mend;
 	bool all_trusted;      /* encryption.trust: all; see crypto_trusts_all() */
 	unsigned char bridge_secret[SEAL_KEY_SIZE]; /* what our users' identities are derived from (derive.h) */
+	bool heard;            /* since it was reached last, the homeserver said whose devices have changed meanwhile */
 	bool guarded;          /* the homeserver has our generation, and had no higher one */
 	bool raised;           /* it is to be told a new one */
 	int64_t mirroring;     /* the one that it is being told */
@@ -55,6 +56,9 @@ void crypto_saw_member(struct crypto *crypto, const char *room, const char *user
  * that their owner has signed.
  */
 bool crypto_trusts_all(const struct crypto *crypto, const char *room);
+
+/* The homeserver is there, again: nobody is written to before it has said whose devices have changed. NULL is fine. */
+void crypto_arrived(struct crypto *crypto);
 
 /* The turn's writes were rolled back. NULL is fine. */
 void crypto_reset(struct crypto *crypto);

@@ -13,6 +13,7 @@
 #include "matrix/crypto/mend.h"
 #include "matrix/crypto/peers.h"
 #include "matrix/crypto/received.h"
+#include "matrix/crypto/roster.h"
 #include "matrix/crypto/waiting.h"
 
 #include <stdio.h>
@@ -237,6 +238,22 @@ open_letter(struct crypto *crypto, struct letter *letter)
 	return OPENED;
 }
 
+/*
+ * The keys that came along were checked with the letter (envelope.h). They stand for a device that its server may not name any more:
+ * one that logged out while we were away has written all the same, and its owner's signature is as good as it was.
+ */
+static void
+meet_device(struct crypto *crypto, const char *user, const json_t *keys)
+{
+	const char *id = json_text(keys, "device_id");
+	struct peer_identity identity;
+	struct peer_device device;
+	bool named = roster_get_identity(crypto->store, user, &identity);
+
+	if (id && peer_read_device(&device, keys, user, id, named ? &identity : NULL, NULL) == 0)
+		roster_meet_device(crypto->store, user, id, &device);
+}
+
 /* All five checks (e2ee.md 3.6.4), and then what it says. */
 static void
 read_letter(struct crypto *crypto, const struct letter *letter)
@@ -261,8 +278,10 @@ read_letter(struct crypto *crypto, const struct letter *letter)
 		json_decref(plain);
 		return;
 	}
-	if (!known)
+	if (!known) {
+		meet_device(crypto, letter->sender, json_object_get(plain, "sender_device_keys"));
 		peers_touch(crypto->peers, letter->sender);
+	}
 	if (letter->began)
 		peers_wedged(crypto->peers, letter->sender, letter->curve);
 	for (size_t i = 0; i < sizeof(sealed) / sizeof(sealed[0]); i++)

@@ -524,7 +524,8 @@ outbound_prepare(struct matrix *matrix, struct ghost *ghost, const char *room, c
 
 	if (!matrix->crypto || !recipients_terms(matrix, room, &terms))
 		return OUTBOUND_READY;
-	if (!has_keys(matrix->crypto, ghost))
+	/* A session must not leave for those who were there when we went, if others came meanwhile. */
+	if (!matrix->crypto->heard || !has_keys(matrix->crypto, ghost))
 		return OUTBOUND_BUSY;
 	struct work *work = get_work(matrix->crypto->outbound, ghost_mxid(ghost), room);
 	*why = work->why;

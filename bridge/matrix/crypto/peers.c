@@ -125,6 +125,13 @@ peers_touch(struct peers *peers, const char *user)
 }
 
 void
+peers_touch_all(struct peers *peers)
+{
+	roster_touch_all(store_of(peers));
+	peers->generation++;
+}
+
+void
 peers_wedged(struct peers *peers, const char *user, const char *curve)
 {
 	if (roster_wedge_device(store_of(peers), user, curve))

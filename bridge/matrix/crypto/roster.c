@@ -5,6 +5,8 @@
  */
 #include "matrix/crypto/roster.h"
 
+#include "matrix/crypto/base64.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +44,29 @@ roster_touch_user(struct store *store, const char *user)
 
 	query_text(&query, user);
 	query_run(&query);
+}
+
+void
+roster_touch_all(struct store *store)
+{
+	struct query query = store_query(store, C_USER_TOUCH_ALL);
+
+	query_run(&query);
+}
+
+bool
+roster_get_identity(struct store *store, const char *user, struct peer_identity *out)
+{
+	struct query query = store_query(store, C_USER_IDENTITY);
+
+	*out = (struct peer_identity){ .changed = false };
+	query_text(&query, user);
+	if (query_step(&query)) {
+		take_text(&query, 0, out->master, sizeof(out->master));
+		take_text(&query, 1, out->self_signing, sizeof(out->self_signing));
+	}
+	query_done(&query);
+	return base64_decode_exact(BASE64_PLAIN, out->self_signing, out->self_signing_key, sizeof(out->self_signing_key));
 }
 
 void
@@ -136,10 +161,10 @@ roster_find_device(const struct roster_devices *devices, const char *user, const
 	return devices->n ? bsearch(&key, devices->p, devices->n, sizeof(key), compare) : NULL;
 }
 
-void
-roster_save_device(struct store *store, const char *user, const char *id, const struct peer_device *keys)
+static void
+write_device(struct store *store, enum statement statement, const char *user, const char *id, const struct peer_device *keys)
 {
-	struct query query = store_query(store, C_DEVICE_SAVE);
+	struct query query = store_query(store, statement);
 
 	query_text(&query, user);
 	query_text(&query, id);
@@ -147,6 +172,18 @@ roster_save_device(struct store *store, const char *user, const char *id, const 
 	query_text(&query, keys->ed);
 	query_int(&query, keys->trust);
 	query_run(&query);
+}
+
+void
+roster_save_device(struct store *store, const char *user, const char *id, const struct peer_device *keys)
+{
+	write_device(store, C_DEVICE_SAVE, user, id, keys);
+}
+
+void
+roster_meet_device(struct store *store, const char *user, const char *id, const struct peer_device *keys)
+{
+	write_device(store, C_DEVICE_MEET, user, id, keys);
 }
 
 static void

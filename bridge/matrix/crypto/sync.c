@@ -97,12 +97,19 @@ sync_take(struct own *own, const json_t *answer)
 	if (own->bot) {
 		own->synced_ms = now_real_ms();
 		metric_set(METRIC_SYNC_LAST, own->synced_ms / 1000);
+		/* What a first answer says begins with it: nobody's list is known to be the latest. */
+		if (!*own->record.since)
+			peers_touch_all(own->crypto->peers);
 		take_lists(own, json_child(answer, "device_lists"));
 	}
 	take_events(own, json_object_get(json_child(answer, "to_device"), "events"));
 	if (!own->living)
 		return;
 	take_counts(own, answer);
+	if (own->bot && !own->crypto->heard) {
+		own->crypto->heard = true;
+		outbox_wake(own->crypto->matrix->parts.outbox);
+	}
 	if (strcmp(own->record.since, next) == 0)
 		return;
 	free(own->record.since);

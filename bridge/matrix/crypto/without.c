@@ -83,6 +83,12 @@ crypto_close(struct crypto *crypto)
 }
 
 void
+crypto_arrived(struct crypto *crypto)
+{
+	(void)crypto;
+}
+
+void
 crypto_reset(struct crypto *crypto)
 {
 	(void)crypto;
