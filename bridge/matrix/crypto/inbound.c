@@ -282,7 +282,11 @@ read_letter(struct crypto *crypto, const struct letter *letter)
 		meet_device(crypto, letter->sender, json_object_get(plain, "sender_device_keys"));
 		peers_touch(crypto->peers, letter->sender);
 	}
-	if (letter->began)
+	/*
+	 * It could not read what we wrote, and says so with a session of its own (e2ee.md 3.6.5). Any other first letter is an ordinary
+	 * first contact: to give keys again then would give them from a later index on, and some clients forget the earlier one for it.
+	 */
+	if (letter->began && strcmp(type, "m.dummy") == 0)
 		peers_wedged(crypto->peers, letter->sender, letter->curve);
 	for (size_t i = 0; i < sizeof(sealed) / sizeof(sealed[0]); i++)
 		if (strcmp(type, sealed[i].type) == 0)

@@ -24,7 +24,7 @@ void peers_touch(struct peers *peers, const char *user);
 /* The same of everybody: it is not known who changed. */
 void peers_touch_all(struct peers *peers);
 
-/* A device began a new Olm session with one of ours: what it was given before is given again, for it may be lost. */
+/* A device could not read what one of ours wrote, and began a new Olm session: what it was given before is given again, for it may be lost. */
 void peers_wedged(struct peers *peers, const char *user, const char *curve);
 
 /*
