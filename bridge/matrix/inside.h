@@ -52,6 +52,7 @@ struct matrix {
 	struct list lanes;       /* owns: lane::link */
 	struct list ciphers;     /* owns: cipher::link */
 	bool no_archive;         /* tests only: gaps are not filled */
+	bool encrypts_again;     /* tests only: a row is encrypted anew each time that it is sent, and named by that */
 };
 
 /* ---- asking the homeserver ---- */

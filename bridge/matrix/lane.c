@@ -673,7 +673,8 @@ encrypt(struct lane *lane, const struct sending *row, struct ghost *ghost, const
 		return false;
 	FAULT_POINT("matrix_encrypted_row");
 	event_render_encrypted(str_get(&content), user, &payload);
-	outbox_rewrite(matrix->parts.outbox, row->id, str_get(&payload), payload.n);
+	if (!matrix->encrypts_again)
+		outbox_rewrite(matrix->parts.outbox, row->id, str_get(&payload), payload.n);
 	store_after_commit(matrix->parts.store, on_kept, matrix);
 	event_parts_fini(parts);
 	*parts = (struct event_parts){ .type = xstrdup(EVENT_ENCRYPTED), .content = str_take(&content) };
@@ -682,12 +683,15 @@ encrypt(struct lane *lane, const struct sending *row, struct ghost *ghost, const
 }
 
 static char *
-path_of(const struct sending *row, const struct event_parts *parts, const struct ghost *ghost, const char *room)
+path_of(const struct lane *lane, const struct sending *row, const struct event_parts *parts, const struct ghost *ghost, const char *room)
 {
+	AUTO_FREE char *other = lane->matrix->encrypts_again ? xasprintf("%s.%lld", row->name, (long long)now_real_ms()) : NULL;
+	const char *name = other ? other : row->name;
+
 	if (parts->redacts)
-		return matrix_path("/_matrix/client/v3/rooms/%s/redact/%s/%s?user_id=%s&device_id=%s", room, parts->redacts, row->name,
+		return matrix_path("/_matrix/client/v3/rooms/%s/redact/%s/%s?user_id=%s&device_id=%s", room, parts->redacts, name,
 			ghost_mxid(ghost), ghost_device(ghost));
-	return matrix_path("/_matrix/client/v3/rooms/%s/send/%s/%s?user_id=%s&device_id=%s", room, parts->type, row->name,
+	return matrix_path("/_matrix/client/v3/rooms/%s/send/%s/%s?user_id=%s&device_id=%s", room, parts->type, name,
 		ghost_mxid(ghost), ghost_device(ghost));
 }
 
@@ -716,7 +720,7 @@ lane_send(struct matrix *matrix, const struct sending *row)
 		post->id = row->id;
 		post->ghost = ghost;
 		post->unkept = fresh;
-		post->path = path_of(row, &parts, ghost, id);
+		post->path = path_of(lane, row, &parts, ghost, id);
 		post->content = parts.content;
 		post->device = xstrdup(ghost_device(ghost));
 		post->exposed = strcmp(parts.type, "m.room.message") == 0 ? xstrdup(id) : NULL;

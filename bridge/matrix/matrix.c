@@ -370,6 +370,9 @@ apply_break(struct matrix *matrix)
 
 	/* The gap fill would repair what an early answer loses. */
 	matrix->no_archive = mode && (strcmp(mode, "no-archive") == 0 || strcmp(mode, "ack-first") == 0);
+	matrix->encrypts_again = str_equal(mode, "encrypt-again");
+	if (matrix->crypto)
+		matrix->crypto->forgets_index = str_equal(mode, "index-again");
 	if (mode && strcmp(mode, "ack-first") == 0)
 		appservice_answer_early(matrix->appservice);
 #else

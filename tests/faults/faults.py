@@ -28,6 +28,8 @@ BREAKS = {
     "ack-first": "answers the homeserver before anything is committed",
     "blind-resend": "sends again after a crash without asking the archive",
     "no-archive": "does not fill gaps from the archives",
+    "encrypt-again": "encrypts anew what it sends again after a crash, and names it by that",
+    "index-again": "does not save how far a room's key was used",
 }
 SHORT = {"messages": 120, "kills": 4, "raw": 60}
 
@@ -58,6 +60,8 @@ def options_of(wanted):
     options.seed = wanted.seed if wanted.seed is not None else random.randrange(1 << 30)
     if wanted.short or wanted.broken:
         options.patience = 25
+    if wanted.broken and not wanted.times:
+        options.times = 8
     return options
 
 

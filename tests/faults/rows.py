@@ -75,7 +75,7 @@ ROWS = {
     "damage": Row(18, rows_disk.damage, alone=True),
     "calendar": Row(19, rows_time.calendar, True, alone=True),
     "encrypted-kill-out": Row(1, rows_sealed.kill_out),
-    "encrypted-kill-in": Row(1, rows_sealed.kill_in),
+    "encrypted-kill-in": Row(1, rows_sealed.kill_in, False, ("encrypt-again", "index-again")),
     "encrypted-away": Row(1, rows_sealed.away),
     "encrypted-ended": Row(26, rows_sealed.ended),
     "restored": Row(1, rows_restored.restored),

@@ -29,6 +29,7 @@ struct crypto {
 	struct mend *mend;
 	bool all_trusted;      /* encryption.trust: all; see crypto_trusts_all() */
 	unsigned char bridge_secret[SEAL_KEY_SIZE]; /* what our users' identities are derived from (derive.h) */
+	bool forgets_index;    /* tests only: how far a session was used is not saved */
 	bool heard;            /* since it was reached last, the homeserver said whose devices have changed meanwhile */
 	bool guarded;          /* the homeserver has our generation, and had no higher one */
 	bool raised;           /* it is to be told a new one */

@@ -613,7 +613,8 @@ outbound_encrypt(struct matrix *matrix, const struct ghost *ghost, const char *r
 	char *spent = str_take(&plain);
 	mem_free_secret(spent, strlen(spent));
 	session.messages++;
-	keep_save_outbound(crypto->keep, &session);
+	if (!crypto->forgets_index)
+		keep_save_outbound(crypto->keep, &session);
 	own_used(own);
 	write_encrypted(own, &session, body, content, name, out);
 	free(body);
