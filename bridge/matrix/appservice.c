@@ -313,6 +313,9 @@ take_transaction(struct appservice *appservice, struct exchange *exchange)
 		count_refusal(appservice, &too_large);
 		return respond(exchange->connection, &too_large);
 	}
+	/* No commit follows to answer after, and libmicrohttpd aborts when it is stopped while a connection is suspended. */
+	if (appservice->closing)
+		return respond(exchange->connection, &busy);
 	metric_set(METRIC_TRANSACTION_LAST, now_real_ms() / 1000);
 	if (appservice->early) {
 		keep_for_later(appservice, exchange);

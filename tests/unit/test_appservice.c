@@ -599,6 +599,24 @@ test_port_taken(void **state)
 	assert_int_equal(appservice_open(&second, scene->loop, scene->store, "no address", 0, TOKEN, &scene->calls), -EADDRNOTAVAIL);
 }
 
+/* The rest of a transaction comes while we are closing: it is no more taken, and nobody is left suspended. */
+static void
+test_closing_in_its_midst(void **state)
+{
+	struct scene *scene = *state;
+	static const char request[] = PUT_TXN("/_matrix/app/v1/transactions/1", AUTHORISED, "{}", "2");
+	int fd = dial(scene);
+
+	say(scene, fd, request, sizeof(request) - 2);
+	spin(scene, 5);
+	assert_int_equal(send(fd, request + sizeof(request) - 2, 1, MSG_NOSIGNAL), 1);
+	appservice_close(scene->appservice);
+	scene->appservice = NULL;
+	assert_int_equal(scene->taken, 0);
+	assert_int_equal(store_commit(scene->store), 0);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -617,6 +635,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_crowd, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_waits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gone_before_the_answer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_closing_in_its_midst, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_port_taken, set_up, tear_down),
 	};
 
