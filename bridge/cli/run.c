@@ -31,6 +31,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -163,6 +164,7 @@ watch_signals(struct daemon *daemon)
 	sigset_t set;
 
 	setrlimit(RLIMIT_CORE, &none); /* a core would hold message text and keys */
+	prctl(PR_SET_DUMPABLE, 0);     /* nor does a pipe of the kernel's get one, which heeds no limit; nor another process of our user */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&set);
