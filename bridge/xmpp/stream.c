@@ -421,6 +421,7 @@ read_some(struct stream *stream)
 	stream->heard = true;
 	metric_set(METRIC_STANZA_LAST, now_real_ms() / 1000);
 	int r = reader_feed(stream->reader, buffer, (size_t)n);
+	explicit_bzero(buffer, (size_t)n); /* what was said, of rooms that may be encrypted on the other side */
 	if (r > 0 && !stream->finished) {
 		snprintf(stream->trouble, sizeof(stream->trouble), "cannot read the stream: %s", reader_fault(stream->reader));
 		stream->finished = true;

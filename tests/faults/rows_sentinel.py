@@ -58,17 +58,17 @@ def metrics(stage):
 
 
 def memory(pair, folder):
-    """How often a core of the living process holds it: (times, bytes of the core), or None and why there is none."""
+    """How often a core of the living process holds it: (times, of which in XMPP's own words, bytes of the core), or None, None and why there is none."""
     size = int(re.search(r"VmSize:\s*(\d+)", Path(f"/proc/{pair.bridge.process.pid}/status").read_text())[1])
     if size > 1 << 26:
-        return None, f"{size >> 20} GB of addresses: built with a sanitizer"
+        return None, None, f"{size >> 20} GB of addresses: built with a sanitizer"
     done = subprocess.run(["gcore", "-o", folder / "core", str(pair.bridge.process.pid)], capture_output=True, text=True)
     cores = list(folder.glob("core.*"))
     if not cores:
-        return None, (done.stderr.strip().splitlines() or ["no core"])[-1]
+        return None, None, (done.stderr.strip().splitlines() or ["no core"])[-1]
     data = cores[0].read_bytes()
     cores[0].unlink()
-    return holds(data), len(data)
+    return holds(data), data.count(b"<body>" + SENTINEL.encode()), len(data)
 
 
 def need_gdb():
@@ -106,8 +106,9 @@ def sentinel(stage, options):
             done = pair.bridge.run(*([area, "load"] if area == "audit" else [area]))
             result.require(holds((done.stdout + done.stderr).encode()) == 0, f"`sourdine {area}` prints it")
         time.sleep(idle)
-        times, size = memory(pair, pair.bridge.folder) if need_gdb() else (None, "no gdb")
-        result.notes.append(f"search found {seen} of {planted} planted; after {idle} idle s a core of {size} bytes holds it {times} times" if times is not None else f"no core: {size}")
+        times, stanzas, size = memory(pair, pair.bridge.folder) if need_gdb() else (None, None, "no gdb")
+        found = f"a core of {size} bytes holds it {times} times, {stanzas} of them in stanzas of the stream" if times is not None else f"no core: {size}"
+        result.notes.append(f"search found {seen} of {planted} planted; after {idle} idle s {found}")
 
         # In the midst of it, as a bug would.
         say(pair, 3)
