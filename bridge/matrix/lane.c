@@ -657,19 +657,27 @@ on_kept(void *context, bool done)
 		keep_posts(lane);
 }
 
+/* The row's own, except when broken on purpose: what finds our own events by it would repair that. */
+static char *
+name_of(const struct lane *lane, const struct sending *row)
+{
+	return lane->matrix->encrypts_again ? xasprintf("%s.%lld", row->name, (long long)now_real_ms()) : xstrdup(row->name);
+}
+
 /* Gives the row its ciphertext, if its room asks for that and it has none yet. False: it cannot be made now. */
 static bool
 encrypt(struct lane *lane, const struct sending *row, struct ghost *ghost, const char *room, struct event_parts *parts, bool *fresh)
 {
 	struct matrix *matrix = lane->matrix;
 	struct str content AUTO_STR, payload AUTO_STR;
+	AUTO_FREE char *name = name_of(lane, row);
 	AUTO_FREE char *user = xstrndup(ghost_mxid(ghost) + 1, strcspn(ghost_mxid(ghost) + 1, ":"));
 
 	str_init(&content, 1 << 20);
 	str_init(&payload, 1 << 20);
 	if (!outbound_concerns(matrix, room, parts->type))
 		return true;
-	if (!outbound_encrypt(matrix, ghost, room, parts->type, parts->content, row->name, &content))
+	if (!outbound_encrypt(matrix, ghost, room, parts->type, parts->content, name, &content))
 		return false;
 	FAULT_POINT("matrix_encrypted_row");
 	event_render_encrypted(str_get(&content), user, &payload);
@@ -685,8 +693,7 @@ encrypt(struct lane *lane, const struct sending *row, struct ghost *ghost, const
 static char *
 path_of(const struct lane *lane, const struct sending *row, const struct event_parts *parts, const struct ghost *ghost, const char *room)
 {
-	AUTO_FREE char *other = lane->matrix->encrypts_again ? xasprintf("%s.%lld", row->name, (long long)now_real_ms()) : NULL;
-	const char *name = other ? other : row->name;
+	AUTO_FREE char *name = name_of(lane, row);
 
 	if (parts->redacts)
 		return matrix_path("/_matrix/client/v3/rooms/%s/redact/%s/%s?user_id=%s&device_id=%s", room, parts->redacts, name,
