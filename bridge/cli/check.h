@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "matrix/crypto/report.h"
 #include "xmpp/jabber.h"
 
 #include <stdbool.h>
@@ -78,8 +79,8 @@ struct check_verdict {
 	enum level level;
 	const char *sentence, *fix;
 };
-/* How the homeserver shows a device of ours (report.h, enum report_fault). */
-struct check_verdict check_judge_device(int fault);
+/* How the homeserver shows a device of ours. */
+struct check_verdict check_judge_device(enum report_fault fault);
 /*
  * What the homeserver has left of the bot's keys: one-time keys, and whether a fallback key is unused; negative: it did not say.
  * `running`: the daemon runs, and so should have made more of them.

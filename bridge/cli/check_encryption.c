@@ -23,7 +23,7 @@
 /* ---- judgements ---- */
 
 struct check_verdict
-check_judge_device(int fault)
+check_judge_device(enum report_fault fault)
 {
 	static const char again[] = "start the daemon again: it notices, and gives the device a successor under the same identity";
 	static const char upload[] = "start the daemon again: it uploads its identity anew; whoever else acts as the bot must be stopped first";

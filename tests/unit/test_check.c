@@ -170,7 +170,7 @@ test_devices(void **state)
 	};
 
 	for (int i = 0; i < REPORT_FAULTS; i++) {
-		struct check_verdict verdict = check_judge_device(i);
+		struct check_verdict verdict = check_judge_device((enum report_fault)i);
 		assert_int_equal(verdict.level, i == REPORT_FINE ? LEVEL_OK : LEVEL_FAIL);
 		assert_non_null(strstr(verdict.sentence, words[i]));
 		assert_int_equal(verdict.fix == NULL, i == REPORT_FINE);
