@@ -146,5 +146,4 @@ class Stopped:
         self.bridge.stop()
 
     def __exit__(self, kind, value, trace):
-        if kind is None:
-            self.bridge.start()
+        self.bridge.start()

@@ -92,9 +92,9 @@ def test_t11_a_key_that_another_claims(stage):
         squatter.payloads.clear()
         # As if hers had not come yet.
     stage.hear(group, "mine")
+    device = device_of(stage, BOT)
     with stage.stopped():
         assert stage.database("DELETE FROM c_mg_in WHERE session_id = ?", session) == 1
-        (device,) = [each for each in squatter.known_devices(BOT) if each in stage.anna.known_devices(BOT)]
         squatter.tell(BOT, device, "m.room_key", key)
         stage.anna.send(group.room, "mine too")
     stage.hear(group, "mine too", 40)
