@@ -298,14 +298,22 @@ nearest_key(const char *section, const char *key, char *out, size_t size)
 	return *out ? out : NULL;
 }
 
+/* As much of a key as may be shown: behind a colon without a space there may be a secret that was to be its value. malloc'd. */
+static char *
+show_key(const char *key)
+{
+	return xstrndup(key, *key == '@' ? strlen(key) : strcspn(key, ": \t\r\n"));
+}
+
 static int
 complain_unknown(struct reader *reader, const yaml_node_t *node, const char *section, const char *key)
 {
+	AUTO_FREE char *shown = show_key(key);
 	char near[64];
 
 	if (nearest_key(section, key, near, sizeof(near)))
-		return complain_at(reader, node, "unknown key \"%s\", did you mean \"%s\"?", key, near);
-	return complain_at(reader, node, "unknown key \"%s\"", key);
+		return complain_at(reader, node, "unknown key \"%s\", did you mean \"%s\"?", shown, near);
+	return complain_at(reader, node, "unknown key \"%s\"", shown);
 }
 
 /* ---- nodes ---- */
@@ -339,9 +347,10 @@ read_key(struct reader *reader, const yaml_node_t *mapping, const yaml_node_pair
 	*key = scalar_of(node);
 	if (!*key || strlen(*key) != node->data.scalar.length || !str_is_clean(*key, strlen(*key)))
 		return complain_at(reader, node, "a key must be a word");
+	AUTO_FREE char *shown = show_key(*key);
 	for (const yaml_node_pair_t *earlier = mapping->data.mapping.pairs.start; earlier < pair; earlier++)
 		if (str_equal(scalar_of(node_at(reader, earlier->key)), *key))
-			return complain_at(reader, node, "\"%s\" stands here twice (first in line %zu)", *key,
+			return complain_at(reader, node, "\"%s\" stands here twice (first in line %zu)", shown,
 					node_at(reader, earlier->key)->start_mark.line + 1);
 	return 0;
 }

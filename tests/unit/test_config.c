@@ -155,6 +155,7 @@ static const struct {
 	{ "groups.*.matrix: example.org\n", ":1:1: unknown key \"groups.*.matrix\"" },
 	{ "zzzzzzzzzz: 1\n", ":1:1: unknown key \"zzzzzzzzzz\"" },
 	{ "state: a\nstate: b\n", ":2:1: \"state\" stands here twice (first in line 1)" },
+	{ "secret:abc: x\n", ":1:1: unknown key \"secret\"" }, /* what was to be its value is not shown */
 	{ "xmpp: {port: 1, host: a, port: 2}\n", ":1:26: \"port\" stands here twice (first in line 1)" },
 	{ "xmpp: {port: 1}\nstate: a\nxmpp: {host: a}\n", ":3:1: \"xmpp\" stands here twice (first in line 1)" },
 	{ "groups:\n  a: {xmpp: a@b}\n  a: {xmpp: c@d}\n", ":3:3: \"a\" stands here twice (first in line 2)" },
