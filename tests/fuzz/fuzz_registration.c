@@ -9,20 +9,33 @@
 #include "replay.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 static const char yaml[] =
 	"homeserver: {address: 'http://h', domain: h}\nappservice: {address: 'http://a', registration: %s}\n"
 	"xmpp: {component: c.h, secret_file: %s}\nstate: /s\n";
 
+/* Where the mark is not behind a colon it is a key, and keys may be shown. */
+static bool
+is_key(const uint8_t *data, const uint8_t *mark)
+{
+	while (mark > data && !strchr(":,{[\n", mark[-1]))
+		mark--;
+	return mark == data || mark[-1] != ':';
+}
+
 /* The value of a token stands nowhere in a sentence about it. */
 static void
 check_silent(const char *why, const uint8_t *data, size_t size)
 {
 	static const char mark[] = "SESAME";
+	const uint8_t *at = data;
 
-	if (memmem(data, size, mark, strlen(mark)))
-		assert(!strstr(why, mark));
+	while ((at = memmem(at, size - (size_t)(at - data), mark, strlen(mark))))
+		if (is_key(data, at++))
+			return;
+	assert(!strstr(why, mark) || !memmem(data, size, mark, strlen(mark)));
 }
 
 int
