@@ -295,26 +295,18 @@ open_state(struct daemon *daemon, bool *created)
 static int
 check_key(struct daemon *daemon, bool created)
 {
-	char fingerprint[17];
-	char kept[17] = "";
+	char fingerprint[17], kept[17];
 
 	seal_fingerprint(daemon->seal, fingerprint);
-	struct query query = store_query(daemon->store, META_GET);
-	query_text(&query, "key");
-	if (query_step(&query))
-		snprintf(kept, sizeof(kept), "%s", query_get_text(&query, 0));
-	query_done(&query);
-	if (*kept && strcmp(kept, fingerprint) != 0)
+	bool found = store_get_value(daemon->store, "key", kept, sizeof(kept));
+	if (found && strcmp(kept, fingerprint) != 0)
 		return cli_fail(CLI_CONFIG, "%s is not the key of the database in %s: put the right key back", daemon->config->master_key_file,
 				daemon->config->state);
-	if (!*kept && !created)
+	if (!found && !created)
 		return cli_fail(CLI_CONFIG, "the database in %s is damaged: it does not name its key", daemon->config->state);
-	if (*kept)
+	if (found)
 		return 0;
-	query = store_query(daemon->store, META_SET);
-	query_text(&query, "key");
-	query_text(&query, fingerprint);
-	query_run(&query);
+	store_set_value(daemon->store, "key", fingerprint);
 	return store_commit(daemon->store) ? cli_fail(CLI_CONFIG, "the database in %s cannot be written", daemon->config->state) : 0;
 }
 

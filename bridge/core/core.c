@@ -57,16 +57,14 @@ static void
 recall_rooms(struct core *core)
 {
 	struct group *group;
+	char room[256]; /* Matrix C-S v1.18 §A: an identifier has at most 255 bytes */
 
 	LIST_FOR_EACH(group, &core->groups.all, struct group, link) {
 		if (!group->matrix_wanted || *group->room[NETWORK_MATRIX])
 			continue;
 		AUTO_FREE char *key = xasprintf("room %s", group->matrix_wanted);
-		struct query query = store_query(core->store, META_GET);
-		query_text(&query, key);
-		if (query_step(&query))
-			groups_set_room(group, NETWORK_MATRIX, query_get_text(&query, 0));
-		query_done(&query);
+		if (store_get_value(core->store, key, room, sizeof(room)))
+			groups_set_room(group, NETWORK_MATRIX, room);
 		group->fresh = false;
 	}
 }
@@ -80,10 +78,7 @@ keep_rooms(struct core *core)
 		if (!group->fresh || !group->matrix_wanted)
 			continue;
 		AUTO_FREE char *key = xasprintf("room %s", group->matrix_wanted);
-		struct query query = store_query(core->store, META_SET);
-		query_text(&query, key);
-		query_text(&query, group->room[NETWORK_MATRIX]);
-		query_run(&query);
+		store_set_value(core->store, key, group->room[NETWORK_MATRIX]);
 		group->fresh = false;
 	}
 }

@@ -23,17 +23,15 @@ struct restored {
 struct restored *
 restored_open(struct core *core)
 {
-	struct query query = store_query(core->store, META_GET);
 	struct restored *restored = NULL;
 	int64_t taken_ms, last_seq;
+	char mark[64];
 
-	query_text(&query, "restored");
-	if (query_step(&query) && sscanf(query_get_text(&query, 0), "%" SCNd64 " %" SCNd64, &taken_ms, &last_seq) == 2) {
+	if (store_get_value(core->store, "restored", mark, sizeof(mark)) && sscanf(mark, "%" SCNd64 " %" SCNd64, &taken_ms, &last_seq) == 2) {
 		restored = xcalloc(1, sizeof(*restored));
 		*restored = (struct restored){ .core = core, .taken_ms = taken_ms, .last_seq = last_seq, .since_ms = now_monotonic_ms() };
 		log_notice(LOG_STORE, "the database was restored: nothing is sent until the rooms' archives are read");
 	}
-	query_done(&query);
 	return restored;
 }
 

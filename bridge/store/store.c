@@ -361,6 +361,29 @@ query_run(struct query *query)
 	query_done(query);
 }
 
+bool
+store_get_value(struct store *store, const char *name, char *out, size_t size)
+{
+	struct query query = store_query(store, META_GET);
+
+	query_text(&query, name);
+	const char *value = query_step(&query) ? query_get_text(&query, 0) : NULL;
+	bool found = value && strlen(value) < size;
+	snprintf(out, size, "%s", found ? value : "");
+	query_done(&query);
+	return found;
+}
+
+void
+store_set_value(struct store *store, const char *name, const char *value)
+{
+	struct query query = store_query(store, META_SET);
+
+	query_text(&query, name);
+	query_text(&query, value);
+	query_run(&query);
+}
+
 int64_t
 store_last_id(struct store *store)
 {
@@ -486,10 +509,7 @@ store_probe(struct store *store)
 {
 	if (unlink(store->ballast) == 0)
 		log_warning(LOG_STORE, "ballast freed bytes=%d: make room on this disk", BALLAST_BYTES);
-	struct query query = store_query(store, META_SET);
-	query_text(&query, "probe");
-	query_text(&query, "1");
-	query_run(&query);
+	store_set_value(store, "probe", "1");
 	return store_commit(store);
 }
 

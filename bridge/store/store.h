@@ -70,6 +70,13 @@ const void *query_get_blob(struct query *query, int column, size_t *n);
 void query_done(struct query *query);
 /* step and done, for a write. */
 void query_run(struct query *query);
+/*
+ * A single named value of this database, not a row of anything. get: false when there is none or it does not fit into `size`
+ * bytes with its NUL; `out` is then "". set: replaces what was there, in the turn's transaction.
+ */
+bool store_get_value(struct store *store, const char *name, char *out, size_t size);
+void store_set_value(struct store *store, const char *name, const char *value);
+
 int64_t store_last_id(struct store *store);
 int store_changes(struct store *store);
 

@@ -28,36 +28,12 @@ struct keep {
 
 /* ---- single values ---- */
 
-/* False when there is none, or it does not fit. */
-static bool
-get_value(struct keep *keep, const char *name, char *out, size_t size)
-{
-	struct query query = store_query(keep->store, META_GET);
-
-	query_text(&query, name);
-	const char *value = query_step(&query) ? query_get_text(&query, 0) : NULL;
-	bool found = value && strlen(value) < size;
-	snprintf(out, size, "%s", found ? value : "");
-	query_done(&query);
-	return found;
-}
-
-static void
-set_value(struct keep *keep, const char *name, const char *value)
-{
-	struct query query = store_query(keep->store, META_SET);
-
-	query_text(&query, name);
-	query_text(&query, value);
-	query_run(&query);
-}
-
 int64_t
 keep_number(struct keep *keep, const char *name)
 {
 	char text[32];
 
-	return get_value(keep, name, text, sizeof(text)) ? strtoll(text, NULL, 10) : 0;
+	return store_get_value(keep->store, name, text, sizeof(text)) ? strtoll(text, NULL, 10) : 0;
 }
 
 void
@@ -66,7 +42,7 @@ keep_set_number(struct keep *keep, const char *name, int64_t value)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%" PRId64, value);
-	set_value(keep, name, text);
+	store_set_value(keep->store, name, text);
 }
 
 int64_t
@@ -115,12 +91,12 @@ check_key(struct keep *keep)
 {
 	char salt[SALT_SIZE], kept[CHECK_SIZE], check[CHECK_SIZE];
 
-	if (!get_value(keep, "pickle_salt", salt, sizeof(salt)))
+	if (!store_get_value(keep->store, "pickle_salt", salt, sizeof(salt)))
 		return KEEP_E_UNUSED;
 	if (!base64_decode_exact(BASE64_PLAIN, salt, keep->salt, sizeof(keep->salt)))
 		return KEEP_E_KEY;
 	make_check(keep, check);
-	return get_value(keep, "pickle_check", kept, sizeof(kept)) && strcmp(kept, check) == 0 ? 0 : KEEP_E_KEY;
+	return store_get_value(keep->store, "pickle_check", kept, sizeof(kept)) && strcmp(kept, check) == 0 ? 0 : KEEP_E_KEY;
 }
 
 static void
@@ -131,8 +107,8 @@ use_key(struct keep *keep)
 	seal_random(keep->salt, sizeof(keep->salt));
 	base64_encode(BASE64_PLAIN, keep->salt, sizeof(keep->salt), salt);
 	make_check(keep, check);
-	set_value(keep, "pickle_salt", salt);
-	set_value(keep, "pickle_check", check);
+	store_set_value(keep->store, "pickle_salt", salt);
+	store_set_value(keep->store, "pickle_check", check);
 }
 
 int
