@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # One program a module under tests/unit/, each speaking TAP; `make check` runs them and the scripts.
-test_libs = libbridge.a librules.a $(bridge_libs) $(CMOCKA_LIBS)
+# What several tests stand on; a test links what it uses.
+check_LIBRARIES = tests/libtests.a
+tests_libtests_a_SOURCES = tests/unit/core_scene.c tests/unit/core_scene.h tests/unit/fake_port.c tests/unit/fake_port.h \
+	tests/unit/scratch.c tests/unit/scratch.h
+
+test_libs = tests/libtests.a libbridge.a librules.a $(bridge_libs) $(CMOCKA_LIBS)
 LDADD = $(test_libs)
 unit_tests =
 
@@ -15,12 +20,12 @@ unit_tests += tests/unit/test_log
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 
 unit_tests += tests/unit/test_core
-tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/fake_port.c tests/unit/fake_port.h
+tests_unit_test_core_SOURCES = tests/unit/test_core.c
 
 unit_tests += tests/unit/test_unread
-tests_unit_test_unread_SOURCES = tests/unit/test_unread.c tests/unit/fake_port.c tests/unit/fake_port.h
+tests_unit_test_unread_SOURCES = tests/unit/test_unread.c
 
-plumb_scene = tests/unit/plumb_scene.c tests/unit/plumb_scene.h tests/unit/fake_port.c tests/unit/fake_port.h
+plumb_scene = tests/unit/plumb_scene.c tests/unit/plumb_scene.h
 unit_tests += tests/unit/test_command tests/unit/test_plumb tests/unit/test_unplumb tests/unit/test_consent
 tests_unit_test_consent_SOURCES = tests/unit/test_consent.c $(plumb_scene)
 tests_unit_test_consent_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=now_monotonic_ms
@@ -68,8 +73,7 @@ tests_unit_test_appservice_SOURCES = tests/unit/test_appservice.c
 tests_unit_test_matrix_ghost_SOURCES = tests/unit/test_matrix_ghost.c
 unit_tests += tests/unit/test_matrix tests/unit/test_matrix_faults tests/unit/test_poison tests/unit/test_cipher
 tests_unit_test_cipher_SOURCES = tests/unit/test_cipher.c $(matrix_scene)
-matrix_scene = tests/unit/matrix_scene.c tests/unit/matrix_scene.h tests/unit/fake_homeserver.c tests/unit/fake_homeserver.h \
-	tests/unit/fake_port.c tests/unit/fake_port.h
+matrix_scene = tests/unit/matrix_scene.c tests/unit/matrix_scene.h tests/unit/fake_homeserver.c tests/unit/fake_homeserver.h
 tests_unit_test_matrix_SOURCES = tests/unit/test_matrix.c $(matrix_scene)
 tests_unit_test_matrix_faults_SOURCES = tests/unit/test_matrix_faults.c $(matrix_scene)
 tests_unit_test_poison_SOURCES = tests/unit/test_poison.c $(matrix_scene)
@@ -104,8 +108,7 @@ unit_tests += tests/unit/test_ghost tests/unit/test_jabber tests/unit/test_jid t
 tests_unit_test_ghost_SOURCES = tests/unit/test_ghost.c
 tests_unit_test_jabber_SOURCES = tests/unit/test_jabber.c
 unit_tests += tests/unit/test_muc
-tests_unit_test_muc_SOURCES = tests/unit/test_muc.c tests/unit/fake_server.c tests/unit/fake_server.h tests/unit/fake_port.c \
-	tests/unit/fake_port.h
+tests_unit_test_muc_SOURCES = tests/unit/test_muc.c tests/unit/fake_server.c tests/unit/fake_server.h
 tests_unit_test_jid_SOURCES = tests/unit/test_jid.c
 tests_unit_test_nick_SOURCES = tests/unit/test_nick.c
 tests_unit_test_sent_SOURCES = tests/unit/test_sent.c
@@ -115,7 +118,7 @@ tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 # The base and the command line.
 unit_tests += tests/unit/test_audit tests/unit/test_check tests/unit/test_config tests/unit/test_control tests/unit/test_loop tests/unit/test_now tests/unit/test_seal \
 	tests/unit/test_str tests/unit/test_text
-tests_unit_test_audit_SOURCES = tests/unit/test_audit.c tests/unit/fake_port.c tests/unit/fake_port.h
+tests_unit_test_audit_SOURCES = tests/unit/test_audit.c
 tests_unit_test_check_SOURCES = tests/unit/test_check.c
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_control_SOURCES = tests/unit/test_control.c
@@ -130,7 +133,7 @@ tests_unit_test_text_SOURCES = tests/unit/test_text.c
 # Lives that end badly: a power cut, a damaged database.
 check_PROGRAMS += tests/faults/lives
 TESTS += tests/faults/lives
-tests_faults_lives_SOURCES = tests/faults/lives.c tests/faults/disk.c tests/faults/disk.h tests/unit/fake_port.c tests/unit/fake_port.h
+tests_faults_lives_SOURCES = tests/faults/lives.c tests/faults/disk.c tests/faults/disk.h
 
 # What system calls do when they fail, and the clock: replaced by the linker.
 unit_tests += tests/unit/test_outbox

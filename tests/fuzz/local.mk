@@ -4,7 +4,7 @@
 fuzz_tests =
 
 # The core over a database that forgets, with clocks and chance of our own.
-fuzz_bridge = tests/fuzz/bridge.c tests/fuzz/bridge.h tests/fuzz/replay.h tests/unit/fake_port.c tests/unit/fake_port.h
+fuzz_bridge = tests/fuzz/bridge.c tests/fuzz/bridge.h tests/fuzz/replay.h
 fuzz_bridge_wraps = -Wl,--wrap=sqlite3_exec -Wl,--wrap=sqlite3_prepare_v3 -Wl,--wrap=now_rules_ms -Wl,--wrap=now_real_ms -Wl,--wrap=now_monotonic_ms \
 	-Wl,--wrap=seal_random_text
 

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static void
@@ -114,8 +113,8 @@ scene_set_up(void **state)
 	struct scene *scene = xcalloc(1, sizeof(*scene));
 
 	log_register(drop_log);
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
-	if (!mkdtemp(scene->directory) || loop_open(&scene->loop))
+	scratch_make(scene->directory);
+	if (loop_open(&scene->loop))
 		return -1;
 	scene->fake.archive = "{\"chunk\":[{\"event_id\":\"$old\",\"origin_server_ts\":1,\"sender\":\"@alice:hs\",\"type\":\"m.room.message\","
 		"\"content\":{\"msgtype\":\"m.text\",\"body\":\"before our time\"}}],\"start\":\"t1\",\"end\":\"t0\"}";
@@ -136,15 +135,11 @@ int
 scene_tear_down(void **state)
 {
 	struct scene *scene = *state;
-	static const char *const files[] = { "sourdine.db", "sourdine.db-wal", "sourdine.db-shm", "lock", "ballast", "master.key", "" };
 
 	scene_close(scene);
 	fake_homeserver_fini(&scene->fake);
 	loop_close(scene->loop);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
-		remove(path);
-	}
+	scratch_remove(scene->directory);
 	free(scene);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "core/core.h"
 #include "fake_homeserver.h"
 #include "fake_port.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +26,7 @@
 #define NOBODY "{\"next_batch\":\"s1\"}"
 
 struct scene {
-	char directory[64], address[64];
+	char directory[SCRATCH_SIZE], address[64];
 	struct loop *loop;
 	struct store *store;
 	struct seal *seal;

@@ -78,23 +78,6 @@ side_read(struct port *port, const char *room, const char *raw, size_t size, str
 /* ---- the scene ---- */
 
 void
-scene_write(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
-
-void
-scene_set_clock(struct scene *scene, const char *instant)
-{
-	scene_write(scene->clock, instant);
-	assert_int_equal(now_use_test_clock(scene->clock), 0);
-}
-
-void
 turns(struct scene *scene)
 {
 	for (int i = 0; i < 50 && core_turn(scene->core); i++)
@@ -145,12 +128,9 @@ scene_arrive(struct scene *scene)
 static void
 open_core(struct scene *scene)
 {
-	bool created;
-	char why[256], key[96];
+	char why[256];
 
-	assert_int_equal(store_open(&scene->store, scene->directory, &created), 0);
-	snprintf(key, sizeof(key), "%s/master.key", scene->directory);
-	assert_int_equal(seal_open(&scene->seal, key, created), 0);
+	scratch_open(scene->directory, "master.key", &scene->store, &scene->seal);
 	struct core_settings settings = {
 		.language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x", .charters = scene->charters,
 	};
@@ -180,25 +160,16 @@ scene_reopen(struct scene *scene)
 	open_core(scene);
 }
 
-static void
-ignore_line(enum log_level level, const char *text)
-{
-	(void)level, (void)text;
-}
-
 int
 scene_set_up(void **state)
 {
 	struct scene *scene = xcalloc(1, sizeof(*scene));
 
-	log_register(ignore_line);
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
-	if (!mkdtemp(scene->directory))
-		return -1;
-	snprintf(scene->clock, sizeof(scene->clock), "%s/clock", scene->directory);
+	log_register(scratch_drop_line);
+	scratch_make(scene->directory);
 	snprintf(scene->charters, sizeof(scene->charters), "%s/charters", scene->directory);
 	mkdir(scene->charters, 0700);
-	scene_set_clock(scene, "2026-11-23T09:00:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T09:00:00Z");
 	scene->matrix.moderator = ALICE;
 	scene->matrix.leads_to = ROOM;
 	scene->xmpp.moderator = BOB;
@@ -211,14 +182,9 @@ int
 scene_tear_down(void **state)
 {
 	struct scene *scene = *state;
-	static const char *const files[] = { "clock", "charters/marketing.charter", "charters", "sourdine.db", "sourdine.db-wal",
-		"sourdine.db-shm", "lock", "ballast", "master.key", "" };
 
 	close_core(scene);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
-		remove(path);
-	}
+	scratch_remove(scene->directory);
 	free(scene);
 	return 0;
 }

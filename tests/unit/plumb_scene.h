@@ -9,6 +9,7 @@
 
 #include "core/core.h"
 #include "fake_port.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +41,7 @@ struct side {
 };
 
 struct scene {
-	char directory[64], clock[96], charters[96];
+	char directory[SCRATCH_SIZE], charters[96];
 	struct store *store;
 	struct seal *seal;
 	struct core *core;
@@ -55,8 +56,6 @@ int scene_tear_down(void **state);
 void scene_reopen(struct scene *scene);
 /* As a port does when its server takes it: every room that there is. */
 void scene_arrive(struct scene *scene);
-void scene_set_clock(struct scene *scene, const char *instant);
-void scene_write(const char *path, const char *text);
 
 void turns(struct scene *scene);
 /* Long enough for whatever looks now and then. */

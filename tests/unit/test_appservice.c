@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/now.h"
 #include "base/str.h"
+#include "scratch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +25,7 @@
 #define AUTHORISED "Host: x\r\nAuthorization: Bearer " TOKEN "\r\n"
 
 struct scene {
-	char directory[64];
+	char directory[SCRATCH_SIZE];
 	struct loop *loop;
 	struct store *store;
 	struct appservice *appservice;
@@ -94,8 +95,8 @@ set_up(void **state)
 	bool created;
 
 	log_register(drop_log);
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
-	if (!mkdtemp(scene->directory) || loop_open(&scene->loop) || store_open(&scene->store, scene->directory, &created))
+	scratch_make(scene->directory);
+	if (loop_open(&scene->loop) || store_open(&scene->store, scene->directory, &created))
 		return -1;
 	scene->calls = (struct appservice_calls){ take, set_aside, refused, has_room, scene };
 	scene->verdict = APPSERVICE_KEPT;
@@ -113,12 +114,7 @@ tear_down(void **state)
 	appservice_close(scene->appservice);
 	store_close(scene->store);
 	loop_close(scene->loop);
-	static const char *const files[] = { "sourdine.db", "sourdine.db-wal", "sourdine.db-shm", "ballast", "lock" };
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
-		unlink(path);
-	}
-	rmdir(scene->directory);
+	scratch_remove(scene->directory);
 	free(scene);
 	return 0;
 }

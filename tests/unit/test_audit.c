@@ -3,7 +3,7 @@
 #include "core/audit.h"
 
 #include "base/now.h"
-#include "fake_port.h"
+#include "core_scene.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,14 +15,6 @@
 
 #define ROOM "!m:hs"
 #define MUC "m@rooms.x"
-
-struct scene {
-	char directory[64], charters[96];
-	struct store *store;
-	struct seal *seal;
-	struct core *core;
-	struct fake_port matrix, xmpp;
-};
 
 static struct archived shown[2][16]; /* by network */
 static size_t shown_count[2];
@@ -72,45 +64,14 @@ on_report(void *context, const struct audit_report *report)
 	audit_end(audit);
 }
 
-static void
-turns(struct scene *scene)
-{
-	for (int i = 0; i < 50 && core_turn(scene->core); i++)
-		;
-}
-
 static int
 set_up(void **state)
 {
-	struct scene *scene = xcalloc(1, sizeof(*scene));
-	char key[96], why[256];
-	bool created;
+	static const char *const groups[][3] = { { "marketing", ROOM, MUC }, { NULL, NULL, NULL } };
+	struct scene *scene = scene_new(groups, NULL);
 
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-audit-XXXXXX");
-	if (!mkdtemp(scene->directory) || store_open(&scene->store, scene->directory, &created))
-		return -1;
-	snprintf(key, sizeof(key), "%s/master.key", scene->directory);
-	if (seal_open(&scene->seal, key, true))
-		return -1;
-	snprintf(scene->charters, sizeof(scene->charters), "%s/charters", scene->directory);
-	struct core_settings settings = {
-		.language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x", .charters = scene->charters,
-	};
-	scene->core = core_open(scene->store, scene->seal, &settings);
-	groups_add(&scene->core->groups, "marketing", ROOM, MUC, false);
-	fake_port_init(&scene->matrix, NETWORK_MATRIX);
-	fake_port_init(&scene->xmpp, NETWORK_XMPP);
-	scene->matrix.answers = scene->xmpp.answers = true;
-	scene->matrix.core = scene->xmpp.core = scene->core;
 	scene->matrix.ops.read_archive = read_matrix;
 	scene->xmpp.ops.read_archive = read_xmpp;
-	scene->core->port[NETWORK_MATRIX] = &scene->matrix.port;
-	scene->core->port[NETWORK_XMPP] = &scene->xmpp.port;
-	if (core_start(scene->core, why, sizeof(why)))
-		return -1;
-	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
-	inbox_open_gate(scene->core->inbox, MUC, NULL, 0, NULL, 0);
-	turns(scene);
 	*state = scene;
 	failure = NULL;
 	pending = NULL;
@@ -122,18 +83,8 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	struct scene *scene = *state;
-	char command[128];
-
-	core_close(scene->core);
-	store_close(scene->store);
-	seal_close(scene->seal);
-	fake_port_fini(&scene->matrix);
-	fake_port_fini(&scene->xmpp);
-	snprintf(command, sizeof(command), "rm -rf %s", scene->directory);
-	int r = system(command);
-	free(scene);
-	return r;
+	scene_free(*state);
+	return 0;
 }
 
 static void

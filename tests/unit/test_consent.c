@@ -8,7 +8,6 @@
 #include "core/plumb_open.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* What the fake Matrix says of ROOM, and of all others. */
@@ -182,10 +181,10 @@ test_nobody_agrees(void **state)
 	join(scene);
 	becomes(scene, ENCRYPTION_ON);
 	alice_says(scene, "for nobody");
-	scene_set_clock(scene, "2026-12-02T09:00:00Z");
+	scratch_set_clock(scene->directory, "2026-12-02T09:00:00Z");
 	turns(scene);
 	assert_false(said(&scene->matrix, "for ten days"));
-	scene_set_clock(scene, "2026-12-03T10:00:00Z");
+	scratch_set_clock(scene->directory, "2026-12-03T10:00:00Z");
 	turns(scene);
 	assert_true(said(&scene->matrix, "Your message did not cross: for ten days no moderator agreed"));
 	alice_says(scene, "!sd encrypted allow --yes");
@@ -298,9 +297,8 @@ static void
 test_copies(void **state)
 {
 	struct scene *scene = *state;
-	AUTO_FREE char *path = xasprintf("%s/marketing.charter", scene->charters);
 
-	scene_write(path, copies);
+	scratch_write(scene->directory, "charters/marketing.charter", copies);
 	join(scene);
 	becomes(scene, ENCRYPTION_ON);
 	bob_says(scene, "!sd encrypted allow --yes");

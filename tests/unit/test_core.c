@@ -3,21 +3,17 @@
 #include "core/core.h"
 
 #include "base/log.h"
-#include "base/now.h"
 #include "core/ledger.h"
 #include "core/outbox_rows.h"
-#include "fake_port.h"
+#include "core_scene.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -39,134 +35,21 @@ static const char charter[] =
 	"  time 30 ferme when closed then hold until opening notice held\n"
 	"}\n";
 
-struct scene {
-	char directory[64], clock[96], charters[96];
-	struct store *store;
-	struct seal *seal;
-	struct core *core;
-	struct fake_port matrix, xmpp;
-	int next;
-	bool crashed;      /* what the next core is told of its predecessor */
-	bool stays_silent; /* the next XMPP port answers nothing */
-};
-
-static void
-write_file(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
-
-static void
-set_clock(struct scene *scene, const char *instant)
-{
-	write_file(scene->clock, instant);
-	assert_int_equal(now_use_test_clock(scene->clock), 0);
-}
-
-static void
-turns(struct scene *scene)
-{
-	for (int i = 0; i < 50 && core_turn(scene->core); i++)
-		;
-	core_turn(scene->core);
-}
-
-static void
-open_core(struct scene *scene)
-{
-	bool created;
-	char why[256], key[96];
-
-	assert_int_equal(store_open(&scene->store, scene->directory, &created), 0);
-	snprintf(key, sizeof(key), "%s/master.key", scene->directory);
-	assert_int_equal(seal_open(&scene->seal, key, created), 0);
-	struct core_settings settings = {
-		.language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x", .charters = scene->charters,
-		.crashed = scene->crashed,
-	};
-	scene->core = core_open(scene->store, scene->seal, &settings);
-	groups_add(&scene->core->groups, "marketing", ROOM, MUC, false);
-	groups_add(&scene->core->groups, "seo", "!s:hs", "s@rooms.x", false);
-	groups_add(&scene->core->groups, "club", "#club:hs", CLUB_MUC, false);
-	fake_port_init(&scene->matrix, NETWORK_MATRIX);
-	fake_port_init(&scene->xmpp, NETWORK_XMPP);
-	scene->xmpp.answers = !scene->stays_silent;
-	scene->matrix.core = scene->xmpp.core = scene->core;
-	scene->core->port[NETWORK_MATRIX] = &scene->matrix.port;
-	scene->core->port[NETWORK_XMPP] = &scene->xmpp.port;
-	assert_int_equal(core_start(scene->core, why, sizeof(why)), 0);
-	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
-	inbox_open_gate(scene->core->inbox, MUC, NULL, 0, NULL, 0);
-	turns(scene);
-}
-
-static void
-close_core(struct scene *scene)
-{
-	core_close(scene->core);
-	store_close(scene->store);
-	seal_close(scene->seal);
-	fake_port_fini(&scene->matrix);
-	fake_port_fini(&scene->xmpp);
-}
-
-/* As after kill -9: nothing that was not committed survives. */
-static void
-reopen(struct scene *scene)
-{
-	close_core(scene);
-	open_core(scene);
-}
+static const char *const groups[][3] = { { "marketing", ROOM, MUC }, { "seo", "!s:hs", "s@rooms.x" }, { "club", "#club:hs", CLUB_MUC },
+	{ NULL, NULL, NULL } };
 
 static int
 set_up(void **state)
 {
-	struct scene *scene = xcalloc(1, sizeof(*scene));
-	char path[128];
-
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
-	if (!mkdtemp(scene->directory))
-		return -1;
-	snprintf(scene->clock, sizeof(scene->clock), "%s/clock", scene->directory);
-	snprintf(scene->charters, sizeof(scene->charters), "%s/charters", scene->directory);
-	mkdir(scene->charters, 0700);
-	snprintf(path, sizeof(path), "%s/marketing.charter", scene->charters);
-	write_file(path, charter);
-	set_clock(scene, "2026-11-23T09:00:00Z"); /* Monday, 10:00 in Paris */
-	open_core(scene);
-	*state = scene;
+	*state = scene_new(groups, charter);
 	return 0;
 }
 
 static int
 tear_down(void **state)
 {
-	struct scene *scene = *state;
-	AUTO_FREE char *command = xasprintf("%s", scene->directory);
-
-	close_core(scene);
-	static const char *const files[] = { "clock", "charters/marketing.charter", "charters", "sourdine.db", "sourdine.db-wal",
-		"sourdine.db-shm", "lock", "ballast", "master.key", "" };
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", command, files[i]);
-		remove(path);
-	}
-	free(scene);
+	scene_free(*state);
 	return 0;
-}
-
-static void
-hear(struct scene *scene, enum network network, const char *room, const char *raw)
-{
-	char id[32];
-
-	snprintf(id, sizeof(id), "id%d", ++scene->next);
-	assert_int_equal(inbox_accept(scene->core->inbox, network, room, id, raw, strlen(raw)), 0);
-	turns(scene);
 }
 
 static void
@@ -174,7 +57,7 @@ test_crosses_once(void **state)
 {
 	struct scene *scene = *state;
 
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
 	assert_int_equal(scene->xmpp.count, 1);
 	assert_string_equal(scene->xmpp.rows[0].payload, "Alice|Hello");
 	assert_string_equal(scene->xmpp.rows[0].lane, MUC);
@@ -197,7 +80,7 @@ test_accepted_rows_are_judged_after_a_restart(void **state)
 	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, CLUB, "left", "@alice:hs\nAlice\nfrom here", 26), 0);
 	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_XMPP, CLUB_MUC, "right", "xmpp:bob@x\nBob\nfrom there", 25), 0);
 	assert_int_equal(store_commit(scene->core->store), 0);
-	reopen(scene);
+	scene_reopen(scene);
 	assert_int_equal(fake_port_count(&scene->xmpp, CLUB_MUC), 1);
 	assert_int_equal(fake_port_count(&scene->matrix, CLUB), 1);
 }
@@ -209,15 +92,15 @@ test_unanswered_row_is_offered_again_under_its_name(void **state)
 	char name[64];
 
 	scene->xmpp.answers = false;
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
 	assert_int_equal(scene->xmpp.count, 1);
 	assert_false(scene->xmpp.rows[0].tried);
 	snprintf(name, sizeof(name), "%s", scene->xmpp.rows[0].name);
-	reopen(scene);
+	scene_reopen(scene);
 	assert_int_equal(scene->xmpp.count, 1);
 	assert_true(scene->xmpp.rows[0].tried);
 	assert_string_equal(scene->xmpp.rows[0].name, name);
-	reopen(scene);
+	scene_reopen(scene);
 	assert_int_equal(scene->xmpp.count, 0); /* it was settled by the second one's answer */
 }
 
@@ -229,7 +112,7 @@ test_window_keeps_order(void **state)
 	scene->xmpp.window = 0;
 	for (int i = 0; i < 40; i++) {
 		AUTO_FREE char *raw = xasprintf("@alice:hs\nAlice\nn%d", i);
-		hear(scene, NETWORK_MATRIX, ROOM, raw);
+		scene_hear(scene, NETWORK_MATRIX, ROOM, raw);
 	}
 	assert_int_equal(scene->xmpp.count, 0);
 	scene->xmpp.window = 3;
@@ -266,23 +149,23 @@ test_holds_until_opening(void **state)
 {
 	struct scene *scene = *state;
 
-	set_clock(scene, "2026-11-23T18:04:00Z");
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLate");
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLater");
+	scratch_set_clock(scene->directory, "2026-11-23T18:04:00Z");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLate");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLater");
 	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 0);
 	/* an hourglass on each, one sentence for both */
 	assert_int_equal(scene->matrix.count, 3);
 	assert_non_null(strstr(scene->matrix.rows[1].payload, "Tue 24 Nov 08:30"));
-	reopen(scene);
-	set_clock(scene, "2026-11-24T07:29:50Z");
+	scene_reopen(scene);
+	scratch_set_clock(scene->directory, "2026-11-24T07:29:50Z");
 	turns(scene);
 	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 0);
-	set_clock(scene, "2026-11-24T07:30:00Z");
+	scratch_set_clock(scene->directory, "2026-11-24T07:30:00Z");
 	turns(scene);
 	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 2);
 	assert_non_null(strstr(scene->xmpp.rows[0].payload, "[Mon 23 Nov 19:04] Late"));
 	assert_non_null(strstr(scene->xmpp.rows[1].payload, "Later"));
-	reopen(scene);
+	scene_reopen(scene);
 	turns(scene);
 	assert_int_equal(scene->xmpp.count, 0);
 }
@@ -292,10 +175,10 @@ test_long_release_is_announced(void **state)
 {
 	struct scene *scene = *state;
 
-	set_clock(scene, "2026-11-23T18:04:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T18:04:00Z");
 	for (int i = 0; i < 6; i++)
-		hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nLate");
-	set_clock(scene, "2026-11-24T08:00:00Z");
+		scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nLate");
+	scratch_set_clock(scene->directory, "2026-11-24T08:00:00Z");
 	scene->matrix.count = 0;
 	turns(scene);
 	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 7);
@@ -308,7 +191,7 @@ test_copies_to_both_rooms_of_the_sub_group(void **state)
 	struct scene *scene = *state;
 
 	inbox_open_gate(scene->core->inbox, "!s:hs", NULL, 0, NULL, 0);
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nThe SEO report");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nThe SEO report");
 	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 1);
 	assert_int_equal(fake_port_count(&scene->matrix, "!s:hs"), 1);
 	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 1);
@@ -321,22 +204,22 @@ test_new_hours_plan_again(void **state)
 {
 	struct scene *scene = *state;
 
-	set_clock(scene, "2026-11-23T18:04:00Z");
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLate");
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:eve@x\nEve\n!sd hours mon-fri 9:00-18:00");
+	scratch_set_clock(scene->directory, "2026-11-23T18:04:00Z");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nLate");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:eve@x\nEve\n!sd hours mon-fri 9:00-18:00");
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "Only moderators"));
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd hours mon-fri 9:00-18:00\nmoderator");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd hours mon-fri 9:00-18:00\nmoderator");
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "!sd yes"));
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd yes\nmoderator");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd yes\nmoderator");
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "revision 2"));
 	int before = fake_port_count(&scene->xmpp, MUC);
-	set_clock(scene, "2026-11-24T07:30:00Z");
+	scratch_set_clock(scene->directory, "2026-11-24T07:30:00Z");
 	turns(scene);
 	assert_int_equal(fake_port_count(&scene->xmpp, MUC), before);
-	set_clock(scene, "2026-11-24T08:00:00Z");
+	scratch_set_clock(scene->directory, "2026-11-24T08:00:00Z");
 	turns(scene);
 	assert_int_equal(fake_port_count(&scene->xmpp, MUC), before + 1);
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd défaire --yes\nmoderator");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd défaire --yes\nmoderator");
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "revision 3"));
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "08:30"));
 }
@@ -346,28 +229,28 @@ test_digest_once(void **state)
 {
 	struct scene *scene = *state;
 
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:carol@x\nCarol\n!sd mode digest");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:carol@x\nCarol\n!sd mode digest");
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "17:30"));
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne");
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nTwo");
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:carol@x\nCarol\nMy own");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nTwo");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:carol@x\nCarol\nMy own");
 	int before = fake_port_count(&scene->xmpp, "carol@x");
-	set_clock(scene, "2026-11-23T16:29:59Z");
+	scratch_set_clock(scene->directory, "2026-11-23T16:29:59Z");
 	turns(scene);
 	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), before);
-	set_clock(scene, "2026-11-23T16:30:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T16:30:00Z");
 	scene->xmpp.window = 0; /* killed between freezing and sending */
 	turns(scene);
-	reopen(scene);
+	scene_reopen(scene);
 	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), 1);
 	const char *text = scene->xmpp.rows[0].payload;
 	assert_non_null(strstr(text, "One"));
 	assert_non_null(strstr(text, "Two"));
 	assert_null(strstr(text, "My own"));
-	reopen(scene);
-	set_clock(scene, "2026-11-23T16:29:00Z"); /* the clock goes back */
+	scene_reopen(scene);
+	scratch_set_clock(scene->directory, "2026-11-23T16:29:00Z"); /* the clock goes back */
 	turns(scene);
-	set_clock(scene, "2026-11-23T16:31:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T16:31:00Z");
 	turns(scene);
 	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), 0);
 }
@@ -377,9 +260,9 @@ test_rule_digest_goes_to_the_other_room(void **state)
 {
 	struct scene *scene = *state;
 
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nNot now #later");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nNot now #later");
 	assert_int_equal(scene->xmpp.count, 0);
-	set_clock(scene, "2026-11-23T16:30:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T16:30:00Z");
 	turns(scene);
 	assert_int_equal(scene->xmpp.count, 1);
 	assert_non_null(strstr(scene->xmpp.rows[0].payload, "Not now"));
@@ -391,8 +274,8 @@ test_poison_costs_only_itself(void **state)
 {
 	struct scene *scene = *state;
 
-	hear(scene, NETWORK_MATRIX, ROOM, "poison");
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "poison");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
 	assert_int_equal(scene->xmpp.count, 1);
 }
 
@@ -402,11 +285,11 @@ test_long_text_is_split_or_refused(void **state)
 	struct scene *scene = *state;
 
 	scene->xmpp.part = 12;
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne two. Three four.");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne two. Three four.");
 	assert_int_equal(scene->xmpp.count, 2);
 	assert_string_equal(scene->xmpp.rows[0].payload, "Alice|One two.");
 	scene->xmpp.part = 2;
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne two. Three four, and more of it.");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne two. Three four, and more of it.");
 	assert_int_equal(scene->xmpp.count, 2);
 	assert_non_null(strstr(fake_port_last(&scene->matrix)->payload, "too long"));
 }
@@ -417,7 +300,7 @@ test_refusal_reaches_the_author(void **state)
 	struct scene *scene = *state;
 
 	scene->xmpp.answers = false;
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
 	outbox_refused(scene->core->outbox, scene->xmpp.rows[0].id, REFUSAL_MODERATED, "forbidden");
 	turns(scene);
 	assert_int_equal(scene->matrix.count, 1);
@@ -430,13 +313,13 @@ test_why_and_held(void **state)
 {
 	struct scene *scene = *state;
 
-	set_clock(scene, "2026-11-23T18:04:00Z");
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nLate");
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd why");
+	scratch_set_clock(scene->directory, "2026-11-23T18:04:00Z");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nLate");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd why");
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "ferme"));
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd attente");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd attente");
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "h1"));
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd heldd");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n!sd heldd");
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "held?"));
 	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 0);
 }
@@ -447,10 +330,10 @@ test_talk_to_the_bot_is_answered_once_a_day(void **state)
 	struct scene *scene = *state;
 
 	for (int i = 0; i < 3; i++)
-		hear(scene, NETWORK_XMPP, "bob@x", "xmpp:bob@x\nBob\nI am away, this is automatic\ndirect");
+		scene_hear(scene, NETWORK_XMPP, "bob@x", "xmpp:bob@x\nBob\nI am away, this is automatic\ndirect");
 	assert_int_equal(scene->xmpp.count, 1);
-	set_clock(scene, "2026-11-24T09:00:00Z");
-	hear(scene, NETWORK_XMPP, "bob@x", "xmpp:bob@x\nBob\nhello?\ndirect");
+	scratch_set_clock(scene->directory, "2026-11-24T09:00:00Z");
+	scene_hear(scene, NETWORK_XMPP, "bob@x", "xmpp:bob@x\nBob\nhello?\ndirect");
 	assert_int_equal(scene->xmpp.count, 2);
 }
 
@@ -470,9 +353,10 @@ test_a_row_that_ends_the_stream_is_set_aside(void **state)
 	struct scene *scene = *state;
 
 	scene->xmpp.answers = false;
-	hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\ninnocent");
-	hear(scene, NETWORK_MATRIX, "!s:hs", "@carol:hs\nCarol\nnever judged: its gate is closed");
+	inbox_close_gate(scene->core->inbox, "!s:hs");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\ninnocent");
+	scene_hear(scene, NETWORK_MATRIX, "!s:hs", "@carol:hs\nCarol\nnever judged: its gate is closed");
 	assert_int_equal(scene->xmpp.count, 2);
 	end_stream(scene); /* both have one strike, both are out again */
 	assert_int_equal(scene->xmpp.count, 4);
@@ -488,7 +372,8 @@ test_a_row_that_ends_the_stream_is_set_aside(void **state)
 	const struct fake_row *told = fake_port_last(&scene->matrix);
 	assert_non_null(told);
 	assert_non_null(strstr(told->payload, "three times"));
-	reopen(scene);
+	scene->closed = true;
+	scene_reopen(scene);
 	assert_int_equal(scene->xmpp.count, 0);
 }
 
@@ -498,8 +383,8 @@ test_a_shutdown_is_no_strike(void **state)
 	struct scene *scene = *state;
 
 	scene->xmpp.answers = false;
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\none");
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\ntwo");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\none");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\ntwo");
 	for (int i = 0; i < 5; i++) {
 		outbox_lost(scene->core->outbox, NETWORK_XMPP, false);
 		turns(scene);
@@ -515,10 +400,10 @@ test_other_lanes_go_on_after_a_strike(void **state)
 
 	inbox_open_gate(scene->core->inbox, "!s:hs", NULL, 0, NULL, 0);
 	scene->xmpp.answers = false;
-	hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
 	end_stream(scene);
 	end_stream(scene);
-	hear(scene, NETWORK_MATRIX, "!s:hs", "@carol:hs\nCarol\nelsewhere");
+	scene_hear(scene, NETWORK_MATRIX, "!s:hs", "@carol:hs\nCarol\nelsewhere");
 	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 0); /* it waits until the suspect has come down */
 	scene->xmpp.answers = true;
 	end_stream(scene);
@@ -531,28 +416,17 @@ test_a_crash_of_ours_strikes_what_was_out(void **state)
 	struct scene *scene = *state;
 
 	scene->xmpp.answers = false;
-	hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@mallory:hs\nMallory\npoison pill");
 	scene->stays_silent = scene->crashed = true;
 	for (int i = 0; i < 2; i++)
-		reopen(scene);
+		scene_reopen(scene);
 	assert_int_equal(scene->xmpp.count, 1);
-	reopen(scene);
+	scene_reopen(scene);
 	assert_int_equal(scene->xmpp.count, 0);
 	assert_non_null(strstr(fake_port_last(&scene->matrix)->payload, "three times"));
 }
 
 /* ---- nothing can be written ---- */
-
-static void
-limit_files(rlim_t bytes)
-{
-	struct rlimit limit;
-
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
 
 /* A trial is made a second after the last one. */
 static void
@@ -576,8 +450,8 @@ test_a_full_disk_keeps_what_it_has(void **state)
 	struct scene *scene = *state;
 	int answer = 0;
 
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nbefore");
-	limit_files(1);
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nbefore");
+	scratch_limit_files(1);
 	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, ROOM, "lost?", "@a:hs\nA\nduring", 14), 0);
 	store_after_commit(scene->core->store, note_answer, &answer);
 	turns(scene);
@@ -586,7 +460,7 @@ test_a_full_disk_keeps_what_it_has(void **state)
 	assert_true(scene->matrix.resets > 0 && scene->xmpp.resets > 0);
 	assert_int_equal(scene->xmpp.count, 1);
 	turns(scene);
-	limit_files(RLIM_INFINITY);
+	scratch_limit_files(UINT64_MAX);
 	wait_for_room(scene);
 	assert_true(inbox_has_room(scene->core->inbox));
 	/* As after a restart the port learns again where it stands, and the source sends again. */
@@ -604,13 +478,13 @@ test_what_was_accepted_survives_a_full_disk(void **state)
 	struct scene *scene = *state;
 
 	inbox_close_gate(scene->core->inbox, ROOM);
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nkept");
-	limit_files(1);
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nkept");
+	scratch_limit_files(1);
 	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
 	turns(scene);
 	assert_int_equal(scene->xmpp.count, 0);
 	assert_true(inbox_gate_closed(scene->core->inbox, ROOM));
-	limit_files(RLIM_INFINITY);
+	scratch_limit_files(UINT64_MAX);
 	wait_for_room(scene);
 	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
 	turns(scene);
@@ -647,16 +521,16 @@ test_the_ledger_adds_up(void **state)
 {
 	struct scene *scene = *state;
 
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n!sd help");
-	hear(scene, NETWORK_MATRIX, ROOM, "poison");
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#later for the digest");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n!sd help");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "poison");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#later for the digest");
 	scene->xmpp.window = 0;
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nwaits");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nwaits");
 	inbox_close_gate(scene->core->inbox, ROOM);
-	hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nbehind the gate");
-	set_clock(scene, "2026-11-23T20:00:00Z");
-	hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nheld");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nbehind the gate");
+	scratch_set_clock(scene->directory, "2026-11-23T20:00:00Z");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nheld");
 	struct ledger ledger = count_ledger(scene);
 	assert_int_equal(ledger_difference(&ledger), 0);
 	assert_int_equal(ledger.accepted, 7);

@@ -3,6 +3,7 @@
 #include "matrix/crypto/keep.h"
 
 #include "base/log.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,17 +18,11 @@
 #define USER "@sourdine:hs"
 
 struct scene {
-	char directory[64];
+	char directory[SCRATCH_SIZE];
 	struct store *store;
 	struct seal *seal;
 	struct keep *keep;
 };
-
-static void
-ignore_line(enum log_level level, const char *line)
-{
-	(void)level, (void)line;
-}
 
 /* As after a restart, with the key in this file. */
 static int
@@ -50,25 +45,21 @@ set_up(void **state)
 {
 	struct scene *scene = xcalloc(1, sizeof(*scene));
 
-	log_register(ignore_line);
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
+	log_register(scratch_drop_line);
+	scratch_make(scene->directory);
 	*state = scene;
-	return mkdtemp(scene->directory) ? restart(scene, "key") : -1;
+	return restart(scene, "key");
 }
 
 static int
 tear_down(void **state)
 {
-	static const char *const files[] = { "/sourdine.db", "/sourdine.db-wal", "/sourdine.db-shm", "/lock", "/ballast", "/key", "/other", "" };
 	struct scene *scene = *state;
 
 	keep_close(scene->keep);
 	seal_close(scene->seal);
 	store_close(scene->store);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s%s", scene->directory, files[i]);
-		remove(path);
-	}
+	scratch_remove(scene->directory);
 	free(scene);
 	return 0;
 }

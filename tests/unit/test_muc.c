@@ -10,6 +10,7 @@
 #include "xmpp/inside.h"
 #include "xmpp/member.h"
 #include "xmpp/muc.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +27,7 @@
 #define ALICE "alice\\3ahs@" COMPONENT
 
 struct scene {
-	char directory[64];
+	char directory[SCRATCH_SIZE];
 	struct loop *loop;
 	struct store *store;
 	struct seal *seal;
@@ -126,8 +127,8 @@ set_up(void **state)
 	struct scene *scene = xcalloc(1, sizeof(*scene));
 
 	log_register(drop_log);
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
-	if (!mkdtemp(scene->directory) || loop_open(&scene->loop))
+	scratch_make(scene->directory);
+	if (loop_open(&scene->loop))
 		return -1;
 	fake_server_start(&scene->fake, scene->loop);
 	scene->settings = (struct jabber_settings){ .host = "127.0.0.1", .port = scene->fake.port, .component = COMPONENT, .secret = "s",
@@ -141,15 +142,11 @@ static int
 tear_down(void **state)
 {
 	struct scene *scene = *state;
-	static const char *const files[] = { "sourdine.db", "sourdine.db-wal", "sourdine.db-shm", "lock", "ballast", "master.key", "xmpp.sent", "" };
 
 	close_bridge(scene);
 	fake_server_fini(&scene->fake);
 	loop_close(scene->loop);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
-		remove(path);
-	}
+	scratch_remove(scene->directory);
 	free(scene);
 	return 0;
 }

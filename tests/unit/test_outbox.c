@@ -6,6 +6,7 @@
 #include "base/now.h"
 #include "core/core.h"
 #include "core/inbox_rows.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +24,7 @@
 #define SENT_MAX 600
 
 struct scene {
-	char directory[64];
+	char directory[SCRATCH_SIZE];
 	struct store *store;
 	struct seal *seal;
 	struct core *core;
@@ -89,12 +90,6 @@ static const struct port_ops xmpp_ops = {
 /* ---- the scene ---- */
 
 static void
-drop_line(enum log_level level, const char *line)
-{
-	(void)level, (void)line;
-}
-
-static void
 open_core(struct scene *scene, const char *key)
 {
 	struct core_settings settings = { .language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x",
@@ -130,10 +125,8 @@ set_up(void **state)
 	memset(&ports, 0, sizeof(ports));
 	ports.window = 16;
 	ports.part = 200;
-	log_register(drop_line);
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/test_outbox.XXXXXX");
-	if (!mkdtemp(scene->directory))
-		return -1;
+	log_register(scratch_drop_line);
+	scratch_make(scene->directory);
 	open_core(scene, "one.key");
 	*state = scene;
 	return 0;
@@ -142,14 +135,10 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	static const char *const files[] = { "sourdine.db", "sourdine.db-wal", "sourdine.db-shm", "lock", "ballast", "one.key", "two.key", "" };
 	struct scene *scene = *state;
 
 	close_core(scene);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
-		remove(path);
-	}
+	scratch_remove(scene->directory);
 	free(scene);
 	return 0;
 }

@@ -246,7 +246,7 @@ test_a_code_expires(void **state)
 
 	invite(scene);
 	alice_says(scene, "!sd plumb " MUC);
-	scene_set_clock(scene, "2026-11-23T09:16:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T09:16:00Z");
 	confirm(scene, &scene->matrix, bob_says);
 	assert_true(said(&scene->xmpp, "not known here, or too old"));
 	wait_a_while(scene, 1000);

@@ -7,6 +7,7 @@
 #include "matrix/power.h"
 #include "xmpp/inside.h"
 #include "xmpp/roster.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -138,7 +139,7 @@ test_roster(void **state)
 /* ---- what is kept ---- */
 
 struct scene {
-	char directory[64];
+	char directory[SCRATCH_SIZE];
 	struct store *store;
 	struct people *people;
 };
@@ -149,8 +150,8 @@ set_up(void **state)
 	struct scene *scene = xcalloc(1, sizeof(*scene));
 	bool created;
 
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/test_rights.XXXXXX");
-	if (!mkdtemp(scene->directory) || store_open(&scene->store, scene->directory, &created))
+	scratch_make(scene->directory);
+	if (store_open(&scene->store, scene->directory, &created))
 		return -1;
 	scene->people = people_open(scene->store);
 	*state = scene;
@@ -160,15 +161,11 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	static const char *const files[] = { "sourdine.db", "sourdine.db-wal", "sourdine.db-shm", "lock", "ballast", "" };
 	struct scene *scene = *state;
 
 	people_close(scene->people);
 	store_close(scene->store);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", scene->directory, files[i]);
-		remove(path);
-	}
+	scratch_remove(scene->directory);
 	free(scene);
 	return 0;
 }

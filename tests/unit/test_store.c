@@ -4,23 +4,22 @@
 
 #include "base/log.h"
 #include "core/ledger.h"
+#include "scratch.h"
 
 #include <errno.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 struct scene {
-	char directory[64];
+	char directory[SCRATCH_SIZE];
 	struct store *store;
 };
 
@@ -40,8 +39,8 @@ set_up(void **state)
 	struct scene *scene = xcalloc(1, sizeof(*scene));
 	bool created;
 
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
-	if (!mkdtemp(scene->directory) || store_open(&scene->store, scene->directory, &created) || !created)
+	scratch_make(scene->directory);
+	if (store_open(&scene->store, scene->directory, &created) || !created)
 		return -1;
 	*state = scene;
 	return 0;
@@ -50,14 +49,10 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	static const char *const files[] = { "/sourdine.db", "/sourdine.db-wal", "/sourdine.db-shm", "/lock", "/ballast", "" };
 	struct scene *scene = *state;
 
 	store_close(scene->store);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s%s", scene->directory, files[i]);
-		remove(path);
-	}
+	scratch_remove(scene->directory);
 	free(scene);
 	return 0;
 }
@@ -204,12 +199,6 @@ test_verify(void **state)
 	assert_true(store_size(scene->store) > 0);
 }
 
-static void
-ignore_line(enum log_level level, const char *text)
-{
-	(void)level, (void)text;
-}
-
 /* ---- a full disk ---- */
 
 static bool
@@ -221,17 +210,6 @@ has_file(struct scene *scene, const char *name)
 }
 
 static void
-limit_files(rlim_t bytes)
-{
-	struct rlimit limit;
-
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
-static void
 test_a_full_disk_loses_nothing(void **state)
 {
 	struct scene *scene = *state;
@@ -240,7 +218,7 @@ test_a_full_disk_loses_nothing(void **state)
 	set(scene, "before", "1");
 	assert_int_equal(store_commit(scene->store), 0);
 	assert_true(has_file(scene, "ballast"));
-	limit_files(1);
+	scratch_limit_files(1);
 	set(scene, "first", "1");
 	set(scene, "second", "1");
 	store_after_commit(scene->store, count_call, &calls);
@@ -249,7 +227,7 @@ test_a_full_disk_loses_nothing(void **state)
 	assert_true(store_broken(scene->store));
 	assert_true(store_probe(scene->store) < 0);
 	assert_false(has_file(scene, "ballast"));
-	limit_files(RLIM_INFINITY);
+	scratch_limit_files(UINT64_MAX);
 	assert_int_equal(store_probe(scene->store), 0);
 	assert_false(store_broken(scene->store));
 	assert_true(has(scene, "before", "1"));
@@ -353,6 +331,6 @@ main(void)
 #undef T
 	};
 
-	log_register(ignore_line);
+	log_register(scratch_drop_line);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,12 +5,9 @@
 #include "core/inbox_rows.h"
 #include "core/plumb_open.h"
 
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* ---- parting ---- */
 
@@ -20,9 +17,7 @@ static const char hold_always[] = "version 1\ngroup \"marketing\" {\n  hours mon
 static void
 write_charter(struct scene *scene)
 {
-	AUTO_FREE char *path = xasprintf("%s/marketing.charter", scene->charters);
-
-	scene_write(path, hold_always);
+	scratch_write(scene->directory, "charters/marketing.charter", hold_always);
 }
 
 static void
@@ -105,7 +100,7 @@ test_messages_that_nobody_has_judged_yet(void **state)
 	struct scene *scene = *state;
 
 	join(scene);
-	scene_set_clock(scene, "2026-11-23T09:00:30Z");
+	scratch_set_clock(scene->directory, "2026-11-23T09:00:30Z");
 	scene->xmpp.silent = scene->matrix.stays = scene->xmpp.stays = true;
 	inbox_close_gate(scene->core->inbox, MUC); /* its server was away */
 	bob_says(scene, "behind the gate");
@@ -118,7 +113,7 @@ test_messages_that_nobody_has_judged_yet(void **state)
 	assert_int_equal(count_said(&scene->matrix, "the two rooms were parted while it waited"), 1);
 	assert_int_equal(count_said(&scene->xmpp, "the two rooms were parted while it waited"), 1);
 	/* What the archive brings later, and was said before: the same. What was said afterwards is nobody's. */
-	scene_set_clock(scene, "2026-11-23T09:01:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T09:01:00Z");
 	accept_row(scene, NETWORK_XMPP, MUC, BOB, "said in time", "archive\nat 1795424410000");
 	accept_row(scene, NETWORK_XMPP, MUC, BOB, "said too late", "archive\nat 1795424450000");
 	accept_row(scene, NETWORK_XMPP, MUC, BOB, "said now", "");
@@ -223,7 +218,7 @@ test_invitations(void **state)
 	/* Nobody joins the others within a day. */
 	scene_reopen(scene);
 	assert_true(is_visited(scene, ROOM) && is_visited(scene, "!0:hs"));
-	scene_set_clock(scene, "2026-11-24T09:01:00Z");
+	scratch_set_clock(scene->directory, "2026-11-24T09:01:00Z");
 	wait_a_while(scene, 1000);
 	wait_a_while(scene, 1000);
 	assert_false(is_visited(scene, ROOM) || is_visited(scene, "!0:hs"));
@@ -309,28 +304,17 @@ test_a_parting_that_is_undone(void **state)
 	assert_null(plumbed(scene));
 }
 
-static void
-limit_files(rlim_t bytes)
-{
-	struct rlimit limit;
-
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 /* Nothing can be committed while `does` runs; then it can again. */
 static void
 on_a_full_disk(struct scene *scene, void (*does)(struct scene *scene))
 {
 	int resets = scene->matrix.fake.resets;
 
-	limit_files(1);
+	scratch_limit_files(1);
 	does(scene);
 	assert_true(scene->matrix.fake.resets > resets);
 	wait_a_while(scene, 1);
-	limit_files(RLIM_INFINITY);
+	scratch_limit_files(UINT64_MAX);
 	for (int i = 0; i < 10 && !inbox_has_room(scene->core->inbox); i++)
 		wait_a_while(scene, 60000);
 	assert_true(inbox_has_room(scene->core->inbox));

@@ -3,11 +3,10 @@
 #include "core/core.h"
 
 #include "base/log.h"
-#include "base/now.h"
 #include "core/inbox_rows.h"
 #include "core/ledger.h"
 #include "core/outbox_rows.h"
-#include "fake_port.h"
+#include "core_scene.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,130 +23,20 @@
 #define OTHER "!o:hs"
 #define OTHER_MUC "o@rooms.x"
 
-struct scene {
-	char directory[64], clock[96], charters[96];
-	struct store *store;
-	struct seal *seal;
-	struct core *core;
-	struct fake_port matrix, xmpp;
-	const char *keys; /* of the next process too */
-	bool closed;      /* gates stay closed after a start */
-	int next;
-};
-
-static void
-write_file(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
-
-static void
-set_clock(struct scene *scene, const char *instant)
-{
-	write_file(scene->clock, instant);
-	assert_int_equal(now_use_test_clock(scene->clock), 0);
-}
-
-static void
-turns(struct scene *scene)
-{
-	for (int i = 0; i < 50 && core_turn(scene->core); i++)
-		;
-	core_turn(scene->core);
-}
-
-static void
-open_gates(struct scene *scene)
-{
-	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
-	inbox_open_gate(scene->core->inbox, OTHER, NULL, 0, NULL, 0);
-	turns(scene);
-}
-
-static void
-open_core(struct scene *scene)
-{
-	bool created;
-	char why[256], key[96];
-
-	assert_int_equal(store_open(&scene->store, scene->directory, &created), 0);
-	snprintf(key, sizeof(key), "%s/master.key", scene->directory);
-	assert_int_equal(seal_open(&scene->seal, key, created), 0);
-	struct core_settings settings = {
-		.language = "en", .matrix_bot = "@sourdine:hs", .nick = "Sourdine", .xmpp_bot = "bot@c.x", .charters = scene->charters,
-	};
-	scene->core = core_open(scene->store, scene->seal, &settings);
-	groups_add(&scene->core->groups, "m", ROOM, MUC, false);
-	groups_add(&scene->core->groups, "o", OTHER, OTHER_MUC, false);
-	fake_port_init(&scene->matrix, NETWORK_MATRIX);
-	fake_port_init(&scene->xmpp, NETWORK_XMPP);
-	scene->matrix.keys = scene->keys;
-	scene->matrix.core = scene->xmpp.core = scene->core;
-	scene->core->port[NETWORK_MATRIX] = &scene->matrix.port;
-	scene->core->port[NETWORK_XMPP] = &scene->xmpp.port;
-	assert_int_equal(core_start(scene->core, why, sizeof(why)), 0);
-	turns(scene);
-	if (!scene->closed)
-		open_gates(scene);
-}
-
-static void
-close_core(struct scene *scene)
-{
-	core_close(scene->core);
-	store_close(scene->store);
-	seal_close(scene->seal);
-	fake_port_fini(&scene->matrix);
-	fake_port_fini(&scene->xmpp);
-}
-
-/* As after kill -9. */
-static void
-reopen(struct scene *scene)
-{
-	close_core(scene);
-	open_core(scene);
-}
+static const char *const groups[][3] = { { "m", ROOM, MUC }, { "o", OTHER, OTHER_MUC }, { NULL, NULL, NULL } };
 
 static int
 set_up(void **state)
 {
-	struct scene *scene = xcalloc(1, sizeof(*scene));
-	char path[128];
-
-	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
-	if (!mkdtemp(scene->directory))
-		return -1;
-	snprintf(scene->clock, sizeof(scene->clock), "%s/clock", scene->directory);
-	snprintf(scene->charters, sizeof(scene->charters), "%s/charters", scene->directory);
-	mkdir(scene->charters, 0700);
-	snprintf(path, sizeof(path), "%s/m.charter", scene->charters);
-	write_file(path, "version 1\ngroup \"m\" {\n  tz Europe/Paris\n  hours mon-fri 08:30-18:30\n"
+	*state = scene_new(groups, "version 1\ngroup \"m\" {\n  tz Europe/Paris\n  hours mon-fri 08:30-18:30\n"
 			"  time 30 ferme when closed then hold until opening notice held\n}\n");
-	set_clock(scene, "2026-11-23T09:00:00Z");
-	open_core(scene);
-	*state = scene;
 	return 0;
 }
 
 static int
 tear_down(void **state)
 {
-	struct scene *scene = *state;
-	AUTO_FREE char *directory = xstrdup(scene->directory);
-
-	close_core(scene);
-	static const char *const files[] = { "clock", "charters/m.charter", "charters", "sourdine.db", "sourdine.db-wal", "sourdine.db-shm",
-		"lock", "ballast", "master.key", "" };
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", directory, files[i]);
-		remove(path);
-	}
-	free(scene);
+	scene_free(*state);
 	return 0;
 }
 
@@ -157,11 +45,8 @@ static void
 hear(struct scene *scene, const char *room, const char *text, char key)
 {
 	AUTO_FREE char *raw = key ? xasprintf("@alice:hs\nAlice\n%s\nneeds %c", text, key) : xasprintf("@alice:hs\nAlice\n%s", text);
-	char id[32];
 
-	snprintf(id, sizeof(id), "id%d", ++scene->next);
-	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, room, id, raw, strlen(raw)), 0);
-	turns(scene);
+	scene_hear(scene, NETWORK_MATRIX, room, raw);
 }
 
 static void
@@ -244,14 +129,14 @@ test_a_restart_reads_again(void **state)
 
 	hear(scene, ROOM, "one", 'k');
 	hear(scene, ROOM, "two", 0);
-	reopen(scene);
+	scene_reopen(scene);
 	assert_heard(scene, MUC, "");
 	assert_ledger(scene, 2, 0, 0);
 	scene->keys = "k";
-	reopen(scene);
+	scene_reopen(scene);
 	assert_heard(scene, MUC, "one two");
 	assert_ledger(scene, 0, 2, 0);
-	reopen(scene);
+	scene_reopen(scene);
 	assert_heard(scene, MUC, ""); /* not twice */
 }
 
@@ -265,7 +150,7 @@ test_a_gate_opens_behind_what_waits(void **state)
 	hear(scene, ROOM, "one", 'k');
 	hear(scene, ROOM, "two", 0);
 	scene->closed = true;
-	reopen(scene);
+	scene_reopen(scene);
 	hear(scene, ROOM, "three", 0);
 	hear(scene, ROOM, "four", 0);
 	inbox_open_gate(scene->core->inbox, ROOM, order, 2, "id4", 7);
@@ -290,7 +175,7 @@ test_a_rolled_back_turn_stalls_nothing_for_ever(void **state)
 	store_abandon(scene->core->store);
 	inbox_close_all(scene->core->inbox);
 	assert_heard(scene, MUC, "");
-	open_gates(scene);
+	scene_open_gates(scene);
 	assert_heard(scene, MUC, "one two");
 }
 
@@ -328,7 +213,7 @@ test_what_is_given_up_is_in_the_books(void **state)
 
 	scene->matrix.without = INCOMING_ASIDE;
 	hear(scene, ROOM, "one", 'k');
-	reopen(scene);
+	scene_reopen(scene);
 	assert_ledger(scene, 1, 0, 0);
 	scene->matrix.without = INCOMING_LOST;
 	inbox_retry_aside(scene->core->inbox, ROOM, "id1");
@@ -337,7 +222,7 @@ test_what_is_given_up_is_in_the_books(void **state)
 	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 0); /* he was told before */
 	hear(scene, ROOM, "two", 'k');
 	assert_ledger(scene, 0, 0, 2);
-	set_clock(scene, "2026-11-23T10:30:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T10:30:00Z");
 	hear(scene, ROOM, "three", 'k');
 	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 1); /* an hour later he is reminded */
 }
@@ -349,7 +234,7 @@ test_a_held_message_is_kept_as_it_was_read(void **state)
 	struct scene *scene = *state;
 	struct inbox_row row;
 
-	set_clock(scene, "2026-11-23T20:00:00Z");
+	scratch_set_clock(scene->directory, "2026-11-23T20:00:00Z");
 	scene->keys = scene->matrix.keys = "k";
 	hear(scene, ROOM, "late", 'k');
 	assert_true(inbox_get(scene->core->inbox, inbox_seq(scene->core->inbox, ROOM, "id1"), &row));
@@ -391,15 +276,15 @@ test_any_order_of_what_can_happen(void **state)
 			scene->closed = rand() % 2;
 			for (int i = 0; i < scene->xmpp.count; i++)
 				add(heard, scene->xmpp.rows[i].payload);
-			reopen(scene);
+			scene_reopen(scene);
 			restarts++;
 		} else if (scene->closed || rand() % 2) {
-			open_gates(scene);
+			scene_open_gates(scene);
 		} else {
 			inbox_close_gate(scene->core->inbox, ROOM);
 		}
 	}
-	open_gates(scene);
+	scene_open_gates(scene);
 	get_keys(scene, "abcdefghijklmnopqrstuvwxyz");
 	for (int i = 0; i < scene->xmpp.count; i++)
 		add(heard, scene->xmpp.rows[i].payload);
