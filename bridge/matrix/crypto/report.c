@@ -59,13 +59,9 @@ key_of(const json_t *keys, const char *algorithm, const char *device)
 static int64_t
 number(struct store *store, const char *name)
 {
-	struct query query = store_query(store, META_GET);
+	char value[32];
 
-	query_text(&query, name);
-	const char *value = query_step(&query) ? query_get_text(&query, 0) : NULL;
-	int64_t found = value ? strtoll(value, NULL, 10) : 0;
-	query_done(&query);
-	return found;
+	return store_get_value(store, name, value, sizeof(value)) ? strtoll(value, NULL, 10) : 0;
 }
 
 /* As keep_edition() says it. */
