@@ -181,7 +181,7 @@ EXTRA_DIST += tests/faults/run tests/faults/faults.py tests/faults/fakehs.py tes
 	tests/faults/rows_sentinel.py tests/faults/rows_server.py tests/faults/rows_soak.py tests/faults/rows_talk.py tests/faults/rows_time.py \
 	tests/faults/rows_wire.py tests/faults/sealed.py tests/faults/stage.py tests/faults/test_ledger.py
 
-EXTRA_DIST += tests/bench/run tests/bench/bench.py tests/bench/fake.py tests/bench/sealed.py
+EXTRA_DIST += tests/bench/run tests/bench/bench.py tests/bench/fake.py tests/bench/ghosts.py tests/bench/sealed.py
 
 # What a figure is compared with, and two servers that cost next to nothing; none of them has a line of ours.
 check_PROGRAMS += tests/bench/raw tests/bench/raw_way tests/bench/fake_homeserver tests/bench/fake_component

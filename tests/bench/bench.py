@@ -23,6 +23,10 @@ if "--fake" in sys.argv:
     import fake
 
     sys.exit(fake.main(sys.argv[1:]))
+if "--many" in sys.argv:
+    import ghosts
+
+    sys.exit(ghosts.main(sys.argv[1:]))
 sys.path[:0] = [str(HERE.parent / "faults"), str(HERE.parent / "e2e")]
 
 import stage as stage_module  # noqa: E402
