@@ -82,14 +82,15 @@ quote(const struct token *token)
 		[TOKEN_COLON] = "\":\"", [TOKEN_ARROW] = "\"->\"", [TOKEN_STRING] = N_("a quoted text"), [TOKEN_BAD] = "",
 	};
 	struct quoted out;
-	int size = token->size > 40 ? 40 : (int)token->size;
 
 	if (token->kind != TOKEN_WORD && token->kind != TOKEN_COMPARE) {
 		snprintf(out.text, sizeof(out.text), "%s", names[token->kind]);
 	} else {
 		char word[41];
+		size_t size = token->size < sizeof(word) ? token->size : sizeof(word) - 1;
 
-		snprintf(word, sizeof(word), "%.*s", size, token->p);
+		memcpy(word, token->p, size);
+		word[size] = '\0';
 		trim_character(word);
 		snprintf(out.text, sizeof(out.text), "\"%s\"", word);
 	}
