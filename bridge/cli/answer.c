@@ -90,8 +90,8 @@ answers_rooms_wanted(const struct core *core, enum network network)
 	return count;
 }
 
-static void PRINTF_LIKE(2, 3)
-add_problem(json_t *problems, const char *format, ...)
+void
+answers_add_problem(json_t *problems, const char *format, ...)
 {
 	va_list args;
 
@@ -116,9 +116,9 @@ static json_t *
 describe_link(const char *name, bool connected, unsigned joined, unsigned wanted, const char *failure, json_t *problems)
 {
 	if (failure)
-		add_problem(problems, "%s: %s", name, failure);
+		answers_add_problem(problems, "%s: %s", name, failure);
 	else if (!connected)
-		add_problem(problems, "%s: not connected", name);
+		answers_add_problem(problems, "%s: not connected", name);
 	return json_pack("{s:b, s:i, s:i, s:s?}", "connected", connected, "joined", (int)joined, "wanted", (int)wanted, "failure", failure);
 }
 
@@ -146,9 +146,9 @@ describe_groups(struct answers *answers, json_t *problems)
 	LIST_FOR_EACH(group, all, struct group, link) {
 		AUTO_FREE char *matrix = trouble_of(answers, group, NETWORK_MATRIX), *xmpp = trouble_of(answers, group, NETWORK_XMPP);
 		if (matrix)
-			add_problem(problems, "%s: not in %s: %s", group->name, group->matrix_wanted, matrix);
+			answers_add_problem(problems, "%s: not in %s: %s", group->name, group->matrix_wanted, matrix);
 		if (xmpp)
-			add_problem(problems, "%s: not in %s: %s", group->name, group->room[NETWORK_XMPP], xmpp);
+			answers_add_problem(problems, "%s: not in %s: %s", group->name, group->room[NETWORK_XMPP], xmpp);
 		json_t *object = json_pack("{s:s, s:s, s:s, s:i, s:b, s:s?, s:s?}", "name", group->name, "matrix", group->room[NETWORK_MATRIX], "xmpp",
 				group->room[NETWORK_XMPP], "revision", group->revision, "open", !group->rules || rules_is_open(group->rules, now_rules_ms()),
 				"matrix_trouble", matrix, "xmpp_trouble", xmpp);
@@ -179,9 +179,9 @@ describe_disk(const char *directory, json_t *problems)
 	if (!disk_look(directory, &disk))
 		return json_null();
 	if (disk.low_inodes)
-		add_problem(problems, "%s: only %" PRId64 " more files fit on its disk", directory, disk.free_inodes);
+		answers_add_problem(problems, "%s: only %" PRId64 " more files fit on its disk", directory, disk.free_inodes);
 	if (disk.low)
-		add_problem(problems, "%s: only %" PRId64 " MiB are free on its disk", directory, disk.free_bytes >> 20);
+		answers_add_problem(problems, "%s: only %" PRId64 " MiB are free on its disk", directory, disk.free_bytes >> 20);
 	return json_pack("{s:I, s:I}", "free_bytes", (json_int_t)disk.free_bytes, "free_inodes", (json_int_t)disk.free_inodes);
 }
 
@@ -202,7 +202,7 @@ tell_status(struct answers *answers, char **words, size_t word_count)
 	json_t *ledger = describe_ledger(store, STATUS_WINDOW);
 	int64_t difference = json_integer_value(json_object_get(ledger, "difference"));
 	if (difference)
-		add_problem(problems, "%" PRId64 " accepted messages are not accounted for: \"sourdine check database\"", difference);
+		answers_add_problem(problems, "%" PRId64 " accepted messages are not accounted for: \"sourdine check database\"", difference);
 	json_t *groups = describe_groups(answers, problems), *disk = describe_disk(parts->config->state, problems);
 	json_t *encryption = encryption_describe(parts->config, parts->core, parts->matrix, problems);
 	json_t *document = json_pack("{s:s, s:b, s:I, s:s, s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "ready",
@@ -210,7 +210,7 @@ tell_status(struct answers *answers, char **words, size_t word_count)
 			now_is_test_clock(), "matrix", matrix, "xmpp", xmpp, "encryption", encryption, "messages", describe_messages(store, parts->core->outbox),
 			"database_bytes", (json_int_t)store_size(store), "disk", disk, "ledger", ledger, "groups", groups);
 	if (!*parts->ready)
-		add_problem(problems, "the daemon is still starting");
+		answers_add_problem(problems, "the daemon is still starting");
 	json_object_set_new(document, "problems", problems);
 	return document;
 }

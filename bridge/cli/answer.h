@@ -17,6 +17,7 @@
  */
 
 #include "base/config.h"
+#include "base/json.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "core/core.h"
@@ -43,6 +44,9 @@ void answers_close(struct answers *answers);
 
 /* What takes longer, a piece of it: at the end of each turn. True when there is more to do at once. */
 bool answers_turn(struct answers *answers);
+
+/* Appends a sentence to the "problems" of a status, without control characters: it may quote what a server said. */
+void answers_add_problem(json_t *problems, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* How many rooms of this network the groups name. */
 unsigned answers_rooms_wanted(const struct core *core, enum network network);

@@ -3,13 +3,13 @@
 #include "cli/encryption.h"
 
 #include "base/now.h"
+#include "cli/answer.h"
 #include "cli/control.h"
 #include "core/consent.h"
 #include "matrix/matrix.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,18 +21,6 @@
 
 /* ---- in the daemon ---- */
 
-static void PRINTF_LIKE(2, 3)
-add_problem(json_t *problems, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	AUTO_FREE char *raw = xvasprintf(format, args);
-	va_end(args);
-	AUTO_FREE char *sentence = str_clean(raw, strlen(raw));
-	json_array_append_new(problems, json_string(sentence));
-}
-
 static void
 judge(const struct matrix_encryption *standing, bool connected, json_t *problems)
 {
@@ -41,9 +29,9 @@ judge(const struct matrix_encryption *standing, bool connected, json_t *problems
 	if (!standing->on || !connected)
 		return;
 	if (!standing->ready && now_real_ms() - standing->since_ms > START_MS)
-		add_problem(problems, "encryption: the device of the bot is not ready: \"sourdine check encryption\" says more");
+		answers_add_problem(problems, "encryption: the device of the bot is not ready: \"sourdine check encryption\" says more");
 	else if (silence_ms > SILENCE_MS)
-		add_problem(problems, "encryption: the homeserver has not answered for the device of the bot for %" PRId64 " s: no keys come", silence_ms / 1000);
+		answers_add_problem(problems, "encryption: the homeserver has not answered for the device of the bot for %" PRId64 " s: no keys come", silence_ms / 1000);
 }
 
 static json_t *
@@ -112,7 +100,7 @@ describe_consent(struct core *core, const struct group *group, json_t *problems)
 	enum consent consent = consent_of(core, group);
 
 	if (table[consent].problem)
-		add_problem(problems, "%s: %s", group->name, table[consent].problem);
+		answers_add_problem(problems, "%s: %s", group->name, table[consent].problem);
 	return table[consent].word;
 }
 
