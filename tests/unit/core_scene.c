@@ -90,12 +90,15 @@ scene_new(const char *const (*groups)[3], const char *charter)
 	return scene;
 }
 
-void
-scene_free(struct scene *scene)
+int
+scene_tear_down(void **state)
 {
+	struct scene *scene = *state;
+
 	close_core(scene);
 	scratch_remove(scene->directory);
 	free(scene);
+	return 0;
 }
 
 void

@@ -24,9 +24,10 @@ struct scene {
 	const char *keys;  /* of the next Matrix port */
 };
 
-/* `charter`: of the first group, or NULL. The groups are borrowed. Owned by the caller until scene_free(). */
+/* `charter`: of the first group, or NULL. The groups are borrowed. The caller's until scene_tear_down(). */
 struct scene *scene_new(const char *const (*groups)[3], const char *charter);
-void scene_free(struct scene *scene);
+/* For cmocka. */
+int scene_tear_down(void **state);
 
 /* As after kill -9: nothing that was not committed survives. */
 void scene_reopen(struct scene *scene);

@@ -80,13 +80,6 @@ set_up(void **state)
 	return 0;
 }
 
-static int
-tear_down(void **state)
-{
-	scene_free(*state);
-	return 0;
-}
-
 static void
 say(struct scene *scene, const char *id)
 {
@@ -184,9 +177,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_every_fault, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_an_archive_that_cannot_be_read, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_nothing_to_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_every_fault, set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(test_an_archive_that_cannot_be_read, set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(test_nothing_to_read, set_up, scene_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,13 +45,6 @@ set_up(void **state)
 	return 0;
 }
 
-static int
-tear_down(void **state)
-{
-	scene_free(*state);
-	return 0;
-}
-
 static void
 test_crosses_once(void **state)
 {
@@ -557,7 +550,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, scene_tear_down)
 		T(test_crosses_once),
 		T(test_accepted_rows_are_judged_after_a_restart),
 		T(test_unanswered_row_is_offered_again_under_its_name),

@@ -33,13 +33,6 @@ set_up(void **state)
 	return 0;
 }
 
-static int
-tear_down(void **state)
-{
-	scene_free(*state);
-	return 0;
-}
-
 /* A message that only the key `key` opens; 0: none is needed. Its id is "idN". */
 static void
 hear(struct scene *scene, const char *room, const char *text, char key)
@@ -302,7 +295,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, scene_tear_down)
 		T(test_a_room_waits_for_a_key_in_its_order),
 		T(test_two_keys_that_come_in_the_other_order),
 		T(test_a_restart_reads_again),
