@@ -116,6 +116,29 @@ def test_away_while_others_rotate(them, room):
         readable(reader, room)
 
 
+def test_first_words_to_a_client_that_was_away(them):
+    """
+    A client that gets somebody's first key and first words with one answer does not know yet who signed his device: lax it shows a
+    warning, until it is asked again; strict it refuses the words, and keeps to that. No more can be asked of ghosts.
+    """
+    anna, eric = them.anna, them.eric
+    room = them.room(anna, [eric])
+    newcomer = them.js("newcomer")
+    for reader in (anna, eric):
+        reader.stop()
+    newcomer.join(room)
+    newcomer.wait_knows(room, {anna.user, eric.user})
+    newcomer.send(room, "first words")
+    for reader in (anna, eric):
+        reader.start()
+    heard = anna.wait(room, "first words")
+    assert (heard.colour, heard.why) == ("RED", "UNSIGNED_DEVICE"), heard
+    until(lambda: anna.shield(heard) == ("NONE", None), what="the warning gone when it is asked again")
+    newcomer.send(room, "second words")
+    assert eric.wait(room, "second words").colour == "NONE"
+    assert "UNSIGNED_SENDER_DEVICE" in [str(each) for each in eric.undecryptable(room)][0]
+
+
 def test_rotation_and_who_gets_a_key(them):
     """Every second message a new session; who comes later reads from then on, who was sent away nothing more."""
     anna, eric, bert = them.anna, them.eric, them.bert
@@ -185,7 +208,7 @@ def test_the_same_ciphertext_twice(them, room):
     assert used_twice(ciphers(eric, room)) == {(seen[0].session, 3): [first, second]}
     assert eric.wait(room, first).body == "replayed"
     assert bert.wait_failed(room, second)
-    assert eric.wait(room, second).colour == "NONE", "so it cannot be left to this client to notice"
+    assert eric.wait(room, "second words").colour == "NONE", "so it cannot be left to this client to notice"
 
 
 def test_a_verification_that_is_declined(them):

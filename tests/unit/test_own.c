@@ -86,7 +86,7 @@ static void
 test_the_bot_in_order(void **state)
 {
 	static const char *const order[][2] = { { "POST", "/register" }, { "PUT", "/devices/" }, { "GET", GENERATION }, { "PUT", GENERATION },
-		{ "POST", "/keys/upload" }, { "POST", "/keys/device_signing/upload" }, { "POST", "/keys/signatures/upload" } };
+		{ "POST", "/keys/device_signing/upload" }, { "POST", "/keys/upload" } };
 	struct scene *scene = *state;
 	int last = -1;
 
@@ -101,12 +101,13 @@ test_the_bot_in_order(void **state)
 	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/keys/upload"), 1);
 	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "PUT", "/devices/"), 1);
 	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "DELETE", "/devices/"), 0);
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/keys/signatures/upload"), 0);
 	/* The inbox is read as the device, and only now: any poll before it named none. */
 	WAIT(scene, fake_homeserver_count(&scene->fake, last, "GET", "&device_id=") > 0);
 	assert_int_equal(at(scene, "GET", "&device_id=") > last, true);
 }
 
-/* What was uploaded holds for whoever checks it. */
+/* What was uploaded holds for whoever checks it: the device is cross-signed from its first sight on. */
 static void
 test_what_the_homeserver_is_told_can_be_verified(void **state)
 {
@@ -118,32 +119,27 @@ test_what_the_homeserver_is_told_can_be_verified(void **state)
 	const struct own *own = bots(scene);
 	const struct fake_asked *keys = fake_homeserver_find(&scene->fake, 0, "POST", "/keys/upload", 0);
 	const struct fake_asked *chain = fake_homeserver_find(&scene->fake, 0, "POST", "/device_signing/upload", 0);
-	const struct fake_asked *signature = fake_homeserver_find(&scene->fake, 0, "POST", "/signatures/upload", 0);
 	json_t *uploaded = json_read_answer(keys->body, strlen(keys->body)), *signing = json_read_answer(chain->body, strlen(chain->body));
-	json_t *signatures = json_read_answer(signature->body, strlen(signature->body));
 	assert_int_equal(json_object_size(json_object_get(uploaded, "one_time_keys")), 50);
 	assert_int_equal(json_object_size(json_object_get(uploaded, "fallback_keys")), 1);
-	assert_int_equal(peer_read_device(&device, json_object_get(uploaded, "device_keys"), BOT, own->record.device, NULL, NULL), 0);
-	assert_string_equal(device.ed, own->ed);
 
 	json_t *answer = json_pack("{s:{s:O}, s:{s:O}}", "master_keys", BOT, json_object_get(signing, "master_key"), "self_signing_keys", BOT,
 		json_object_get(signing, "self_signing_key"));
 	assert_int_equal(peer_read_identity(&identity, answer, BOT, NULL), 0);
-	const json_t *signed_keys = json_child(json_child(signatures, BOT), own->record.device);
-	assert_int_equal(peer_read_device(&device, signed_keys, BOT, own->record.device, &identity, NULL), 0);
+	assert_int_equal(peer_read_device(&device, json_object_get(uploaded, "device_keys"), BOT, own->record.device, &identity, NULL), 0);
+	assert_string_equal(device.ed, own->ed);
 	assert_int_equal(device.trust, PEER_CROSS_SIGNED);
 	json_decref(answer);
 	json_decref(uploaded);
 	json_decref(signing);
-	json_decref(signatures);
 }
 
 /* A crash between each step and the next: the homeserver took it, and we did not write that down. The same keys again, and one device. */
 static void
 test_a_crash_between_any_two_steps(void **state)
 {
-	static const char *const parts[] = { "/devices/", GENERATION, "/keys/upload", "/device_signing/upload", "/signatures/upload" };
-	static const char *const methods[] = { "PUT", "PUT", "POST", "POST", "POST" };
+	static const char *const parts[] = { "/devices/", GENERATION, "/device_signing/upload", "/keys/upload" };
+	static const char *const methods[] = { "PUT", "PUT", "POST", "POST" };
 	struct scene *scene = *state;
 
 	/* Start anew for each, so that each is the first time. */
@@ -163,7 +159,7 @@ test_a_crash_between_any_two_steps(void **state)
 		READY(scene);
 		const struct fake_asked *first = fake_homeserver_find(&scene->fake, from, "POST", "/keys/upload", 0);
 		const struct fake_asked *second = fake_homeserver_find(&scene->fake, again, "POST", "/keys/upload", 0);
-		if (i == 2)
+		if (i == 3)
 			assert_string_equal(first->body, second->body);
 		assert_int_equal(fake_homeserver_count(&scene->fake, from, "DELETE", "/devices/"), 0);
 		known->times = 0;
@@ -284,6 +280,32 @@ test_an_identity_that_is_not_taken_back(void **state)
 		assert_string_equal(bots(scene)->record.device, device);
 		rule->times = 0;
 	}
+}
+
+/* The same for a database that is new: its first device is made under the edition that is taken. */
+static void
+test_a_new_database_whose_identity_is_not_taken(void **state)
+{
+	static const unsigned char stranger[PRIMITIVE_KEY] = "another bridge's secret, 32 by..";
+	struct scene *scene = *state;
+	AUTO_FREE char *path = xasprintf("%s/sourdine.db", scene->directory);
+
+	READY(scene);
+	AUTO_FREE char *shown = show_stranger(bots(scene), stranger, 1);
+	scene_close(scene);
+	remove(path);
+	fake_homeserver_say(&scene->fake, "POST", "/keys/query", 200, shown, -1);
+	fake_homeserver_say(&scene->fake, "POST", "/device_signing/upload", 500, "{\"errcode\":\"M_UNKNOWN\",\"error\":\"Internal server error\"}", 1);
+	int from = scene->fake.count;
+	scene_open(scene);
+	READY(scene);
+	assert_int_equal(keep_edition(bots(scene)->crypto->keep, BOT), 2);
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "POST", "/device_signing/upload"), 2);
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "DELETE", "/devices/"), 0);
+	struct crosssign identity;
+	crosssign_init(&identity, bots(scene)->crypto->bridge_secret, 2, BOT);
+	assert_non_null(strstr(fake_homeserver_find(&scene->fake, from, "POST", "/keys/upload", 0)->body, identity.self_signing_key));
+	crosssign_fini(&identity);
 }
 
 /* A homeserver that only fails is asked again for the same. */
@@ -447,6 +469,7 @@ main(void)
 		T(test_a_device_that_the_homeserver_lost),
 		T(test_other_one_time_keys_are_there),
 		T(test_an_identity_that_is_not_taken_back),
+		T(test_a_new_database_whose_identity_is_not_taken),
 		T(test_a_homeserver_that_fails_once),
 		T(test_an_old_copy),
 		T(test_a_new_database),

@@ -34,9 +34,9 @@ void keep_close(struct keep *keep); /* NULL is fine */
 /* How far the homeserver knows a device. */
 enum keep_state {
 	KEEP_NEW,        /* its keys are committed here, and perhaps nowhere else */
-	KEEP_UPLOADED,   /* its keys are there */
-	KEEP_IDENTIFIED, /* its owner's cross-signing keys too */
-	KEEP_SIGNED,     /* and their signature of the device: complete */
+	KEEP_UPLOADED,   /* its keys are there, but its owner's cross-signing keys are not, or others */
+	KEEP_IDENTIFIED, /* those too, but not their signature of the device */
+	KEEP_SIGNED,     /* complete */
 	KEEP_DEAD = 9,   /* never used again: it is to be deleted there */
 };
 

@@ -4,6 +4,9 @@
  * committed first; uploading them again is harmless, because the same keys have the same signatures. Only when the homeserver has
  * other keys than ours is the device lost: it is never argued with, but replaced.
  *
+ * The identity goes first, and the device's keys carry its signature: nobody ever sees a device of ours that is not cross-signed, which
+ * a strict client would refuse to read, for good.
+ *
  * The bot's first step of all asks for the generation: the number that its account data has. A database with a lower one is an
  * old copy, whose ratchets were used since; then every device dies before anything is encrypted.
  */
@@ -166,7 +169,7 @@ own_forget(struct own *own)
 	memcpy(user, own->record.user, sizeof(user));
 	keep_account_fini(&own->record);
 	memcpy(own->record.user, user, sizeof(user));
-	own->living = false;
+	own->living = own->identified = false;
 	own->checked_ms = 0;
 }
 
@@ -367,7 +370,7 @@ path_with_device(const char *path, const struct own *own)
 static bool
 needs_check(struct own *own)
 {
-	return own->record.state != KEEP_NEW && (own->doubts || own->checked_ms != own->crypto->matrix->arriving_ms);
+	return own->doubts || (own->record.state != KEEP_NEW && own->checked_ms != own->crypto->matrix->arriving_ms);
 }
 
 static char *
@@ -444,7 +447,7 @@ choose_edition(struct own *own, const json_t *answer)
 	keep_set_edition(own->crypto->keep, own->record.user, next);
 	free(own->record.device_keys);
 	own->record.device_keys = make_device_keys(own);
-	own->record.state = KEEP_UPLOADED;
+	own->record.state = own->record.state == KEEP_NEW ? KEEP_NEW : KEEP_UPLOADED;
 	own_save(own);
 }
 
@@ -457,12 +460,14 @@ took_check(struct own *own, const struct judged *judged)
 	const json_t *device = json_child(devices, own->record.device);
 	if (!devices)
 		return false; /* it says nothing of this user; to one without devices it gives an empty list */
-	if (!has_our_keys(own, device))
+	if (own->record.state != KEEP_NEW && !has_our_keys(own, device))
 		return own_die(own, device ? "the homeserver has other keys for it" : "the homeserver does not know it");
 	if (own->doubts)
 		choose_edition(own, judged->json);
+	if (own->record.state == KEEP_NEW)
+		return true;
 	if (own->record.state == KEEP_SIGNED && !has_our_identity(own, judged->json, device)) {
-		log_warning(LOG_MATRIX, "the homeserver has lost an identity, it is uploaded again user=%s", own->record.user);
+		log_warning(LOG_MATRIX, "the homeserver does not show a device's identity, it is uploaded again user=%s", own->record.user);
 		own->record.state = KEEP_UPLOADED;
 		own_save(own);
 	}
@@ -472,64 +477,12 @@ took_check(struct own *own, const struct judged *judged)
 	return true;
 }
 
-/* ---- steps: keys ---- */
-
-static bool
-needs_upload(struct own *own)
-{
-	return own->record.state == KEEP_NEW || has_unpublished(own);
-}
-
-static char *
-path_upload(const struct own *own)
-{
-	return path_with_device("/_matrix/client/v3/keys/upload", own);
-}
-
-static json_t *
-body_upload(struct own *own)
-{
-	struct devicekeys device = device_of(own);
-	json_t *keys = own->record.state == KEEP_NEW ? devicekeys_make(&device) : NULL;
-	json_t *body = devicekeys_make_upload(&device, keys);
-
-	json_decref(keys);
-	return body;
-}
-
-static bool
-says_unknown_device(const struct judged *judged)
-{
-	return str_equal(judged->errcode, "M_UNKNOWN_DEVICE") || str_equal(judged->errcode, "ORG.MATRIX.MSC4326.M_UNKNOWN_DEVICE");
-}
-
-/* The homeserver has another key under one of our names: two copies of us have made keys. */
-static bool
-took_upload(struct own *own, const struct judged *judged)
-{
-	if (judged->is == JUDGED_NO && strcasestr(judged->error, "already exists"))
-		return own_die(own, "the homeserver has other one-time keys of it");
-	if (judged->is == JUDGED_NO && says_unknown_device(judged))
-		return own_die(own, "the homeserver does not know it");
-	if (judged->is != JUDGED_FINE)
-		return false;
-	FAULT_POINT("crypto_keys_uploaded");
-	ratchet_account_mark_published(own->record.account);
-	if (own->record.state == KEEP_NEW) {
-		own->record.state = KEEP_UPLOADED;
-		own->checked_ms = own->crypto->matrix->arriving_ms;
-		log_info(LOG_MATRIX, "a device has its keys user=%s device=%s ed25519=%s", own->record.user, own->record.device, own->ed);
-	}
-	own_save(own);
-	return true;
-}
-
 /* ---- steps: identity ---- */
 
 static bool
 needs_identity(struct own *own)
 {
-	return own->record.state == KEEP_UPLOADED;
+	return own->record.state == KEEP_UPLOADED || (own->record.state == KEEP_NEW && !own->identified);
 }
 
 static char *
@@ -555,10 +508,84 @@ took_identity(struct own *own, const struct judged *judged)
 	if (judged->is != JUDGED_FINE)
 		return false;
 	FAULT_POINT("crypto_identity_uploaded");
+	own->identified = true;
+	if (own->record.state == KEEP_NEW)
+		return true;
 	own->record.state = KEEP_IDENTIFIED;
 	own_save(own);
 	return true;
 }
+
+/* ---- steps: keys ---- */
+
+static json_t *
+read_device_keys(const struct own *own)
+{
+	return json_read_answer(own->record.device_keys, strlen(own->record.device_keys));
+}
+
+/* The homeserver has the device's keys, signed. */
+static void
+became_signed(struct own *own)
+{
+	own->record.state = KEEP_SIGNED;
+	own->signed_ms = now_monotonic_ms();
+	own_save(own);
+	log_info(LOG_MATRIX, "a device is cross-signed user=%s device=%s ed25519=%s", own->record.user, own->record.device, own->ed);
+	crypto_became_ready(own->crypto, own);
+}
+
+static bool
+needs_upload(struct own *own)
+{
+	return own->record.state == KEEP_NEW ? own->identified : has_unpublished(own);
+}
+
+static char *
+path_upload(const struct own *own)
+{
+	return path_with_device("/_matrix/client/v3/keys/upload", own);
+}
+
+static json_t *
+body_upload(struct own *own)
+{
+	struct devicekeys device = device_of(own);
+	json_t *keys = own->record.state == KEEP_NEW ? read_device_keys(own) : NULL;
+	json_t *body = devicekeys_make_upload(&device, keys);
+
+	json_decref(keys);
+	return body;
+}
+
+static bool
+says_unknown_device(const struct judged *judged)
+{
+	return str_equal(judged->errcode, "M_UNKNOWN_DEVICE") || str_equal(judged->errcode, "ORG.MATRIX.MSC4326.M_UNKNOWN_DEVICE");
+}
+
+/* The homeserver has another key under one of our names: two copies of us have made keys. */
+static bool
+took_upload(struct own *own, const struct judged *judged)
+{
+	if (judged->is == JUDGED_NO && strcasestr(judged->error, "already exists"))
+		return own_die(own, "the homeserver has other one-time keys of it");
+	if (judged->is == JUDGED_NO && says_unknown_device(judged))
+		return own_die(own, "the homeserver does not know it");
+	if (judged->is != JUDGED_FINE)
+		return false;
+	FAULT_POINT("crypto_keys_uploaded");
+	ratchet_account_mark_published(own->record.account);
+	if (own->record.state != KEEP_NEW) {
+		own_save(own);
+		return true;
+	}
+	own->checked_ms = own->crypto->matrix->arriving_ms;
+	became_signed(own);
+	return true;
+}
+
+/* ---- steps: the signature, of a device whose identity the homeserver lost, or did not take ---- */
 
 static bool
 needs_signature(struct own *own)
@@ -575,11 +602,7 @@ path_signature(const struct own *own)
 static json_t *
 body_signature(struct own *own)
 {
-	json_t *keys = json_read_answer(own->record.device_keys, strlen(own->record.device_keys));
-	json_t *body = json_pack("{s:{s:O}}", own->record.user, own->record.device, keys);
-
-	json_decref(keys);
-	return body;
+	return json_pack("{s:{s:o}}", own->record.user, own->record.device, read_device_keys(own));
 }
 
 static bool
@@ -594,11 +617,7 @@ took_signature(struct own *own, const struct judged *judged)
 		return false;
 	}
 	FAULT_POINT("crypto_device_signed");
-	own->record.state = KEEP_SIGNED;
-	own->signed_ms = now_monotonic_ms();
-	own_save(own);
-	log_info(LOG_MATRIX, "a device is cross-signed user=%s device=%s", own->record.user, own->record.device);
-	crypto_became_ready(own->crypto, own);
+	became_signed(own);
 	return true;
 }
 
@@ -633,8 +652,8 @@ static const struct own_step steps[] = {
 	{ "generation", "GET", false, needs_guard, path_generation, NULL, took_guard },
 	{ "raise", "PUT", false, needs_mirror, path_generation, body_mirror, took_mirror },
 	{ "check", "POST", false, needs_check, path_check, body_check, took_check },
-	{ "keys", "POST", false, needs_upload, path_upload, body_upload, took_upload },
 	{ "identity", "POST", false, needs_identity, path_identity, body_identity, took_identity },
+	{ "keys", "POST", false, needs_upload, path_upload, body_upload, took_upload },
 	{ "signature", "POST", false, needs_signature, path_signature, body_signature, took_signature },
 	{ "inbox", "GET", false, needs_drain, path_drain, NULL, took_drain },
 };

@@ -3,8 +3,8 @@
 #define MATRIX_CRYPTO_OWN_H
 
 /*
- * One of our users' device, and the way to it: keys made and committed, the device there, keys uploaded, cross-signed. Each step
- * is one request, and each can be repeated. ghost.c asks them, among its own steps.
+ * One of our users' device, and the way to it: keys made and committed, the device there, the identity uploaded, then the keys that it has
+ * signed. Each step is one request, and each can be repeated. ghost.c asks them, among its own steps.
  */
 
 #include "base/loop.h"
@@ -24,6 +24,7 @@ struct own {
 	int64_t checked_ms;         /* matrix::arriving_ms when the homeserver's copy of its keys was last compared */
 	int64_t rests_ms;           /* monotonic: until then no second device is made */
 	bool useless;               /* until then it is not used, since it would have to be given up as well */
+	bool identified;            /* its identity was taken, by this process */
 	bool drains;                /* its inbox is to be read */
 	bool used;                  /* since it was last read */
 	bool doubts;                /* its identity was not taken: which one the homeserver has is asked */
