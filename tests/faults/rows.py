@@ -49,7 +49,7 @@ ROWS = {
     "prosody-killed": Row(5, rows_server.prosody_away),
     "synapse-killed": Row(6, lambda stage, options: rows_server.synapse_away(stage, options, "kill")),
     "synapse-stopped": Row(6, lambda stage, options: rows_server.synapse_away(stage, options, "stop")),
-    "synapse-forgets": Row(6, rows_server.synapse_forgets),
+    "synapse-forgets": Row(6, rows_server.synapse_forgets, False, ("no-archive",)),
     "http-faults": Row(10, rows_wire.http_faults, True),
     "rate-limited": Row(11, rows_wire.rate_limited),
     "one-byte": Row(12, rows_wire.one_byte),
