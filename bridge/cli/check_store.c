@@ -158,9 +158,14 @@ bool
 check_sqlite_is_faulty(const char *version)
 {
 	static const unsigned mended[][3] = { { 3, 44, 6 }, { 3, 50, 7 } };
-	unsigned part[3] = { 0 };
+	unsigned long part[3];
+	char *end;
 
-	if (sscanf(version, "%u.%u.%u", &part[0], &part[1], &part[2]) < 2 || part[0] != 3)
+	for (size_t i = 0; i < 3; i++) {
+		part[i] = strtoul(version, &end, 10);
+		version = *end == '.' ? end + 1 : end;
+	}
+	if (part[0] != 3)
 		return false;
 	for (size_t i = 0; i < 2; i++)
 		if (part[1] == mended[i][1] && part[2] >= mended[i][2])

@@ -17,6 +17,8 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -130,12 +132,11 @@ static int64_t
 resident_bytes(void)
 {
 	FILE *file = fopen("/proc/self/statm", "re");
-	long long pages = 0;
+	char line[256];
 
 	if (!file)
 		return 0;
-	if (fscanf(file, "%*d %lld", &pages) != 1)
-		pages = 0;
+	long long pages = fgets(line, sizeof(line), file) ? strtoll(line + strcspn(line, " "), NULL, 10) : 0;
 	fclose(file);
 	return pages * sysconf(_SC_PAGESIZE);
 }

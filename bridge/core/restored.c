@@ -7,8 +7,6 @@
 #include "core/inbox_rows.h"
 #include "core/outbox_rows.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define PATIENCE_MS (120 * 1000) /* for rooms that cannot be entered */
@@ -24,10 +22,11 @@ struct restored *
 restored_open(struct core *core)
 {
 	struct restored *restored = NULL;
-	int64_t taken_ms, last_seq;
-	char mark[64];
+	char mark[64], *space, *end;
 
-	if (store_get_value(core->store, "restored", mark, sizeof(mark)) && sscanf(mark, "%" SCNd64 " %" SCNd64, &taken_ms, &last_seq) == 2) {
+	(void)store_get_value(core->store, "restored", mark, sizeof(mark));
+	int64_t taken_ms = strtoll(mark, &space, 10), last_seq = strtoll(space, &end, 10);
+	if (end > space) {
 		restored = xcalloc(1, sizeof(*restored));
 		*restored = (struct restored){ .core = core, .taken_ms = taken_ms, .last_seq = last_seq, .since_ms = now_monotonic_ms() };
 		log_notice(LOG_STORE, "the database was restored: nothing is sent until the rooms' archives are read");

@@ -193,7 +193,7 @@ static void
 read_mark(char mark, struct event *out)
 {
 	bool sealed = mark >= 'a' && mark <= EVENT_SEALED_MARK;
-	char how = sealed ? (char)(mark - 'a' + 'A') : mark;
+	char how = (char)(sealed ? mark - 'a' + 'A' : mark);
 
 	out->sealed = sealed;
 	out->archive = how >= EVENT_ARCHIVE_MARK && how < EVENT_OVERTAKEN_MARK;
@@ -214,7 +214,7 @@ event_keep_sealed(const char *raw, const json_t *plain, struct arena *arena, siz
 	struct str out AUTO_STR;
 
 	str_init(&out, JSON_EVENT_MAX + 1);
-	str_add_char(&out, marked ? (char)(raw[0] - 'A' + 'a') : EVENT_SEALED_MARK);
+	str_add_char(&out, (char)(marked ? raw[0] - 'A' + 'a' : EVENT_SEALED_MARK));
 	json_add(&out, plain);
 	*size = out.n;
 	return arena_copy(arena, str_get(&out));

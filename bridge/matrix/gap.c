@@ -116,7 +116,8 @@ keep(struct gap *gap, const struct json_event *event, bool behind)
 	found->id = xstrndup(event->event_id.p, event->event_id.n);
 	found->size = event->raw.n + 1;
 	found->raw = xmalloc(found->size);
-	found->raw[0] = behind ? EVENT_STRAY_MARK : matrix_is_late(gap->matrix, event->stamp_ms) ? EVENT_LATE_MARK : EVENT_ARCHIVE_MARK;
+	bool late = matrix_is_late(gap->matrix, event->stamp_ms);
+	found->raw[0] = (char)(behind ? EVENT_STRAY_MARK : late ? EVENT_LATE_MARK : EVENT_ARCHIVE_MARK);
 	memcpy(found->raw + 1, event->raw.p, event->raw.n);
 	found->stamp_ms = event->stamp_ms;
 	found->own = event->sender.p && matrix_is_own(gap->matrix, event->sender.p, event->sender.n);
@@ -248,7 +249,8 @@ int
 gap_close(struct gap *gap)
 {
 	struct inbox *inbox = gap->matrix->parts.inbox;
-	const struct found *newest = list_empty(&gap->found) ? NULL : LIST_ENTRY(gap->found.next, struct found, link);
+	bool any = !list_empty(&gap->found);
+	const struct found *newest = any ? LIST_ENTRY(gap->found.next, struct found, link) : NULL;
 	char cursor[8];
 	int64_t at_ms;
 	size_t count = 0;
@@ -258,8 +260,8 @@ gap_close(struct gap *gap)
 
 	FAULT_POINT("before_gate");
 	if (fresh >= 0 && !gap->person)
-		inbox_open_gate(inbox, gap->room, ids, count, newest ? newest->id : NULL, newest ? newest->stamp_ms : 0);
-	else if (fresh >= 0 && newest)
+		inbox_open_gate(inbox, gap->room, ids, count, any ? newest->id : NULL, any ? newest->stamp_ms : 0);
+	else if (fresh >= 0 && any)
 		inbox_move_cursor(inbox, NETWORK_MATRIX, gap->room, newest->id, newest->stamp_ms);
 	free(ids);
 	if (fresh < 0)

@@ -78,7 +78,7 @@ keep(struct intake *intake, const char *room, const struct json_event *event)
 	if (!named)
 		seal_sha256_hex(event->raw.p, event->raw.n, id);
 	bool overtaken = room_is_overtaken(intake->matrix, room, event), late = matrix_is_late(intake->matrix, event->stamp_ms);
-	char mark = late && overtaken ? EVENT_STRAY_MARK : late ? EVENT_LATE_MARK : EVENT_OVERTAKEN_MARK;
+	char mark = (char)(!late ? EVENT_OVERTAKEN_MARK : overtaken ? EVENT_STRAY_MARK : EVENT_LATE_MARK);
 	int r = late || overtaken ? accept_marked(inbox, room, id, event->raw, mark) :
 		inbox_accept(inbox, NETWORK_MATRIX, room, id, event->raw.p, event->raw.n);
 	if (r < 0)

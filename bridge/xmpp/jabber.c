@@ -96,9 +96,7 @@ hear_message(struct jabber *jabber, xmpp_stanza_t *message)
 		speak_failed(jabber, message);
 	else if (strcmp(type, "groupchat") == 0)
 		hear_groupchat(jabber, message);
-	else if (room && (review_hear(room, message) || archive_hear(room, message)))
-		return;
-	else if (muc_hear_invitation(jabber, message))
+	else if ((room && (review_hear(room, message) || archive_hear(room, message))) || muc_hear_invitation(jabber, message))
 		return;
 	else if (strcmp(type, "chat") == 0)
 		hear_chat(jabber, message);
