@@ -5,7 +5,10 @@ libbridge_a_SOURCES = $(base_sources) $(store_sources) $(core_sources) $(matrix_
 
 base_sources = \
 	bridge/base/config.c bridge/base/config.h \
+	bridge/base/config_keys.c bridge/base/config_keys.h \
+	bridge/base/config_walk.c bridge/base/config_walk.h \
 	bridge/base/disk.c bridge/base/disk.h \
+	bridge/base/document.c bridge/base/document.h \
 	bridge/base/fault.c bridge/base/fault.h \
 	bridge/base/json.c bridge/base/json.h \
 	bridge/base/list.h \

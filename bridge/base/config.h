@@ -4,8 +4,7 @@
 
 /*
  * The administrator's file, sourdine.yaml(5), and the registration beside it: read once, strictly, never written.
- * Everything that is wrong is one sentence with file:line:col. The only user of libyaml, and the only reader of
- * the environment.
+ * Everything that is wrong is one sentence with file:line:col. The only reader of the environment.
  */
 
 #include "base/mem.h"
