@@ -9,7 +9,8 @@
  *                                         turn (a file of MXIDs, a line each)
  *   raw muc PORT DOMAIN SECRET ROOM N W G BYTES
  *                                         a component's G occupants say N messages of about so many bytes in a MUC, as what
- *                                         is released looks, W unconfirmed at most
+ *                                         is released looks, W unconfirmed at most; no other of the component may be in it,
+ *                                         such as a bridge's ghosts, which a room keeps when their stream ends
  *
  * The durable settings are those that Sourdine's manual states: WAL and synchronous=FULL. A message said in a MUC counts
  * when the room has reflected it to every occupant.
@@ -367,6 +368,8 @@ muc(char **words)
 		if (!write_all(fd, burst) || !read_more(fd))
 			return fail("muc", "the stream ended");
 		copies += reflected();
+		if (copies > sent * occupants)
+			return fail("muc", "others of this component are in the room: their copies cannot be told from ours");
 	}
 	report(count);
 	write_all(fd, "</stream:stream>");
