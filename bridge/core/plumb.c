@@ -142,6 +142,14 @@ plumb_refused(struct plumb *plumb, struct group *group, enum network network, en
 	plumb->restless = true;
 }
 
+bool
+plumb_is_over(struct plumb *plumb, const struct group *group)
+{
+	const struct visit *visit = plumb ? plumb_visit_find(plumb, group) : NULL;
+
+	return visit && visit->until_ms <= now_rules_ms();
+}
+
 void
 plumb_left(struct plumb *plumb, struct group *group, enum network network)
 {

@@ -23,6 +23,8 @@ void plumb_entered(struct plumb *plumb, struct group *group, enum network networ
 void plumb_refused(struct plumb *plumb, struct group *group, enum network network, enum refusal why, const char *detail);
 /* Whether a room is encrypted is known now, or known otherwise: port_ops.encryption. */
 void plumb_look(struct plumb *plumb);
+/* A visit that is only to be left: whoever is out of the room already does not enter it again, and says plumb_left(). */
+bool plumb_is_over(struct plumb *plumb, const struct group *group);
 /* It has left as it was told to. */
 void plumb_left(struct plumb *plumb, struct group *group, enum network network);
 /* Somebody put it out of a room, or destroyed the room: for a plumbed group that ends the consent. */

@@ -224,6 +224,12 @@ enter_groups(struct matrix *matrix, struct list *groups, const json_t *joined)
 		struct room *room = room_of_group(matrix, group);
 		room->inside = lists(joined, room->id);
 		room->kept_out = room->read = false;
+		/* We were told to leave it, and did, before we could write that down. */
+		if (!room->inside && *room->id == '!' && plumb_is_over(matrix->parts.plumb, group)) {
+			walk_free(room);
+			plumb_left(matrix->parts.plumb, group, NETWORK_MATRIX);
+			continue;
+		}
 		/* An alias is followed at each arrival: what is remembered of it may be out of date. */
 		walk_restart(room, *group->matrix_wanted == '#' ? WALK_RESOLVE : room->inside ? WALK_CIPHER : WALK_JOIN);
 	}

@@ -650,6 +650,39 @@ test_visits_a_room_of_more(void **state)
 	assert_true(rights.operator);
 }
 
+static bool
+is_visited(struct scene *scene, const char *room)
+{
+	struct query query = store_query(scene->core->store, VISIT_GET);
+
+	query_text(&query, room);
+	bool found = query_step(&query);
+	query_done(&query);
+	return found;
+}
+
+/* It was killed behind its leaving: the room is not entered again in order to be left. */
+static void
+test_does_not_return_to_leave(void **state)
+{
+	struct scene *scene = *state;
+	struct query query = store_query(scene->core->store, VISIT_SET);
+
+	query_text(&query, "!d:hs");
+	query_int(&query, NETWORK_MATRIX);
+	query_text(&query, "@alice:hs");
+	query_int(&query, 0);
+	query_int(&query, 0);
+	query_run(&query);
+	assert_int_equal(store_commit(scene->core->store), 0);
+	scene_close(scene);
+	scene_open(scene);
+	assert_true(is_visited(scene, "!d:hs"));
+	JOINED(scene);
+	WAIT(scene, !is_visited(scene, "!d:hs") || fake_homeserver_count(&scene->fake, 0, "POST", "/join/!d:hs"));
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/join/!d:hs"), 0);
+}
+
 int
 main(void)
 {
@@ -678,6 +711,7 @@ main(void)
 		TEST(test_accepts_an_invitation),
 		TEST(test_leaves_a_room_of_more),
 		TEST(test_visits_a_room_of_more),
+		TEST(test_does_not_return_to_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
