@@ -8,6 +8,7 @@ from a sanitizer; and when its own ledger adds up.
 """
 
 import random
+import signal
 import time
 from dataclasses import dataclass, field
 
@@ -165,3 +166,23 @@ def strike(pair, options, result, aimed):
     rows = pair.strike(options.dice, aimed)
     result.kills += 1
     result.caught.append(rows)
+
+
+def terminate(pair, options, result, times):
+    """SIGTERM at random instants while loads run, at every fourth also before the daemon is ready: status 0, and soon."""
+    took = []
+    for number in range(times):
+        time.sleep(options.dice.uniform(0.0, 1.0))
+        result.caught.append(pair.flying())
+        result.kills += 1
+        began = time.monotonic()
+        status = pair.bridge.stop()
+        took.append(time.monotonic() - began)
+        unborn = status == -signal.SIGTERM and not pair.bridge.process.said()  # not even our program yet
+        result.require(status == 0 or unborn, f"exit {status} at {number}: {pair.bridge.process.said()[-600:]}")
+        pair.bridge.launch()
+        if number % 4 != 3:
+            pair.bridge.wait_ready()
+    pair.bridge.wait_ready()
+    result.notes.append(f"SIGTERM to exit: {max(took):.2f} s at most")
+    result.require(max(took) <= 5, f"{max(took):.1f} s to stop")

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import time
 
-from row import Result, finish, raw_rates, settle, strike, warm
+from row import Result, finish, raw_rates, settle, strike, terminate, warm
 from stage import HERE, FakePair, Pair
 from world import BOT, DOMAIN, Bridge, own
 
@@ -165,24 +165,13 @@ def frozen(stage, options):
 def ended(stage, options):
     """SIGTERM under load, again and again; then a database of a later version is refused."""
     result = Result()
-    took = []
     with Pair(stage, matrix=8, natives=8) as pair:
         pair.start()
         warm(pair, options)
         loads = pair.say_matrix(rate=8), pair.say_xmpp(rate=4)
-        for _ in range(options.many(5, 50)):
-            time.sleep(options.dice.uniform(0.0, 0.6))
-            result.caught.append(pair.flying())
-            result.kills += 1
-            began = time.monotonic()
-            status = pair.bridge.stop()
-            took.append(time.monotonic() - began)
-            result.require(status == 0, f"exit {status}")
-            pair.start()
+        terminate(pair, options, result, options.many(5, 50))
         for load in loads:
             load.stop()
-        result.notes.append(f"SIGTERM to exit: {max(took):.2f} s at most")
-        result.require(max(took) <= 5, f"{max(took):.1f} s to stop")
         finish(result, pair, options)
         raise_version(pair)
         done = pair.bridge.run("run", timeout=30)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encrypted rooms: what the daemon's death, a long absence and an old database do to keys."""
 
-import signal
 import time
 
 from clients import until
-from row import Result, raw_rates, settle, strike
+from row import Result, raw_rates, settle, strike, terminate
 from sealed import SealedPair, finish_sealed
 from world import BOT
 
@@ -147,30 +146,16 @@ def away(stage, options):
 
 
 def ended(stage, options):
-    """Start, talk, SIGTERM in its midst, again and again: always status 0, and no word from a sanitizer."""
+    """SIGTERM under load, again and again: always status 0, and no word from a sanitizer."""
     pair = SealedPair(stage, natives=4)
     result = Result()
-    took = []
     try:
         pair.start()
         warm(pair, options)
         loads = pair.say_matrix(rate=2), pair.say_xmpp(rate=2)
-        for number in range(options.many(3, 100)):
-            time.sleep(options.dice.uniform(0.0, 1.0))
-            result.caught.append(pair.flying())
-            result.kills += 1
-            began = time.monotonic()
-            status = pair.bridge.stop()
-            took.append(time.monotonic() - began)
-            unborn = status == -signal.SIGTERM and not pair.bridge.process.said()  # not even our program yet
-            result.require(status == 0 or unborn, f"exit {status} at {number}: {pair.bridge.process.said()[-600:]}")
-            pair.bridge.launch()
-            if number % 4 != 3:
-                pair.bridge.wait_ready()
-        pair.bridge.wait_ready()
+        terminate(pair, options, result, options.many(3, 100))
         for load in loads:
             load.stop()
-        result.notes.append(f"SIGTERM to exit: {max(took):.2f} s at most")
         return finish_sealed(result, pair, options)
     finally:
         pair.close()
