@@ -106,10 +106,8 @@ static int64_t
 count(struct store *store, enum statement statement)
 {
 	struct query query = store_query(store, statement);
-	int64_t n = query_step(&query) ? query_get_int(&query, 0) : 0;
 
-	query_done(&query);
-	return n;
+	return query_number(&query);
 }
 
 static json_t *

@@ -46,9 +46,7 @@ is_given(struct core *core, const struct group *group)
 	struct query query = store_query(core->store, CONSENT_GET);
 	query_text(&query, group->room[NETWORK_MATRIX]);
 	query_text(&query, group->room[NETWORK_XMPP]);
-	bool given = query_step(&query);
-	query_done(&query);
-	return given;
+	return query_any(&query);
 }
 
 enum consent
@@ -147,9 +145,7 @@ ask_group(struct core *core, enum statement statement, const struct group *group
 	struct query query = store_query(core->store, statement);
 
 	query_text(&query, group->name);
-	bool found = query_step(&query);
-	query_done(&query);
-	return found;
+	return query_any(&query);
 }
 
 static void

@@ -62,19 +62,15 @@ has_subscribers(struct core *core, const char *group)
 	struct query query = store_query(core->store, SUBSCRIPTION_ANY);
 
 	query_text(&query, group);
-	bool any = query_step(&query);
-	query_done(&query);
-	return any;
+	return query_any(&query);
 }
 
 static int64_t
 last_item(struct core *core)
 {
 	struct query query = store_query(core->store, ITEM_LAST);
-	int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
 
-	query_done(&query);
-	return seq;
+	return query_number(&query);
 }
 
 static void
@@ -106,9 +102,7 @@ digests_subscribed(struct digests *digests, const struct group *group, const cha
 
 	query_text(&query, person);
 	query_text(&query, group->name);
-	bool found = query_step(&query);
-	query_done(&query);
-	return found;
+	return query_any(&query);
 }
 
 void

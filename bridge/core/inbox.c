@@ -149,9 +149,7 @@ is_stalled(struct inbox *inbox, const char *room)
 		return false;
 	struct query query = store_query(inbox->store, INBOX_STALLED_IN);
 	query_text(&query, room);
-	bool stalled = query_step(&query);
-	query_done(&query);
-	return stalled;
+	return query_any(&query);
 }
 
 /* All rows of a room from one state into another; room NULL: of every room. */
@@ -169,8 +167,7 @@ look_for_stalls(struct inbox *inbox)
 {
 	struct query query = store_query(inbox->store, INBOX_STALLED_ANY);
 
-	inbox->stalls = query_step(&query);
-	query_done(&query);
+	inbox->stalls = query_any(&query);
 }
 
 void
@@ -261,9 +258,7 @@ inbox_knows(struct inbox *inbox, const char *room, const char *source_id)
 
 	query_text(&query, room);
 	query_text(&query, source_id);
-	bool known = query_step(&query);
-	query_done(&query);
-	return known;
+	return query_any(&query);
 }
 
 bool
@@ -322,8 +317,7 @@ place_rest(struct inbox *inbox, const char *room)
 	for (;;) {
 		struct query query = store_query(inbox->store, INBOX_GATED_NEXT);
 		query_text(&query, room);
-		int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
-		query_done(&query);
+		int64_t seq = query_number(&query);
 		if (!seq)
 			break;
 		query = store_query(inbox->store, INBOX_UNGATE);
@@ -471,7 +465,5 @@ inbox_seq(struct inbox *inbox, const char *room, const char *source_id)
 
 	query_text(&query, room);
 	query_text(&query, source_id);
-	int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
-	query_done(&query);
-	return seq;
+	return query_number(&query);
 }

@@ -292,9 +292,7 @@ outbox_due_of(struct outbox *outbox, int64_t inbox_seq, const char *lane)
 
 	query_int(&query, inbox_seq);
 	query_text(&query, lane);
-	int64_t due_ms = query_step(&query) ? query_get_int(&query, 0) : 0;
-	query_done(&query);
-	return due_ms;
+	return query_number(&query);
 }
 
 /* ---- falling due ---- */
@@ -762,9 +760,7 @@ outbox_waits(struct outbox *outbox, const char *lane, const char *person)
 
 	query_text(&query, lane);
 	query_text(&query, person);
-	bool waits = query_step(&query);
-	query_done(&query);
-	return waits;
+	return query_any(&query);
 }
 
 static void
@@ -804,8 +800,7 @@ outbox_settle_name(struct outbox *outbox, const char *lane, const char *name, co
 
 	query_text(&query, name);
 	query_text(&query, lane);
-	int64_t id = query_step(&query) ? query_get_int(&query, 0) : 0;
-	query_done(&query);
+	int64_t id = query_number(&query);
 	if (id)
 		outbox_settled(outbox, id, remote_id);
 	return id != 0;

@@ -101,9 +101,7 @@ is_kept(struct core *core, const struct group *group)
 	query_text(&query, group->name);
 	query_text(&query, group->room[NETWORK_MATRIX]);
 	query_text(&query, group->room[NETWORK_XMPP]);
-	bool kept = query_step(&query);
-	query_done(&query);
-	return kept;
+	return query_any(&query);
 }
 
 void
@@ -125,12 +123,10 @@ is_name_free(struct core *core, const char *name)
 	struct query query = store_query(core->store, CHARTER_LAST);
 
 	query_text(&query, name);
-	bool chartered = query_step(&query);
-	query_done(&query);
+	bool chartered = query_any(&query);
 	query = store_query(core->store, PLUMBING_GET);
 	query_text(&query, name);
-	bool plumbed = query_step(&query);
-	query_done(&query);
+	bool plumbed = query_any(&query);
 	return !chartered && !plumbed && !groups_find(&core->groups, name) && strcmp(name, "site") != 0;
 }
 

@@ -232,12 +232,10 @@ is_drained(struct plumb *plumb, const struct visit *visit)
 	struct query query = store_query(plumb->core->store, OUTBOX_OPEN_OF);
 
 	query_text(&query, visit->group->room[visit->network]);
-	bool open = query_step(&query);
-	query_done(&query);
+	bool open = query_any(&query);
 	query = store_query(plumb->core->store, INBOX_NEW_OF);
 	query_text(&query, visit->group->room[visit->network]);
-	open |= query_step(&query);
-	query_done(&query);
+	open |= query_any(&query);
 	return !open || now_monotonic_ms() - visit->leaving_ms > DRAIN_MS;
 }
 

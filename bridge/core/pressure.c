@@ -69,10 +69,8 @@ static int64_t
 backlog(struct core *core)
 {
 	struct query query = store_query(core->store, BACKLOG);
-	int64_t rows = query_step(&query) ? query_get_int(&query, 0) : 0;
 
-	query_done(&query);
-	return rows;
+	return query_number(&query);
 }
 
 void

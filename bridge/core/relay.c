@@ -68,9 +68,7 @@ source_of_remote(struct core *core, const char *remote_id, const char *lane)
 
 	query_text(&query, remote_id);
 	query_text(&query, lane);
-	int64_t seq = query_step(&query) ? query_get_int(&query, 0) : 0;
-	query_done(&query);
-	return seq;
+	return query_number(&query);
 }
 
 int64_t

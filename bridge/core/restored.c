@@ -44,10 +44,8 @@ static int64_t
 unjudged(struct core *core)
 {
 	struct query query = store_query(core->store, INBOX_COUNT);
-	int64_t n = query_step(&query) ? query_get_int(&query, 0) : 0;
 
-	query_done(&query);
-	return n;
+	return query_number(&query);
 }
 
 /* How many rooms of the groups are not read up to now. */

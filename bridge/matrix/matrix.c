@@ -249,8 +249,7 @@ port_stand(struct port *port, const char *room, struct standing *out)
 	people_each_occupant(matrix->parts.people, NETWORK_MATRIX, room, count_occupant, &out->ghosts);
 	struct query query = store_query(matrix->parts.store, C_UTD_OF_ROOM);
 	query_text(&query, room);
-	out->keyless = query_step(&query) ? (unsigned)query_get_int(&query, 0) : 0;
-	query_done(&query);
+	out->keyless = (unsigned)query_number(&query);
 }
 
 static int

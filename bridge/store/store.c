@@ -362,6 +362,24 @@ query_run(struct query *query)
 }
 
 bool
+query_any(struct query *query)
+{
+	bool any = query_step(query);
+
+	query_done(query);
+	return any;
+}
+
+int64_t
+query_number(struct query *query)
+{
+	int64_t number = query_step(query) ? query_get_int(query, 0) : 0;
+
+	query_done(query);
+	return number;
+}
+
+bool
 store_get_value(struct store *store, const char *name, char *out, size_t size)
 {
 	struct query query = store_query(store, META_GET);

@@ -70,6 +70,10 @@ const void *query_get_blob(struct query *query, int column, size_t *n);
 void query_done(struct query *query);
 /* step and done, for a write. */
 void query_run(struct query *query);
+/* The same for a question: whether there is a row. */
+bool query_any(struct query *query);
+/* The same: the number in its first column, 0 when there is no row. */
+int64_t query_number(struct query *query);
 /*
  * A single named value of this database, not a row of anything. get: false when there is none or it does not fit into `size`
  * bytes with its NUL; `out` is then "". set: replaces what was there, in the turn's transaction.

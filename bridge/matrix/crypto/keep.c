@@ -111,14 +111,18 @@ use_key(struct keep *keep)
 	store_set_value(keep->store, "pickle_check", check);
 }
 
-int
-keep_open_reading(struct keep **out, struct store *store, const struct seal *seal)
+static int
+open_with(struct keep **out, struct store *store, const struct seal *seal, bool writing)
 {
 	struct keep *keep = xcalloc(1, sizeof(*keep));
 
 	keep->store = store;
 	seal_derive(seal, "pickles", keep->key);
 	int r = check_key(keep);
+	if (r == KEEP_E_UNUSED && writing) {
+		use_key(keep);
+		r = 0;
+	}
 	if (r)
 		keep_close(keep);
 	else
@@ -129,19 +133,13 @@ keep_open_reading(struct keep **out, struct store *store, const struct seal *sea
 int
 keep_open(struct keep **out, struct store *store, const struct seal *seal)
 {
-	struct keep *keep = xcalloc(1, sizeof(*keep));
+	return open_with(out, store, seal, true);
+}
 
-	keep->store = store;
-	seal_derive(seal, "pickles", keep->key);
-	int r = check_key(keep);
-	if (r == KEEP_E_UNUSED)
-		use_key(keep);
-	if (r == KEEP_E_KEY) {
-		keep_close(keep);
-		return KEEP_E_KEY;
-	}
-	*out = keep;
-	return 0;
+int
+keep_open_reading(struct keep **out, struct store *store, const struct seal *seal)
+{
+	return open_with(out, store, seal, false);
 }
 
 void
@@ -152,27 +150,21 @@ keep_close(struct keep *keep)
 
 /* ---- devices of ours ---- */
 
-/* Its pickle, "" for none. The row is named by what never changes, since its number is not known before it is made. */
+/* The row is named by what never changes, since its number is not known before it is made. */
 static void
-pickle_account(struct keep *keep, const struct keep_account *account, struct secret *out)
+account_key(const struct keep *keep, const struct keep_account *account, unsigned char key[PRIMITIVE_KEY])
 {
 	AUTO_FREE char *row = xasprintf("%s|%s", account->user, account->device);
-	unsigned char key[PRIMITIVE_KEY];
 
 	keep_row_key(keep, "c_account", row, key);
-	if (!account->account || ratchet_account_save(account->account, key, out))
-		secret_copy(out, "", 0);
-	explicit_bzero(key, sizeof(key));
-	keep->writes++;
 }
 
 static void
 load_account(struct keep *keep, struct keep_account *account, const char *pickle)
 {
-	AUTO_FREE char *row = xasprintf("%s|%s", account->user, account->device);
 	unsigned char key[PRIMITIVE_KEY];
 
-	keep_row_key(keep, "c_account", row, key);
+	account_key(keep, account, key);
 	if (ratchet_account_load(&account->account, pickle, strlen(pickle), key))
 		log_error(LOG_STORE, "the keys of a device are damaged user=%s device=%s", account->user, account->device);
 	explicit_bzero(key, sizeof(key));
@@ -187,40 +179,44 @@ keep_account_fini(struct keep_account *account)
 	*account = (struct keep_account){ .id = 0 };
 }
 
+/* Ends a query with what changes of a device. Its pickle is "" for none. */
+static void
+write_account(struct keep *keep, struct query *query, const struct keep_account *account)
+{
+	AUTO_SECRET struct secret pickle = { NULL, 0 };
+	unsigned char key[PRIMITIVE_KEY];
+
+	account_key(keep, account, key);
+	bool made = account->account && ratchet_account_save(account->account, key, &pickle) == 0;
+	explicit_bzero(key, sizeof(key));
+	query_int(query, account->state);
+	query_text(query, made ? pickle.p : "");
+	query_text(query, account->device_keys);
+	query_text(query, account->since);
+	query_int(query, account->fallback_ms);
+	query_int(query, account->fallback_old);
+	query_run(query);
+	keep->writes++;
+}
+
 void
 keep_add_account(struct keep *keep, struct keep_account *account)
 {
-	AUTO_SECRET struct secret pickle = { NULL, 0 };
 	struct query query = store_query(keep->store, C_ACCOUNT_ADD);
 
-	pickle_account(keep, account, &pickle);
 	query_text(&query, account->user);
 	query_text(&query, account->device);
-	query_int(&query, account->state);
-	query_text(&query, pickle.p);
-	query_text(&query, account->device_keys);
-	query_text(&query, account->since);
-	query_int(&query, account->fallback_ms);
-	query_int(&query, account->fallback_old);
-	query_run(&query);
+	write_account(keep, &query, account);
 	account->id = store_last_id(keep->store);
 }
 
 void
 keep_save_account(struct keep *keep, const struct keep_account *account)
 {
-	AUTO_SECRET struct secret pickle = { NULL, 0 };
 	struct query query = store_query(keep->store, C_ACCOUNT_SAVE);
 
-	pickle_account(keep, account, &pickle);
 	query_int(&query, account->id);
-	query_int(&query, account->state);
-	query_text(&query, pickle.p);
-	query_text(&query, account->device_keys);
-	query_text(&query, account->since);
-	query_int(&query, account->fallback_ms);
-	query_int(&query, account->fallback_old);
-	query_run(&query);
+	write_account(keep, &query, account);
 }
 
 bool
@@ -286,8 +282,7 @@ keep_kill_all(struct keep *keep)
 {
 	for (;;) {
 		struct query query = store_query(keep->store, C_ACCOUNT_LIVING);
-		int64_t id = query_step(&query) ? query_get_int(&query, 0) : 0;
-		query_done(&query);
+		int64_t id = query_number(&query);
 		if (!id || store_failed(keep->store))
 			return;
 		keep_kill_account(keep, id);

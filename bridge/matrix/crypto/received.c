@@ -20,9 +20,7 @@ received_has_read(struct crypto *crypto, int64_t account, const unsigned char ha
 
 	query_int(&query, account);
 	query_blob(&query, hash, PRIMITIVE_HASH);
-	bool read = query_step(&query);
-	query_done(&query);
-	return read;
+	return query_any(&query);
 }
 
 void

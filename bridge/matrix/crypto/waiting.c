@@ -287,9 +287,8 @@ static void
 plan(struct waiting *waiting)
 {
 	struct query query = store_query(waiting->crypto->store, C_UTD_COUNTS);
-	bool any = query_step(&query) && query_get_int(&query, 0) > 0;
+	bool any = query_number(&query) > 0;
 
-	query_done(&query);
 	loop_timer_set(&waiting->timer, any ? TICK_MS : IDLE_TICK_MS);
 }
 
@@ -387,10 +386,8 @@ static bool
 is_tiresome(struct waiting *waiting, const char *sender)
 {
 	struct query query = ask(waiting, C_UTD_ASIDES, sender, NULL);
-	bool is = query_step(&query) && query_get_int(&query, 0) >= ASIDE_MAX;
 
-	query_done(&query);
-	return is;
+	return query_number(&query) >= ASIDE_MAX;
 }
 
 static bool
