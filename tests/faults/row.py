@@ -16,6 +16,7 @@ from ledger import Figures, Ledger
 from load import settled
 
 PATIENCE = 40  # seconds without anything new, after which the rest counts as lost
+SHOWN = 20  # numbers in a line
 LINGER = 2.0  # watched after the last message, for repetitions
 
 
@@ -86,7 +87,7 @@ class Result:
             if count:
                 words.append(f"{word} {count}")
         if self.kills:
-            words.append(f"in flight at {self.kills} kills: {' '.join(map(str, self.caught))} ({self.catching()} caught some)")
+            words.append(f"in flight at {self.kills} kills: {summary(self.caught)} ({self.catching()} caught some)")
         if self.memory:
             words.append(f"RssAnon {self.memory[0]} -> {self.memory[-1]} kB, fds {self.fds[0]} -> {self.fds[-1]}")
         if self.ledger:
@@ -96,6 +97,11 @@ class Result:
         words += [f"WRONG: {what}" for what in self.wrong[:4]]
         words += [f"{self.seconds:.0f} s", f"commit {self.commit[:12]}{self.commit[40:]}"]
         return "; ".join(words) + ("" if f.clean() else f"\n       {', '.join(f.examples)}")
+
+
+def summary(numbers):
+    """All of them, or of many only the span."""
+    return " ".join(map(str, numbers)) if len(numbers) <= SHOWN else f"{min(numbers)} to {max(numbers)}"
 
 
 def finish(result, pair, options, outward=None, inward=None):

@@ -7,9 +7,12 @@ import signal
 import sqlite3
 import time
 
-from row import Result, finish, raw_rates, settle, strike, terminate, warm
+from clients import Impatience, until
+from proxy import Faults, Wire
+from row import Result, finish, raw_rates, settle, strike, summary, terminate, warm
+from rows_wire import between
 from stage import HERE, FakePair, Pair
-from world import BOT, DOMAIN, Bridge, own
+from world import BOT, BOT_JID, DOMAIN, Bridge, own
 
 
 def killing(pair, options, result, load):
@@ -95,37 +98,48 @@ def points(stage, options):
     """At each named point the program ends as at a power cut, under load on both sides, and starts again."""
     result = Result()
     names, never = fault_points(), []
-    with Pair(stage, matrix=6, natives=6) as pair:
-        pair.start()
-        loads = pair.say_matrix(rate=6), pair.say_xmpp(rate=4)
-        for name in names:
-            if name in ELSEWHERE:
-                continue
-            reached = sum(crash_at(pair, options, result, name) for _ in range(options.many(2, 20)))
-            if not reached:
-                never.append(name)
-        pair.bridge.env.pop("CRASH_AT", None)
-        if not pair.bridge.alive():
-            pair.bridge.launch()
-        pair.bridge.wait_ready()
-        for load in loads:
-            load.stop()
-        reached = len(names) - len(never) - len(set(names) & set(ELSEWHERE))
-        result.notes.append(f"{len(names)} points, {reached} reached; never: {' '.join(never) or 'none'}; in other rows: {' '.join(ELSEWHERE)}")
-        result.require(reached > 0, "no point was reached: is the daemon built with --enable-fault-points?")
-        return finish(result, pair, options)
+    with between(stage, component=(Wire, Faults(dice=options.dice))) as (ports, (_, component, _)):
+        with Pair(stage, matrix=6, natives=6, ports=ports) as pair:
+            pair.start()
+            loads = pair.say_matrix(rate=6), pair.say_xmpp(rate=4)
+            questions = Questions(pair)
+            deeds = {"mid_loss": lambda: lose_component(pair, options, component), "xmpp_private_noted": questions.ask}
+            for name in names:
+                if name in ELSEWHERE:
+                    continue
+                if not sum(crash_at(pair, options, result, name, life, deeds.get(name)) for life in range(options.many(2, 20))):
+                    never.append(name)
+            pair.bridge.env.pop("CRASH_AT", None)
+            if not pair.bridge.alive():
+                pair.bridge.launch()
+            pair.bridge.wait_ready()
+            for load in loads:
+                load.stop()
+            elsewhere = [name for name in names if name in ELSEWHERE]
+            reached = len(names) - len(never) - len(elsewhere)
+            result.notes.append(f"{len(names)} points, {reached} reached; never: {' '.join(never) or 'none'}; in other rows: {' '.join(elsewhere)}")
+            result.require(reached > 0, "no point was reached: is the daemon built with --enable-fault-points?")
+            result.require(options.short or options.times or not never, "not every point was reached")
+            questions.judge(result)
+            return finish(result, pair, options)
 
 
 POINT_PATIENCE = 6.0
 ELSEWHERE = ("mid_release", "mid_digest")  # the rows held and digests pass them
 
 
-def crash_at(pair, options, result, name):
-    """One life that ends at the n-th pass of a point, or is killed when it never comes there. True: it came there."""
+def crash_at(pair, options, result, name, life, deed=None):
+    """A life that ends at the n-th pass of a point (the first one at the first), or is killed when it never comes there. True: it came there.
+
+    `deed`: done once the daemon is ready, for a point that is passed on no other occasion.
+    """
     bridge = pair.bridge
     bridge.kill()
-    bridge.env["CRASH_AT"] = f"{name}:{1 if 'ghost' in name else options.dice.randrange(1, 6)}"
+    bridge.env["CRASH_AT"] = f"{name}:{1 if deed or not life or 'ghost' in name else options.dice.randrange(1, 6)}"
     bridge.launch()
+    if deed:
+        bridge.wait_ready()
+        deed()
     end = time.monotonic() + POINT_PATIENCE
     while bridge.alive() and time.monotonic() < end:
         time.sleep(0.02)
@@ -136,6 +150,38 @@ def crash_at(pair, options, result, name):
         result.kills += 1
         result.caught.append(pair.flying())
     return reached
+
+
+def lose_component(pair, options, component):
+    """The component's connection is reset while rows are in flight."""
+    pair.aim(options.dice)
+    component.cut()
+    os.kill(pair.bridge.process.pid, signal.SIGCONT)
+
+
+class Questions:
+    """What Bob asks the bot by direct message, and its answers: private messages, which no archive keeps."""
+
+    def __init__(self, pair):
+        self.pair, self.bob, self.asked = pair, pair.stage.bob, 0
+        self.before = len(self.answers())
+
+    def ask(self):
+        self.bob.chat(BOT_JID, "!whoami")
+        self.asked += 1
+
+    def answers(self):
+        return [said for said in self.bob.private() if said.who.split("/")[0] == BOT_JID and "xmpp:bob@localhost" in said.body]
+
+    def judge(self, result):
+        """Each is answered once."""
+        try:
+            until(lambda: len(self.answers()) - self.before >= self.asked, 10, "all answers")
+        except Impatience:
+            pass
+        answered = len(self.answers()) - self.before
+        result.notes.append(f"{self.asked} asked privately, {answered} answers")
+        result.require(answered == self.asked, f"{answered} answers to {self.asked} private questions")
 
 
 # -- the daemon stands still, ends in order, or is there twice
@@ -259,7 +305,7 @@ def pill(stage, options):
         result.require(not [m for m in said if MARKER in m.body], "the pill crossed")
         told = [e for room in pair.hs.rooms.values() for e in room.events if e["sender"] == BOT and e["type"] == "m.room.message"]
         result.require(len(told) >= len(result.caught), f"its author heard {len(told)} times of {len(result.caught)}")
-        result.notes.append(f"restarts {' '.join(map(str, result.caught))}; its author was told: \"{told[-1]['content']['body'][:100] if told else ''}\"")
+        result.notes.append(f"restarts {summary(result.caught)}; its author was told: \"{told[-1]['content']['body'][:100] if told else ''}\"")
         return finish(result, pair, options)
 
 

@@ -209,11 +209,10 @@ class Pair:
         finally:
             base.close()
 
-    def strike(self, dice, aimed=True):
-        """kill -9 at a random instant; when aimed, at the first of many that finds rows in flight.
+    def aim(self, dice, aimed=True):
+        """Stops the process (SIGSTOP) at a random instant; when aimed, at the first of many that finds rows in flight.
 
-        The process is stopped, looked at, and killed or let go on, so that the figure is that of the
-        instant, which is returned.
+        The figure is that of the instant, which is returned.
         """
         pid = self.bridge.process.pid
         end = time.monotonic() + 4
@@ -221,10 +220,15 @@ class Pair:
             os.kill(pid, signal.SIGSTOP)
             rows = self.flying()
             if rows or not aimed or time.monotonic() > end:
-                self.bridge.kill()
                 return rows
             os.kill(pid, signal.SIGCONT)
             time.sleep(dice.uniform(0.001, 0.012))
+
+    def strike(self, dice, aimed=True):
+        """kill -9 at such an instant; how many rows were in flight."""
+        rows = self.aim(dice, aimed)
+        self.bridge.kill()
+        return rows
 
     # -- speaking
 
