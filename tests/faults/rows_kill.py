@@ -104,7 +104,8 @@ def points(stage, options):
             loads = pair.say_matrix(rate=6), pair.say_xmpp(rate=4)
             questions = Questions(pair)
             deeds = {"mid_loss": lambda: lose_component(pair, options, component), "xmpp_private_noted": questions.ask}
-            for name in names:
+            # What is done by hand waits for a daemon in its rooms: before the MUC's archive is long, and slow to read.
+            for name in sorted(names, key=lambda name: ("ghost" not in name, name not in deeds)):
                 if name in ELSEWHERE:
                     continue
                 if not sum(crash_at(pair, options, result, name, life, deeds.get(name)) for life in range(options.many(2, 20))):
