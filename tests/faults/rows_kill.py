@@ -139,8 +139,9 @@ def crash_at(pair, options, result, name, life, deed=None):
     bridge.env["CRASH_AT"] = f"{name}:{1 if deed or not life or 'ghost' in name else options.dice.randrange(1, 6)}"
     bridge.launch()
     if deed:
-        bridge.wait_ready()
-        deed()
+        until(lambda: not bridge.alive() or bridge.everywhere(), 120, f"a daemon in its rooms, for {name}")
+        if bridge.alive():
+            deed()
     end = time.monotonic() + POINT_PATIENCE
     while bridge.alive() and time.monotonic() < end:
         time.sleep(0.02)
