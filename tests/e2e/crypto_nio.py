@@ -63,13 +63,20 @@ class NioClient(Client):
         self.close()
 
     def send_event(self, room, content, kind="m.room.message"):
-        sending = self.client.room_send(room, kind, content, tx_id=self._number(), ignore_unverified_devices=True)
-        return self._good(self.loop.run(sending), "send").event_id
+        return self.loop.run(self._send(room, kind, content))
 
     async def say(self, room, body):
         """A text, said in a coroutine of the loop: the event id."""
-        content = {"msgtype": "m.text", "body": body}
-        sent = await self.client.room_send(room, "m.room.message", content, tx_id=self._number(), ignore_unverified_devices=True)
+        return await self._send(room, "m.room.message", {"msgtype": "m.text", "body": body})
+
+    async def _send(self, room, kind, content, tries=3):
+        try:
+            sent = await self.client.room_send(room, kind, content, tx_id=self._number(), ignore_unverified_devices=True)
+        except KeyError:
+            # A /sync has ended the session while nio was sharing it (somebody came): nothing was sent.
+            if tries == 1:
+                raise
+            return await self._send(room, kind, content, tries - 1)
         return self._good(sent, "send").event_id
 
     def knows(self, room, users, encrypted=True):
