@@ -65,6 +65,17 @@ notices_first_time(struct core *core, const char *room, const char *person, cons
 	return store_changes(core->store) > 0;
 }
 
+void
+notices_forget(struct core *core, const char *room, const char *person, const char *kind)
+{
+	struct query query = store_query(core->store, NOTICE_END);
+
+	query_text(&query, room);
+	query_text(&query, person);
+	query_text(&query, kind);
+	query_run(&query);
+}
+
 /* A reaction by the bot, or the end of one: `what` with the message makes the row's name, so that it is said once. */
 static void
 mark(struct core *core, const char *group, const char *room, const char *source_id, int64_t seq, const char *what, struct outgoing outgoing)

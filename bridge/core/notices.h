@@ -55,6 +55,8 @@ char *notices_release(struct core *core, const struct group *group, int64_t firs
 
 /* True the first time for this person in this room, kind and period (any number: an instant, a day). In the turn's transaction. */
 bool notices_first_time(struct core *core, const char *room, const char *person, const char *kind, int64_t period);
+/* From now on it is the first time again, in every period. In the turn's transaction. */
+void notices_forget(struct core *core, const char *room, const char *person, const char *kind);
 
 /*
  * Says something to one person: through `lane` in private; with lane NULL or "", in the room, under `source_id`.

@@ -274,6 +274,8 @@ plumb_end(struct plumb *plumb, struct group *group, const char *actor)
 
 	plumb_pair_refuse(core, OUTBOX_WAITING_OF, group->name);
 	end_digests(core, group);
+	/* Whoever reads now that the rooms are parted, reads it too when they are joined again. */
+	notices_forget(core, group->room[NETWORK_MATRIX], group->room[NETWORK_XMPP], "greeting");
 	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++) {
 		AUTO_FREE char *text = str_fill(text_in(core_language(core, group), N_("This room is no longer joined with {room}. Goodbye.")), "room",
 				groups_call_room(group, plumb_other((enum network)network)));

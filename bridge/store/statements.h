@@ -187,6 +187,7 @@
 	X(STOPPED_OVERDUE, "SELECT o.id FROM outbox o JOIN inbox i ON i.seq = o.inbox_seq WHERE o.state IN (0, 1) AND o.kind = 0" \
 		" AND o.grp IN (SELECT grp FROM stopped) AND i.received_ms < ? ORDER BY o.id") \
 	X(NOTICE_ADD, "INSERT OR IGNORE INTO notice (room, person, kind, period_ms) VALUES (?, ?, ?, ?)") \
+	X(NOTICE_END, "DELETE FROM notice WHERE room = ? AND person = ? AND kind = ?") \
 	X(AUDIT_ADD, "INSERT INTO audit (at_ms, actor, grp, verb, before, after) VALUES (?, ?, ?, ?, ?, ?)") \
 	\
 	X(NAME_SET, "INSERT INTO name (room, person, name) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name") \

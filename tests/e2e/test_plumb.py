@@ -189,6 +189,7 @@ def test_unplumb_tells_whoever_waits_and_leaves(pair):
     # Again: the same two are the same group.
     invite_to_matrix(pair)
     confirm(pair, plumb_from_matrix(pair))
+    until(lambda: len(saying(pair.dave.history(pair.room), "This room is joined with")) == 2, what="another greeting")
     crosses(pair)
     assert "09:00" in ask_matrix(pair.alice, pair.room, "!sd hours"), "their charter is theirs again"
 
