@@ -211,8 +211,7 @@ parse_hold(struct parser *parser, struct rule *rule)
 	rule->notice = true;
 	if (!parse_take_key(parser, KEY_UNTIL))
 		return parse_unexpected(parser, "\"until opening\"");
-	if (parser->token.kind == TOKEN_WORD && ((parser->token.p[0] >= '0' && parser->token.p[0] <= '9')
-			|| parser->token.p[0] == '+'))
+	if (parse_is_numeric(parser) || (parser->token.kind == TOKEN_WORD && parser->token.p[0] == '+'))
 		return parse_fail(parser, &parser->token, "not yet: only \"until opening\" is in this release");
 	return parse_take_key(parser, KEY_OPENING) || parse_unexpected(parser, "opening");
 }
@@ -221,7 +220,7 @@ static bool
 parse_digest(struct parser *parser, struct rule *rule)
 {
 	(void)rule;
-	if (parser->token.kind == TOKEN_WORD && parser->token.p[0] >= '0' && parser->token.p[0] <= '9')
+	if (parse_is_numeric(parser))
 		return parse_fail(parser, &parser->token, "not yet: only \"digest next\" is in this release");
 	return parse_take_key(parser, KEY_NEXT) || parse_unexpected(parser, "next");
 }

@@ -3,7 +3,7 @@
 #define RULES_SYNTAX_H
 
 /*
- * A parsed charter. Built by parse.c and parse_rule.c, read by everybody else,
+ * A parsed charter. Built by parse.c and what is called after it, read by everybody else,
  * never changed afterwards but for the two borrowed pointers. Every string and
  * array below belongs to struct memory of the struct rules.
  */
