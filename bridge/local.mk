@@ -70,7 +70,11 @@ core_sources = \
 	bridge/core/notices.h \
 	bridge/core/outbox.c \
 	bridge/core/outbox.h \
+	bridge/core/outbox_answer.c \
+	bridge/core/outbox_due.c \
+	bridge/core/outbox_inside.h \
 	bridge/core/outbox_rows.h \
+	bridge/core/outbox_write.c \
 	bridge/core/people.c \
 	bridge/core/people.h \
 	bridge/core/people_open.h \

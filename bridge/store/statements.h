@@ -7,7 +7,7 @@
 
 /*
  * Every SQL statement of the program. Parameters are bound in their order of appearance
- * (?1 is used again where a value is needed twice). States: see inbox.c and outbox.c.
+ * (?1 is used again where a value is needed twice). States: see inbox_rows.h and outbox_rows.h.
  */
 #define STATEMENTS(X) \
 	X(TURN_BEGIN, "BEGIN IMMEDIATE") \
