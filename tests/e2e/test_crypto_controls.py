@@ -134,6 +134,7 @@ def test_first_words_to_a_client_that_was_away(them):
     heard = anna.wait(room, "first words")
     assert (heard.colour, heard.why) == ("RED", "UNSIGNED_DEVICE"), heard
     until(lambda: anna.shield(heard) == ("NONE", None), what="the warning gone when it is asked again")
+    until(lambda: eric.identity(newcomer.user)["exists"], what="Eric knowing whose identity that is")
     newcomer.send(room, "second words")
     assert eric.wait(room, "second words").colour == "NONE"
     assert "UNSIGNED_SENDER_DEVICE" in [str(each) for each in eric.undecryptable(room)][0]
