@@ -209,7 +209,7 @@ def test_the_same_ciphertext_twice(them, room):
     assert used_twice(ciphers(eric, room)) == {(seen[0].session, 3): [first, second]}
     assert eric.wait(room, first).body == "replayed"
     assert bert.wait_failed(room, second)
-    assert eric.wait(room, "second words").colour == "NONE", "so it cannot be left to this client to notice"
+    assert eric.wait(room, second).colour == "NONE", "so it cannot be left to this client to notice"
 
 
 def test_a_verification_that_is_declined(them):
