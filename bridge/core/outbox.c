@@ -144,6 +144,19 @@ next_row(struct outbox *outbox, struct lane *lane, int64_t now_ms)
 }
 
 void
+outbox_each_author(struct outbox *outbox, const char *lane, int rows, void (*each)(void *context, const struct author *author), void *context)
+{
+	struct query query = store_query(outbox->core->store, OUTBOX_AUTHORS);
+
+	query_text(&query, lane);
+	query_int(&query, now_rules_ms());
+	query_int(&query, rows);
+	while (query_step(&query))
+		each(context, &(struct author){ query_get_text(&query, 0), query_get_text(&query, 1), query_get_text(&query, 2) });
+	query_done(&query);
+}
+
+void
 outbox_end_row(struct outbox *outbox, int64_t id, enum outbox_state state, const char *remote_id, const char *reason)
 {
 	struct query query = store_query(outbox->core->store, OUTBOX_END);

@@ -65,6 +65,13 @@ void outbox_lost(struct outbox *outbox, enum network network, bool blamed);
 /* Whether a message of this person waits for its lane, is held, or is on its way: his ghost must stay where it is. */
 bool outbox_waits(struct outbox *outbox, const char *lane, const char *person);
 
+/*
+ * Who speaks in the lane's next `rows` rows that may go, in that order, each once: so that a port gets their ghosts ready while it
+ * waits for the first one's. The author is lent for the call. The bot is not among them.
+ */
+void outbox_each_author(struct outbox *outbox, const char *lane, int rows, void (*each)(void *context, const struct author *author),
+		void *context);
+
 /* The rows of a lane in doubt, oldest first: for asking the archive. */
 bool outbox_has_doubts(struct outbox *outbox, const char *lane);
 void outbox_each_doubt(struct outbox *outbox, const char *lane,

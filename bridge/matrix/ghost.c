@@ -542,26 +542,8 @@ want_name(struct ghost *ghost, struct stay *stay, const char *name)
 }
 
 static enum ghost_readiness
-wait_for(struct ghost *ghost, struct stay *stay)
+work_on(struct ghost *ghost, struct stay *stay, const char *name)
 {
-	int64_t now_ms = now_monotonic_ms();
-
-	advance(ghost);
-	if (!stay || !*ghost->person)
-		return GHOST_BUSY;
-	if (!stay->since_ms)
-		stay->since_ms = now_ms;
-	int64_t left_ms = stay->since_ms + GHOST_PATIENCE_MS - now_ms;
-	if (!loop_timer_armed(&ghost->patience))
-		loop_timer_set(&ghost->patience, left_ms > 0 ? left_ms : 0);
-	return GHOST_BUSY;
-}
-
-enum ghost_readiness
-ghost_prepare(struct ghost *ghost, const char *room, const char *name)
-{
-	struct stay *stay = room ? stay_get(ghost, room) : NULL;
-
 	if (name)
 		want_name(ghost, stay, name);
 	if (stay) {
@@ -572,9 +554,42 @@ ghost_prepare(struct ghost *ghost, const char *room, const char *name)
 			return GHOST_REFUSED;
 	}
 	bool complete = ghost->registered && ghost->record.ready && !needs_name(ghost) && (!stay || stay->joined);
-	if (complete && ghost->own && !own_is_ready(ghost->own) && (needs_account(ghost) || needs_burial(ghost) || needs_keys(ghost)))
+	bool keyless = ghost->own && !own_is_ready(ghost->own) && (needs_account(ghost) || needs_burial(ghost) || needs_keys(ghost));
+	if (!complete || keyless)
 		advance(ghost);
-	return complete ? GHOST_READY : wait_for(ghost, stay);
+	return complete ? GHOST_READY : GHOST_BUSY;
+}
+
+/* Its message waits: not for longer than GHOST_PATIENCE_MS. */
+static void
+lose_patience(struct ghost *ghost, struct stay *stay)
+{
+	int64_t now_ms = now_monotonic_ms();
+
+	if (!stay->since_ms)
+		stay->since_ms = now_ms;
+	int64_t left_ms = stay->since_ms + GHOST_PATIENCE_MS - now_ms;
+	if (!loop_timer_armed(&ghost->patience))
+		loop_timer_set(&ghost->patience, left_ms > 0 ? left_ms : 0);
+}
+
+enum ghost_readiness
+ghost_prepare(struct ghost *ghost, const char *room, const char *name)
+{
+	struct stay *stay = room ? stay_get(ghost, room) : NULL;
+	enum ghost_readiness readiness = work_on(ghost, stay, name);
+
+	if (readiness == GHOST_BUSY && stay && *ghost->person)
+		lose_patience(ghost, stay);
+	return readiness;
+}
+
+enum ghost_readiness
+ghost_foresee(struct ghost *ghost, const char *room, const char *name)
+{
+	struct stay *stay = stay_get(ghost, room);
+
+	return work_on(ghost, stay, stay->joined ? NULL : name);
 }
 
 enum ghost_readiness

@@ -38,6 +38,8 @@ const char *ghost_device(const struct ghost *ghost);
  * do without.
  */
 enum ghost_readiness ghost_prepare(struct ghost *ghost, const char *room, const char *name);
+/* Likewise for who speaks later: nobody waits for it yet. A ghost that is in the room keeps its name until its turn. */
+enum ghost_readiness ghost_foresee(struct ghost *ghost, const char *room, const char *name);
 /*
  * Works towards a cross-signed device of its own; only for whom somebody is to read encrypted. The rest is ghost_prepare()'s. GHOST_REFUSED:
  * nothing is encrypted here.

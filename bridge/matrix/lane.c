@@ -300,6 +300,33 @@ is_read_back(struct lane *lane, const char *room, const struct ghost *ghost)
 
 /* ---- ready ---- */
 
+struct coming {
+	struct matrix *matrix;
+	const char *room;
+};
+
+static void
+foresee(void *context, const struct author *author)
+{
+	const struct coming *coming = context;
+	struct ghost *ghost = ghost_get(coming->matrix, author);
+	const char *why;
+
+	if (ghost_foresee(ghost, coming->room, author->name) == GHOST_READY && may_encrypt(coming->matrix, coming->room))
+		(void)outbound_prepare(coming->matrix, ghost, coming->room, &why);
+}
+
+/* The ghost of the next row can speak, or must not. */
+static bool
+is_prepared(struct matrix *matrix, const char *room, struct ghost *ghost, enum ghost_readiness readiness)
+{
+	const char *why;
+
+	if (readiness == GHOST_BUSY || !may_encrypt(matrix, room))
+		return false;
+	return readiness == GHOST_REFUSED || outbound_prepare(matrix, ghost, room, &why) != OUTBOUND_BUSY;
+}
+
 unsigned
 lane_ready(struct matrix *matrix, const char *address, const struct author *author)
 {
@@ -323,13 +350,13 @@ lane_ready(struct matrix *matrix, const char *address, const struct author *auth
 	struct ghost *ghost = ghost_get(matrix, author);
 	bool bot = !author->person;
 	enum ghost_readiness readiness = ghost_prepare(ghost, bot ? NULL : id, bot ? NULL : author->name);
-	if (readiness == GHOST_BUSY || (readiness == GHOST_READY && !is_read_back(lane, id, ghost)))
+	if (readiness == GHOST_READY && !is_read_back(lane, id, ghost))
 		return 0;
-	if (!may_encrypt(matrix, id))
-		return 0;
-	if (readiness == GHOST_READY && outbound_prepare(matrix, ghost, id, &detail) == OUTBOUND_BUSY)
-		return 0;
-	return AHEAD - lane->count;
+	if (is_prepared(matrix, id, ghost, readiness))
+		return AHEAD - lane->count;
+	/* It takes requests, and sometimes a moment: who speaks after him has his meanwhile. */
+	outbox_each_author(matrix->parts.outbox, address, AHEAD, foresee, &(struct coming){ matrix, id });
+	return 0;
 }
 
 /* ---- answers ---- */

@@ -75,6 +75,9 @@
 	X(OUTBOX_LANES, "SELECT DISTINCT lane, network FROM outbox WHERE state IN (0, 1) AND due_ms <= ?") \
 	X(OUTBOX_NEXT, "SELECT id, name, kind, person, stem, author, payload, state, strikes FROM outbox" \
 		" WHERE lane = ? AND state IN (0, 1) AND due_ms <= ?" MAY_GO " ORDER BY place LIMIT 1") \
+	X(OUTBOX_AUTHORS, "SELECT person, stem, author, min(place) FROM (SELECT person, stem, author, place FROM outbox" \
+		" WHERE lane = ? AND state IN (0, 1) AND due_ms <= ?" MAY_GO " ORDER BY place LIMIT ?)" \
+		" WHERE person IS NOT NULL GROUP BY person ORDER BY 4") \
 	X(OUTBOX_NEXT_DUE, "SELECT min(due_ms) FROM outbox WHERE state IN (0, 1) AND due_ms > ?") \
 	X(OUTBOX_FLY, "UPDATE outbox SET state = 2, tries = tries + 1, first_try_ms = coalesce(first_try_ms, ?2) WHERE id = ?1") \
 	X(OUTBOX_STRIKE, "UPDATE outbox SET strikes = strikes + 1 WHERE id = ?") \

@@ -295,6 +295,19 @@ ready_ghost(struct room *room, struct member *member, unsigned window)
 	return await(room, member, PATIENCE_MS);
 }
 
+/* A join takes its time: who speaks later is let in meanwhile. One that is inside keeps its name until its turn. */
+static void
+foresee(void *context, const struct author *author)
+{
+	struct room *room = context;
+	struct member *member = member_for(room, author);
+
+	if (!member || (member->state != GHOST_UNKNOWN && member->state != GHOST_PARTED))
+		return;
+	member_rename(member, author->name);
+	member_step(member, GHOST_WANTED);
+}
+
 static unsigned
 window_of(unsigned size, unsigned used)
 {
@@ -327,7 +340,10 @@ ready_room(struct room *room, const struct author *author)
 	if (!member)
 		return await(room, NULL, 0);
 	member_rename(member, author->name);
-	return ready_ghost(room, member, window);
+	unsigned ready = ready_ghost(room, member, window);
+	if (!ready)
+		outbox_each_author(jabber->parts.outbox, room->address, ROOM_WINDOW, foresee, room);
+	return ready;
 }
 
 static unsigned

@@ -40,6 +40,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 WINDOW = 32
 PACE = 20
 RATIO = 0.9
+TIMES = 3  # of a burst to XMPP, which is over in seconds; the middle one counts, of ours as of the raw ones
+HELD_PATIENCE = 120  # seconds; a busy homeserver pushes late
 CHARTER = "tz Europe/Paris\nhours mon-fri 08:30-18:30\ntime 10 ferme when closed then hold until opening notice none"
 
 
@@ -120,18 +122,18 @@ class Way:
         delays, own_delays = self.delays(first)
         return rate, percentile(delays, 0.5), percentile(delays, 0.99), percentile(own_delays, 0.5), used
 
-    def burst(self, count, options):
-        """(messages a second, CPU seconds per 1,000)."""
+    def burst(self, count, options, day=23):
+        """(messages a second, CPU seconds per 1,000). To XMPP on the evening of that day, and released on the next."""
         bridge, first = self.pair.bridge, len(self.ledger.messages)
         pid = bridge.process.pid
         if self.outward:
-            bridge.set_clock("2026-11-23 19:04")
+            bridge.set_clock(f"2026-11-{day} 19:04")
             self.say(count).wait()
-            until(lambda: self.pair.waiting() >= count, options.patience, "all of them being held")
+            until(lambda: self.pair.waiting() >= count, HELD_PATIENCE, f"all {count} being held")
             self.bytes = self.pair.mean_size()
         before, begun = cpu(pid), time.monotonic()
         if self.outward:
-            bridge.set_clock("2026-11-24 10:00")
+            bridge.set_clock(f"2026-11-{day + 1} 10:00")
         else:
             self.say(count).wait()
             begun = self.ledger.messages[first].start
@@ -175,13 +177,18 @@ def measure_release(stage, options, ghosts, wanted):
         pair.start()
         warm(pair, options)
         way = Way("Matrix to XMPP", pair)
-        rate, used = way.burst(wanted.messages, options)
+        bursts = [way.burst(wanted.messages, options, 23 + n) for n in range(TIMES)]
         pair.bridge.stop()
-        # Of its own: the ghosts are still in the other one, and would get copies too.
-        room = f"raw-{pair.muc}"
-        stage.bob.create_room(room, "Bob")
-        figure = raw("muc", stage.component, COMPONENT, SECRET, room, wanted.messages, WINDOW, ghosts, way.bytes)
+        # Rooms of their own: the ghosts are still in the other one, and would get copies too.
+        rooms = [f"raw{n}-{pair.muc}" for n in range(TIMES)]
+        figures = []
+        for room in rooms:
+            stage.bob.create_room(room, "Bob")
+            figures.append(raw("muc", stage.component, COMPONENT, SECRET, room, wanted.messages, WINDOW, ghosts, way.bytes))
+        figure = sorted(figures)[TIMES // 2]
+        rate, used = sorted(bursts)[TIMES // 2]
         burst_line(way, wanted.messages, rate, used, figure)
+        line("      each", *(f"{ours[0]:.1f} / {theirs[0]:.1f}" for ours, theirs in zip(bursts, figures)))
         return rate >= RATIO * figure[0] and way.words() == "0 / 0 / 0"
     finally:
         pair.close()

@@ -279,6 +279,35 @@ test_overflow(void **state)
 	assert_non_null(strstr(asked->body, "Bob: hello"));
 }
 
+/* While one ghost is waited for, those who speak after it enter; who is inside keeps his name until it is his turn. */
+static void
+test_foresees(void **state)
+{
+	struct scene *scene = *state;
+	struct fake_homeserver *fake = &scene->fake;
+
+	JOINED(scene);
+	scene_hear(scene, "xeve@x\nEve\nfirst");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
+	int from = fake->count;
+	fake_homeserver_say(fake, "PUT", "_xmpp_bob=40x:hs/displayname", 500, "{}", 1);
+	fake_homeserver_say(fake, "PUT", "_xmpp_bob=40x:hs/displayname", 200, NULL, 1);
+	static const char *const said[] = { "xbob@x\nBob\nline 0.", "xcarol@x\nCarol\nline 1.", "xeve@x\nEvelyn\nline 2.", "xdave@x\nDave\nline 3." };
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+		scene_hear(scene, said[i]);
+	WAIT(scene, fake_homeserver_count(fake, from, "POST", "/join/!m:hs") == 2);
+	scene_spin(scene, 50);
+	assert_int_equal(scene_sends(scene), 1);
+	assert_int_equal(fake_homeserver_count(fake, from, "PUT", "_xmpp_eve=40x:hs/displayname"), 0);
+	/* In the end the bot speaks for Bob; the order is as it was. */
+	WAIT_FOR(scene, 8000, scene_sends(scene) == 5);
+	for (int i = 0; i < 4; i++) {
+		AUTO_FREE char *line = xasprintf("line %d.", i);
+		assert_non_null(strstr(fake_homeserver_find(fake, from, "PUT", "/send/", i)->body, line));
+	}
+	assert_int_equal(fake_homeserver_count(fake, from, "PUT", "_xmpp_eve=40x:hs/displayname"), 1);
+}
+
 /* ---- in ---- */
 
 static void
@@ -700,6 +729,7 @@ main(void)
 		TEST(test_ghost_kept_out),
 		TEST(test_device_made_again),
 		TEST(test_overflow),
+		TEST(test_foresees),
 		TEST(test_transactions),
 		TEST(test_overtaken),
 		TEST(test_gap),

@@ -873,7 +873,6 @@ test_pace(void **state)
 
 	READY(scene);
 	scene->fake.hold_joins = true;
-	/* One lane has one row at its head, so ghosts are prepared one by one; recalled ones all at once. */
 	for (int i = 0; i < 40; i++) {
 		AUTO_FREE char *person = xasprintf("@p%02d:hs", i);
 		struct author author = { person, person + 1, person + 1 };
@@ -895,6 +894,27 @@ test_pace(void **state)
 	fake_server_release(&scene->fake, 1);
 	SAID(scene, "there");
 	assert_string_equal(heard_from(scene, "there"), "Alice");
+}
+
+/* While one ghost is let in, so are those who speak after it; what they say keeps its order. */
+static void
+test_foresees(void **state)
+{
+	struct scene *scene = *state;
+	static const char *const names[] = { "Carol", "Dave", "Eve" };
+
+	READY(scene);
+	scene->fake.hold_joins = true;
+	for (size_t i = 0; i < 3; i++) {
+		AUTO_FREE char *person = xasprintf("@%s:hs", names[i]);
+		say_as(scene, person, names[i], names[i]);
+	}
+	WAIT(scene, scene->fake.pending == 3);
+	assert_int_equal(heard(scene, "Carol"), 0);
+	fake_server_release(&scene->fake, 3);
+	WAIT(scene, is_all_done(scene));
+	for (size_t i = 0; i < 3; i++)
+		assert_string_equal(heard_from(scene, names[i]), names[i]);
 }
 
 /* ---- poor services ---- */
@@ -1159,7 +1179,7 @@ main(void)
 		TEST(test_destroyed), TEST(test_moderated), TEST(test_message_errors), TEST(test_wait_error),
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
-		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_ids_of_its_own), TEST(test_no_archive), TEST(test_self_ping),
+		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_foresees), TEST(test_ids_of_its_own), TEST(test_no_archive), TEST(test_self_ping),
 		TEST(test_whisper), TEST(test_whisper_and_reset), TEST(test_no_reflection), TEST(test_hopeless), TEST(test_fresh_room),
 		TEST(test_look_alike), TEST(test_pace_far),
 	};

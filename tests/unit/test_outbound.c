@@ -585,6 +585,30 @@ test_two_ghosts_in_a_burst(void **state)
 	assert_int_equal(test->said[6].index, 1);
 }
 
+static bool
+is_signed(struct matrix *matrix, const char *person)
+{
+	struct own *own = ghost_own(ghost_get(matrix, &(struct author){ .person = person }));
+
+	return own && own_is_ready(own);
+}
+
+/* Who speaks second has his device signed, and its moment of being new, while the first one's passes. */
+static void
+test_two_newcomers(void **state)
+{
+	struct test *test = *state;
+	struct scene *scene = test->scene;
+	struct matrix *matrix = (struct matrix *)(void *)scene->port;
+
+	matrix->settings.newcomer_ms = 60000;
+	scene_hear(scene, "xbob@x\nBob\nb1");
+	scene_hear(scene, "xcarol@x\nCarol\nc1");
+	WAIT(scene, is_signed(matrix, "xbob@x") && is_signed(matrix, "xcarol@x"));
+	scene_spin(scene, 50);
+	assert_int_equal(scene_sends(scene), 2);
+}
+
 /* A device without one-time keys is told so once; the others are written to, and it is not asked about at every message. */
 static void
 test_no_key(void **state)
@@ -844,6 +868,7 @@ main(void)
 		TEST(test_letter_fails),
 		TEST(test_an_old_copy_while_something_waits), TEST(test_rotation_in_a_burst),
 		TEST(test_two_ghosts_in_a_burst),
+		TEST(test_two_newcomers),
 		TEST(test_no_key),
 		TEST(test_unsigned_device),
 		TEST(test_devices_come_and_go),

@@ -694,6 +694,41 @@ test_overflow(void **state)
 	assert_false(outbox_overflow(scene->outbox, MUC));
 }
 
+/* ---- who speaks next ---- */
+
+static void
+note_author(void *context, const struct author *author)
+{
+	str_addf(context, "%s %s %s, ", author->person, author->stem, author->name);
+}
+
+/* In the order of their rows, by the first name that each bears; not the bot, not who is held, not who is further off. */
+static void
+test_authors(void **state)
+{
+	struct scene *scene = *state;
+	static const char *const said[][2] = { { "@carol:hs", "Carol" }, { NULL, NULL }, { "@bob:hs", "Bob" }, { "@carol:hs", "Caroline" },
+		{ "@dave:hs", "Dave" }, { "@eve:hs", "Eve" } };
+	AUTO_STR struct str found;
+
+	str_init(&found, 1000);
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+		struct outbox_draft draft = draft_of(NETWORK_XMPP, MUC, "x");
+		draft.outgoing.author = (struct author){ said[i][0], said[i][0] ? said[i][0] + 1 : NULL, said[i][1] };
+		draft.held = i == 4;
+		draft.due_ms = now_rules_ms() + 60000;
+		add(scene, draft);
+	}
+	outbox_each_author(scene->outbox, MUC, 4, note_author, &found);
+	assert_string_equal(str_get(&found), "@carol:hs carol:hs Carol, @bob:hs bob:hs Bob, ");
+	str_clear(&found);
+	outbox_each_author(scene->outbox, MUC, 5, note_author, &found);
+	assert_non_null(strstr(str_get(&found), "@bob:hs bob:hs Bob, @eve:hs eve:hs Eve, "));
+	str_clear(&found);
+	outbox_each_author(scene->outbox, LANE, 5, note_author, &found);
+	assert_string_equal(str_get(&found), "");
+}
+
 int
 main(void)
 {
@@ -716,6 +751,7 @@ main(void)
 		OUTBOX_TEST(test_suspect_travels_alone),
 		OUTBOX_TEST(test_culprit_is_set_aside),
 		OUTBOX_TEST(test_overflow),
+		OUTBOX_TEST(test_authors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,6 @@
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 #define NEWCOMER_MS 1000
-#define NEWCOMERS_MAX 20 /* are waited for in a minute */
 #define REFUSAL_MS 60000 /* what the homeserver refused is not asked again before */
 #define CLAIMS_MAX 200   /* devices in one claim */
 
@@ -57,8 +56,6 @@ struct work {
 struct outbound {
 	struct matrix *matrix;
 	struct list works; /* owns: work::link */
-	int64_t minute; /* of the newcomers that are counted */
-	int newcomers;
 };
 
 struct outbound *
@@ -500,23 +497,18 @@ has_keys(const struct crypto *crypto, struct ghost *ghost)
 
 /*
  * A strict client that is given a key by somebody whose identity it does not know refuses what is said with it, and does not look
- * again by itself: so who has just become known is given a moment to be asked about. Not when very many come at once: they wait one
- * after the other.
+ * again by itself: so who has just become known is given a moment to be asked about.
  */
 static bool
 is_newcomer(struct work *work, struct ghost *ghost)
 {
 	const struct own *own = ghost_own(ghost);
-	struct outbound *outbound = work->outbound;
-	int64_t rest_ms = outbound->matrix->settings.newcomer_ms ? outbound->matrix->settings.newcomer_ms : NEWCOMER_MS;
-	int64_t now_ms = now_monotonic_ms(), left_ms = own && own->signed_ms ? own->signed_ms + rest_ms - now_ms : 0;
+	const struct matrix_settings *settings = &work->outbound->matrix->settings;
+	int64_t rest_ms = settings->newcomer_ms ? settings->newcomer_ms : NEWCOMER_MS;
+	int64_t left_ms = own && own->signed_ms ? own->signed_ms + rest_ms - now_monotonic_ms() : 0;
 
-	if (outbound->minute != now_ms / 60000)
-		outbound->newcomers = 0;
-	outbound->minute = now_ms / 60000;
-	if (left_ms <= 0 || outbound->newcomers == NEWCOMERS_MAX)
+	if (left_ms <= 0)
 		return false;
-	outbound->newcomers++;
 	loop_timer_set(&work->retry, left_ms);
 	return true;
 }
