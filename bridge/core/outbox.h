@@ -87,10 +87,10 @@ bool outbox_before_doubts(struct outbox *outbox, const char *lane, int ahead, ch
 bool outbox_settle_name(struct outbox *outbox, const char *lane, const char *name, const char *remote_id);
 
 /*
- * Gives the lane's next row to the bot ("Name: text"), because its ghost cannot speak in time (decisions 1.3). Only for a row
- * that was never tried. Renders it again under the same name. False when there is none.
+ * Gives the lane's next row to the bot ("Name: text"), because its ghost cannot speak in time (decisions 1.3). Only when it is this
+ * person's (NULL: whoever's), and was never tried. Renders it again under the same name. False when it is not.
  */
-bool outbox_overflow(struct outbox *outbox, const char *lane);
+bool outbox_overflow(struct outbox *outbox, const char *lane, const char *person);
 
 /*
  * A row that is out says this from now on: what its port made of it for the wire, once and for ever. Written in the open

@@ -129,7 +129,7 @@ outbox_add_split(struct outbox *outbox, const struct outbox_draft *draft)
 }
 
 bool
-outbox_overflow(struct outbox *outbox, const char *lane)
+outbox_overflow(struct outbox *outbox, const char *lane, const char *person)
 {
 	struct lane *known = outbox_find_lane(outbox, lane);
 	struct query query = store_query(outbox->core->store, OUTBOX_OVERFLOW);
@@ -140,6 +140,7 @@ outbox_overflow(struct outbox *outbox, const char *lane)
 		return false;
 	query_text(&query, lane);
 	query_int(&query, now_rules_ms());
+	query_text(&query, person);
 	if (!query_step(&query)) {
 		query_done(&query);
 		return false;

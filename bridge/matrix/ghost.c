@@ -18,7 +18,8 @@
 
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
-#define REFUSAL_MS 60000 /* a room that refused is not asked again before */
+#define REFUSAL_MS 60000
+#define FORESEEN_MAX 16  /* with so many ghosts asking for something, nobody asks ahead of his turn */
 
 #define BOT_NAME "Sourdine"
 #define NAME_MARK " [xmpp]"
@@ -31,7 +32,8 @@ struct stay {
 	bool compared;       /* ghost::asked, with the names in this room */
 	bool invite;         /* the bot must invite it first */
 	bool invited;
-	int64_t since_ms;    /* monotonic: when it was first waited for; 0: not yet */
+	int64_t since_ms;    /* monotonic: since when its next message waits for it to come in; 0: it does not */
+	int64_t joined_ms;   /* monotonic: when it came in, in this process; 0: before */
 	int64_t refused_ms;  /* monotonic; 0: it was not */
 	enum refusal why;
 	char refusal[256];
@@ -47,6 +49,7 @@ struct ghost {
 	bool name_refused;   /* the homeserver does not take `name`; not asked again until it changes */
 	char asked[PEOPLE_NAME_MAX]; /* the name that its person has over there, tidy */
 	char name[PEOPLE_NAME_MAX]; /* wanted: the same, perhaps with a mark */
+	char put[PEOPLE_NAME_MAX];  /* what was wanted when it was last put */
 	bool marked;
 	struct own *own;     /* owns; NULL: it does not encrypt */
 	struct list stays;   /* owns: stay::link */
@@ -129,8 +132,8 @@ on_patience(void *context)
 	if (ghost->matrix->state != MATRIX_HERE)
 		return;
 	LIST_FOR_EACH(stay, &ghost->stays, struct stay, link)
-		if (stay->wanted && !stay->joined && stay->since_ms)
-			outbox_overflow(ghost->matrix->parts.outbox, stay->room);
+		if (stay->wanted && !stay->joined && stay->since_ms && !outbox_overflow(ghost->matrix->parts.outbox, stay->room, ghost->person))
+			stay->since_ms = 0;
 	outbox_wake(ghost->matrix->parts.outbox);
 }
 
@@ -221,6 +224,7 @@ ask(struct ghost *ghost, const char *method, const char *path, const json_t *bod
 	if (body)
 		json_add(&text, body);
 	ghost->request = matrix_ask(ghost->matrix, method, path, body ? str_get(&text) : NULL, on_answer, ghost);
+	ghost->matrix->asking++;
 }
 
 static bool
@@ -308,6 +312,7 @@ ask_name(struct ghost *ghost)
 		ghost->record.address);
 	json_t *body = json_pack("{s:s}", "displayname", ghost->name);
 
+	memcpy(ghost->put, ghost->name, sizeof(ghost->put));
 	ask(ghost, "PUT", path, body);
 	json_decref(body);
 }
@@ -317,13 +322,13 @@ static bool
 took_name(struct ghost *ghost, const struct judged *judged)
 {
 	if (judged->is != JUDGED_FINE) {
-		ghost->name_refused = true;
+		ghost->name_refused = strcmp(ghost->put, ghost->name) == 0;
 		log_warning(LOG_MATRIX, "a name was refused ghost=%s status=%ld errcode=%s", ghost->record.address, judged->status,
 			judged->errcode);
 		return true;
 	}
 	/* What was wanted may have changed meanwhile; then the next round asks again. */
-	snprintf(ghost->record.name, sizeof(ghost->record.name), "%s", ghost->name);
+	memcpy(ghost->record.name, ghost->put, sizeof(ghost->record.name));
 	save(ghost);
 	return true;
 }
@@ -361,6 +366,7 @@ static void
 refuse(struct stay *stay, const struct judged *judged)
 {
 	stay->refused_ms = now_monotonic_ms();
+	stay->since_ms = 0;
 	stay->why = matrix_says_banned(judged) ? REFUSAL_BANNED : REFUSAL_NOT_MEMBER;
 	snprintf(stay->refusal, sizeof(stay->refusal), "%s: %.120s", judged->errcode, judged->error);
 }
@@ -399,6 +405,7 @@ took_join(struct ghost *ghost, const struct judged *judged)
 
 	if (judged->is == JUDGED_FINE) {
 		stay->joined = true;
+		stay->joined_ms = now_monotonic_ms();
 		stay->since_ms = 0;
 		stay->invited = false;
 		people_save_occupant(ghost->matrix->parts.people, NETWORK_MATRIX, stay->room, ghost->person, "", true);
@@ -488,6 +495,7 @@ on_answer(void *context, const struct http_answer *answer)
 
 	FAULT_POINT("after_ghost_step");
 	ghost->request = NULL;
+	ghost->matrix->asking--;
 	matrix_judge(ghost->matrix, answer, &judged);
 	if (judged.is == JUDGED_AGAIN) {
 		if (ghost->step->ask == ask_own)
@@ -541,6 +549,12 @@ want_name(struct ghost *ghost, struct stay *stay, const char *name)
 	ghost->name_refused = false;
 }
 
+static int64_t
+refusal_ms(const struct ghost *ghost)
+{
+	return ghost->matrix->settings.refusal_ms ? ghost->matrix->settings.refusal_ms : REFUSAL_MS;
+}
+
 static enum ghost_readiness
 work_on(struct ghost *ghost, struct stay *stay, const char *name)
 {
@@ -548,7 +562,7 @@ work_on(struct ghost *ghost, struct stay *stay, const char *name)
 		want_name(ghost, stay, name);
 	if (stay) {
 		stay->wanted = true;
-		if (stay->refused_ms && now_monotonic_ms() - stay->refused_ms > REFUSAL_MS)
+		if (stay->refused_ms && now_monotonic_ms() - stay->refused_ms > refusal_ms(ghost))
 			stay->refused_ms = 0;
 		if (stay->refused_ms)
 			return GHOST_REFUSED;
@@ -560,7 +574,7 @@ work_on(struct ghost *ghost, struct stay *stay, const char *name)
 	return complete ? GHOST_READY : GHOST_BUSY;
 }
 
-/* Its message waits: not for longer than GHOST_PATIENCE_MS. */
+/* Its message waits until it comes in: not for longer than GHOST_PATIENCE_MS. */
 static void
 lose_patience(struct ghost *ghost, struct stay *stay)
 {
@@ -579,7 +593,7 @@ ghost_prepare(struct ghost *ghost, const char *room, const char *name)
 	struct stay *stay = room ? stay_get(ghost, room) : NULL;
 	enum ghost_readiness readiness = work_on(ghost, stay, name);
 
-	if (readiness == GHOST_BUSY && stay && *ghost->person)
+	if (readiness == GHOST_BUSY && stay && !stay->joined && *ghost->person)
 		lose_patience(ghost, stay);
 	return readiness;
 }
@@ -588,8 +602,19 @@ enum ghost_readiness
 ghost_foresee(struct ghost *ghost, const char *room, const char *name)
 {
 	struct stay *stay = stay_get(ghost, room);
+	char tidy[PEOPLE_NAME_MAX - sizeof(NAME_MARK)];
 
-	return work_on(ghost, stay, stay->joined ? NULL : name);
+	if (stay->joined)
+		return work_on(ghost, stay, NULL);
+	look_tidy(name ? name : "", tidy, sizeof(tidy));
+	bool renamed = name && ghost->asked[0] && strcmp(tidy, ghost->asked) != 0;
+	return renamed || ghost->matrix->asking >= FORESEEN_MAX ? GHOST_BUSY : work_on(ghost, stay, name);
+}
+
+int64_t
+ghost_joined_ms(struct ghost *ghost, const char *room)
+{
+	return stay_get(ghost, room)->joined_ms;
 }
 
 enum ghost_readiness
@@ -645,8 +670,8 @@ ghost_left(struct ghost *ghost, const char *room)
 {
 	struct stay *stay = stay_get(ghost, room);
 
-	stay->joined = stay->invite = stay->invited = false;
-	stay->refused_ms = 0;
+	stay->joined = stay->wanted = stay->invite = stay->invited = false;
+	stay->since_ms = stay->refused_ms = 0;
 	people_save_occupant(ghost->matrix->parts.people, NETWORK_MATRIX, room, ghost->person, "", false);
 }
 

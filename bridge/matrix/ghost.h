@@ -38,8 +38,13 @@ const char *ghost_device(const struct ghost *ghost);
  * do without.
  */
 enum ghost_readiness ghost_prepare(struct ghost *ghost, const char *room, const char *name);
-/* Likewise for who speaks later: nobody waits for it yet. A ghost that is in the room keeps its name until its turn. */
+/*
+ * Likewise for who speaks later: nobody waits for it yet, and it does nothing while many others ask. A ghost that has another name, or
+ * is in the room, keeps its name until its turn.
+ */
 enum ghost_readiness ghost_foresee(struct ghost *ghost, const char *room, const char *name);
+/* Monotonic: when it entered the room; 0: before this process, or never. */
+int64_t ghost_joined_ms(struct ghost *ghost, const char *room);
 /*
  * Works towards a cross-signed device of its own; only for whom somebody is to read encrypted. The rest is ghost_prepare()'s. GHOST_REFUSED:
  * nothing is encrypted here.

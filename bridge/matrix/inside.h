@@ -49,6 +49,7 @@ struct matrix {
 	struct list walks;       /* borrows: room::turn */
 	unsigned walking;        /* requests of rooms under way */
 	struct list ghosts;      /* owns: ghost::link */
+	unsigned asking;         /* ghosts with a request under way */
 	struct list lanes;       /* owns: lane::link */
 	struct list ciphers;     /* owns: cipher::link */
 	bool no_archive;         /* tests only: gaps are not filled */

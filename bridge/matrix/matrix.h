@@ -32,6 +32,7 @@ struct matrix_settings {
 	int (*is_operator)(void *context, const char *person); /* permissions: admin */
 	void *context;
 	int64_t memory_ms;       /* how long the homeserver surely remembers our names; 0: 20 hours */
+	int64_t refusal_ms;      /* how long a room that refused a ghost is not asked again; 0: a minute */
 	int64_t newcomer_ms;     /* how long a new device of a ghost waits before it gives keys; 0: a second */
 	int64_t row_patience_ms; /* with a row on which it fails again and again; 0: ten minutes */
 	bool refuse_encrypted; /* nothing is said into an encrypted room: what was to be is refused */

@@ -36,6 +36,7 @@ CREATE INDEX inbox_new ON inbox (place) WHERE state = 0;
 CREATE INDEX inbox_gated ON inbox (room, place) WHERE state = 1;
 CREATE INDEX inbox_place ON inbox (place);
 CREATE INDEX inbox_stalled ON inbox (room) WHERE state = 4;
+CREATE INDEX inbox_aside ON inbox (seq) WHERE state = 5;
 
 -- Why: one row a judged message. Never its text.
 CREATE TABLE decision (

@@ -5,6 +5,11 @@
 /* A message of a group that is stopped waits (core/consent.h). */
 #define MAY_GO " AND NOT (kind = 0 AND grp IN (SELECT grp FROM stopped))"
 
+/* The partial indexes hold what is not done yet. SQLite takes one only where its condition stands literally. */
+#define UNTRIED "state IN (0, 1) AND state = 0"
+#define TRIED "state IN (0, 1) AND state = 1"
+#define COUNT_INBOX(state) "(SELECT count(*) FROM inbox WHERE state = " state ")"
+
 /*
  * Every SQL statement of the program. Parameters are bound in their order of appearance
  * (?1 is used again where a value is needed twice). States: see inbox_rows.h and outbox_rows.h.
@@ -29,7 +34,7 @@
 	X(INBOX_KNOWS, "SELECT 1 FROM inbox WHERE room = ? AND source_id = ? AND state <> 1") \
 	X(INBOX_NEXT, "SELECT seq, network, room, source_id, raw, received_ms, attempts FROM inbox WHERE state = 0" \
 		" ORDER BY place LIMIT 1") \
-	X(INBOX_STALL, "UPDATE inbox SET state = 4, attempts = 1 WHERE state = 0 AND room = ?") \
+	X(INBOX_STALL, "UPDATE inbox INDEXED BY inbox_new SET state = 4, attempts = 1 WHERE state = 0 AND room = ?") \
 	X(INBOX_RETRY, "UPDATE inbox SET state = 0 WHERE state = 4 AND room = ?") \
 	X(INBOX_RETRY_ALL, "UPDATE inbox SET state = 0 WHERE state = 4") \
 	X(INBOX_STALLED_IN, "SELECT 1 FROM inbox WHERE state = 4 AND room = ? LIMIT 1") \
@@ -42,14 +47,15 @@
 	X(INBOX_DONE, "UPDATE inbox SET state = ?2, raw = CASE WHEN ?3 THEN raw END, reason = ?4, fate = ?5, copies = ?6 WHERE seq = ?1") \
 	X(INBOX_PLACE, "UPDATE inbox SET state = 0, place = ? WHERE room = ? AND source_id = ? AND state = 1") \
 	X(INBOX_GATED_NEXT, "SELECT seq FROM inbox WHERE room = ? AND state = 1 ORDER BY place LIMIT 1") \
-	X(INBOX_NEW_OF, "SELECT 1 FROM inbox WHERE state = 0 AND room = ?1 UNION ALL SELECT 1 FROM inbox WHERE state = 4 AND room = ?1 LIMIT 1") \
+	X(INBOX_NEW_OF, "SELECT 1 FROM inbox INDEXED BY inbox_new WHERE state = 0 AND room = ?1 UNION ALL SELECT 1 FROM inbox WHERE state = 4 AND room = ?1 LIMIT 1") \
 	X(INBOX_UNGATE, "UPDATE inbox SET state = 0, place = ? WHERE seq = ?") \
 	X(INBOX_GET, "SELECT seq, network, room, source_id, raw, received_ms, attempts FROM inbox WHERE seq = ?") \
 	X(INBOX_ERASE, "UPDATE inbox SET raw = NULL WHERE seq = ?1 AND raw IS NOT NULL AND NOT EXISTS" \
 		" (SELECT 1 FROM outbox WHERE inbox_seq = ?1 AND state IN (0, 1, 2))") \
-	X(INBOX_COUNT, "SELECT count(*) FROM inbox WHERE state IN (0, 1, 4)") \
+	X(INBOX_COUNT, "SELECT " COUNT_INBOX("0") " + " COUNT_INBOX("1") " + " COUNT_INBOX("4")) \
 	X(INBOX_SEQ, "SELECT seq FROM inbox WHERE room = ? AND source_id = ?") \
-	X(BACKLOG, "SELECT (SELECT count(*) FROM outbox WHERE state IN (0, 1)) + (SELECT count(*) FROM inbox WHERE state IN (0, 1, 4, 5))") \
+	X(BACKLOG, "SELECT (SELECT count(*) FROM outbox WHERE state IN (0, 1)) + " COUNT_INBOX("0") " + " COUNT_INBOX("1") " + " COUNT_INBOX("4") \
+		" + " COUNT_INBOX("5")) \
 	X(LEDGER_JUDGED, "SELECT count(*), coalesce(sum(state IN (0, 1, 4, 5)), 0), coalesce(sum(state = 2 AND fate = 1), 0)," \
 		" coalesce(sum(state = 2 AND fate = 3), 0), coalesce(sum(state = 2 AND fate = 4), 0), coalesce(sum(state = 2 AND fate = 5), 0)," \
 		" coalesce(sum(state = 3), 0) FROM inbox WHERE seq > ?") \
@@ -71,7 +77,8 @@
 	\
 	X(OUTBOX_ADD, "INSERT OR IGNORE INTO outbox (place, network, lane, name, kind, grp, inbox_seq, part, person, stem, author, text," \
 		" payload, state, held, due_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)") \
-	X(OUTBOX_LAST_PLACE, "SELECT coalesce(max(place), 0) FROM outbox") \
+	X(OUTBOX_LAST_PLACE, "SELECT max(coalesce((SELECT max(place) FROM outbox WHERE state IN (0, 1)), 0)," \
+		" coalesce((SELECT max(place) FROM outbox WHERE state = 2), 0))") \
 	X(OUTBOX_LANES, "SELECT DISTINCT lane, network FROM outbox WHERE state IN (0, 1) AND due_ms <= ?") \
 	X(OUTBOX_NEXT, "SELECT id, name, kind, person, stem, author, payload, state, strikes FROM outbox" \
 		" WHERE lane = ? AND state IN (0, 1) AND due_ms <= ?" MAY_GO " ORDER BY place LIMIT 1") \
@@ -88,22 +95,24 @@
 		" WHERE id = ?1 AND state IN (0, 1, 2)") \
 	X(OUTBOX_GET, "SELECT lane, network, kind, grp, inbox_seq, held FROM outbox WHERE id = ?") \
 	X(OUTBOX_BY_NAME, "SELECT id FROM outbox WHERE name = ? AND lane = ? AND state IN (0, 1, 2)") \
-	X(OUTBOX_DOUBTS, "SELECT id, name, coalesce(first_try_ms, 0) FROM outbox WHERE lane = ? AND state = 1 ORDER BY place") \
+	X(OUTBOX_DOUBTS, "SELECT id, name, coalesce(first_try_ms, 0) FROM outbox WHERE lane = ? AND " TRIED " ORDER BY place") \
 	X(OUTBOX_BEFORE_DOUBTS, "SELECT remote_id FROM outbox WHERE lane = ?1 AND state = 3 AND remote_id <> '' AND" \
-		" id < (SELECT min(id) FROM outbox WHERE lane = ?1 AND state IN (1, 2)) ORDER BY id DESC LIMIT 1 OFFSET ?2") \
+		" id < (SELECT min(id) FROM (SELECT id FROM outbox WHERE lane = ?1 AND " TRIED \
+		" UNION ALL SELECT id FROM outbox WHERE lane = ?1 AND state = 2)) ORDER BY id DESC LIMIT 1 OFFSET ?2") \
 	X(OUTBOX_WAITS, "SELECT 1 FROM outbox WHERE lane = ?1 AND person = ?2 AND state IN (0, 1)" \
 		" UNION ALL SELECT 1 FROM outbox WHERE lane = ?1 AND person = ?2 AND state = 2 LIMIT 1") \
-	X(OUTBOX_OVERFLOW, "SELECT id, name, kind, author, text FROM outbox WHERE lane = ? AND state = 0 AND due_ms <= ?" \
-		" AND person IS NOT NULL AND kind = 0" MAY_GO " ORDER BY place LIMIT 1") \
+	X(OUTBOX_OVERFLOW, "SELECT id, name, kind, author, text FROM (SELECT id, name, kind, author, text, state, person FROM outbox" \
+		" WHERE lane = ? AND state IN (0, 1) AND due_ms <= ?" MAY_GO " ORDER BY place LIMIT 1)" \
+		" WHERE state = 0 AND kind = 0 AND person = coalesce(?, person)") \
 	X(OUTBOX_REVOICE, "UPDATE outbox SET person = NULL, stem = NULL, author = NULL, payload = ? WHERE id = ? AND state = 0") \
 	X(OUTBOX_REWRITE, "UPDATE outbox SET payload = ? WHERE id = ? AND state IN (1, 2)") \
 	X(OUTBOX_COUNTS, "SELECT coalesce(sum(state = 0 AND held <> 1), 0), coalesce(sum(state = 1), 0)," \
 		" coalesce(sum(state = 0 AND held = 1), 0) FROM outbox WHERE state IN (0, 1)") \
-	X(OUTBOX_OLDEST_HELD, "SELECT min(i.received_ms) FROM outbox o JOIN inbox i ON i.seq = o.inbox_seq WHERE o.state = 0 AND o.held = 1") \
+	X(OUTBOX_OLDEST_HELD, "SELECT min(received_ms) FROM inbox WHERE seq IN (SELECT inbox_seq FROM outbox WHERE " UNTRIED " AND held = 1)") \
 	X(OUTBOX_FLYING_COUNT, "SELECT count(*) FROM outbox WHERE state = 2") \
-	X(OUTBOX_HELD_OF, "SELECT o.inbox_seq, min(o.due_ms) FROM outbox o JOIN decision d ON d.inbox_seq = o.inbox_seq" \
-		" WHERE o.grp = ? AND d.person = ? AND o.state = 0 AND o.held = 1 AND o.kind = 0 GROUP BY o.inbox_seq ORDER BY o.inbox_seq") \
-	X(OUTBOX_HELD, "SELECT DISTINCT inbox_seq FROM outbox WHERE grp = ? AND state = 0 AND held = 1 AND kind = 0 ORDER BY inbox_seq") \
+	X(OUTBOX_HELD_OF, "SELECT o.inbox_seq, min(o.due_ms) FROM outbox o INDEXED BY outbox_due JOIN decision d ON d.inbox_seq = o.inbox_seq" \
+		" WHERE o.grp = ? AND d.person = ? AND " UNTRIED " AND o.held = 1 AND o.kind = 0 GROUP BY o.inbox_seq ORDER BY o.inbox_seq") \
+	X(OUTBOX_HELD, "SELECT DISTINCT inbox_seq FROM outbox INDEXED BY outbox_due WHERE grp = ? AND " UNTRIED " AND held = 1 AND kind = 0 ORDER BY inbox_seq") \
 	X(LOG_SINCE, "SELECT at_ms, actor, verb, before, after FROM audit WHERE grp = ? AND at_ms >= ? ORDER BY seq DESC LIMIT 5000") \
 	X(AUDIT_COPIES, "SELECT state, remote_id FROM outbox WHERE inbox_seq = ? AND lane = ? AND kind = 0") \
 	X(AUDIT_PLACE, "SELECT coalesce(i.place, 0), o.kind = 0 AND o.held = 0 AND i.place IS NOT NULL FROM outbox o" \
@@ -112,9 +121,9 @@
 		" WHERE state IN (0, 1) AND (due_ms <= ?2 OR inbox_seq > ?3)") \
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \
 	X(OUTBOX_DUE_OF, "SELECT max(due_ms) FROM outbox WHERE inbox_seq = ? AND lane = ? AND state = 0") \
-	X(OUTBOX_RELEASING, "SELECT lane, network, grp, count(DISTINCT inbox_seq), min(place), min(inbox_seq) FROM outbox" \
-		" WHERE state = 0 AND held = 1 AND kind = 0 AND due_ms <= ?" MAY_GO " GROUP BY lane") \
-	X(OUTBOX_RELEASED, "UPDATE outbox SET held = 2, due_ms = 0 WHERE state = 0 AND held = 1 AND due_ms <= ?" MAY_GO) \
+	X(OUTBOX_RELEASING, "SELECT lane, network, grp, count(DISTINCT inbox_seq), min(place), min(inbox_seq) FROM outbox INDEXED BY outbox_due" \
+		" WHERE " UNTRIED " AND held = 1 AND kind = 0 AND due_ms <= ?" MAY_GO " GROUP BY lane") \
+	X(OUTBOX_RELEASED, "UPDATE outbox SET held = 2, due_ms = 0 WHERE " UNTRIED " AND held = 1 AND due_ms <= ?" MAY_GO) \
 	X(OUTBOX_REMOTE_OF, "SELECT remote_id FROM outbox WHERE inbox_seq = ? AND lane = ? AND kind = 0 AND remote_id IS NOT NULL" \
 		" ORDER BY part LIMIT 1") \
 	X(OUTBOX_SOURCE_OF, "SELECT inbox_seq FROM outbox WHERE remote_id = ? AND lane = ? AND inbox_seq IS NOT NULL AND kind = 0") \
@@ -162,7 +171,7 @@
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
 	X(REQUEST_END, "DELETE FROM request WHERE code = ?") \
 	X(REQUEST_ALL, "SELECT code, network, person, lane, room, source_id, home, away, told, expires_ms FROM request") \
-	X(OUTBOX_WAITING_OF, "SELECT id FROM outbox WHERE grp = ? AND kind = 0 AND state IN (0, 1) AND state = 0") \
+	X(OUTBOX_WAITING_OF, "SELECT id FROM outbox WHERE grp = ? AND kind = 0 AND " UNTRIED) \
 	X(OUTBOX_COUNTS_OF, "SELECT (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND held <> 1 AND state IN (0, 1)) +" \
 		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND state = 2)," \
 		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND held = 1 AND state IN (0, 1))," \
@@ -187,7 +196,7 @@
 	X(STOPPED_SET, "INSERT OR IGNORE INTO stopped (grp) VALUES (?)") \
 	X(STOPPED_END, "DELETE FROM stopped WHERE grp = ?") \
 	X(STOPPED_GET, "SELECT 1 FROM stopped WHERE grp = ?") \
-	X(STOPPED_OVERDUE, "SELECT o.id FROM outbox o JOIN inbox i ON i.seq = o.inbox_seq WHERE o.state IN (0, 1) AND o.kind = 0" \
+	X(STOPPED_OVERDUE, "SELECT o.id FROM outbox o INDEXED BY outbox_due JOIN inbox i ON i.seq = o.inbox_seq WHERE o.state IN (0, 1) AND o.kind = 0" \
 		" AND o.grp IN (SELECT grp FROM stopped) AND i.received_ms < ? ORDER BY o.id") \
 	X(NOTICE_ADD, "INSERT OR IGNORE INTO notice (room, person, kind, period_ms) VALUES (?, ?, ?, ?)") \
 	X(NOTICE_END, "DELETE FROM notice WHERE room = ? AND person = ? AND kind = ?") \

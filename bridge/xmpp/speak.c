@@ -391,7 +391,7 @@ speak_overflow(void *context)
 		return;
 	}
 	room->awaited = NULL;
-	if (outbox_overflow(outbox, room->address))
+	if (outbox_overflow(outbox, room->address, member ? member->person : NULL))
 		log_info(LOG_XMPP, "bot speaks room=%s for=%s state=%s", room->jid, member ? member->jid : "", member ?
 				ghost_state_name(member->state) : "no place");
 	outbox_wake(outbox);

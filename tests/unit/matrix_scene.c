@@ -208,6 +208,15 @@ scene_push(struct scene *scene, const char *events)
 	return scene_push_body(scene, number, body, strlen(body));
 }
 
+unsigned
+scene_member(struct scene *scene, const char *id, const char *sender, const char *subject, const char *membership)
+{
+	AUTO_FREE char *event = xasprintf("{\"type\":\"m.room.member\",\"event_id\":\"%s\",\"sender\":\"%s\",\"room_id\":\"" ROOM "\","
+		"\"origin_server_ts\":%" PRId64 ",\"state_key\":\"%s\",\"content\":{\"membership\":\"%s\"}}", id, sender, now_real_ms(), subject, membership);
+
+	return scene_push(scene, event);
+}
+
 char *
 scene_message(const char *id, const char *sender, const char *room, const char *body)
 {

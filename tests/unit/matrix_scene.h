@@ -73,6 +73,8 @@ unsigned scene_push(struct scene *scene, const char *events);
 unsigned scene_push_body(struct scene *scene, const char *number, const char *body, size_t size);
 /* A message event. malloc'd. */
 char *scene_message(const char *id, const char *sender, const char *room, const char *body) MUST_USE;
+/* Somebody's membership changes; the status of the push. */
+unsigned scene_member(struct scene *scene, const char *id, const char *sender, const char *subject, const char *membership);
 unsigned scene_say(struct scene *scene, const char *id, const char *sender, const char *room, const char *body);
 
 #endif

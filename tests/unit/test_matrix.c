@@ -4,6 +4,8 @@
 
 #include "core/arena.h"
 #include "core/outbox_rows.h"
+#include "matrix/ghost.h"
+#include "matrix/inside.h"
 #include "matrix/room.h"
 
 #include <inttypes.h>
@@ -242,6 +244,83 @@ test_ghost_kept_out(void **state)
 	scene_hear(scene, "xbob@x\nBob\ngood");
 	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 	assert_non_null(strstr(fake_homeserver_find(&scene->fake, 0, "PUT", "/send/", 0)->body, "\"good\""));
+}
+
+/* Who is banned is not given the bot's voice when he writes again, however long the ghost waits at the door. */
+static void
+test_kept_out_again(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_close(scene);
+	scene->settings.refusal_ms = 10;
+	scene_open(scene);
+	JOINED(scene);
+	fake_homeserver_say(&scene->fake, "POST", "/join/!m:hs?user_id=@_xmpp_mallory", 403, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"banned\"}", -1);
+	scene_hear(scene, "xmallory@x\nMallory\nbad");
+	WAIT(scene, scene_is_quiet(scene) && fake_homeserver_count(&scene->fake, 0, "POST", "/join/!m:hs?user_id=@_xmpp_mallory") == 2);
+	scene_spin(scene, 5200);
+	scene_hear(scene, "xmallory@x\nMallory\nworse");
+	WAIT(scene, scene_is_quiet(scene));
+	assert_int_equal(scene_sends(scene), 0);
+}
+
+/* A ghost that was put out while it is refused a message comes back for that; meanwhile nobody else's messages become the bot's. */
+static void
+test_put_out(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	scene_hear(scene, "xbob@x\nBob\none");
+	scene_hear(scene, "xcarol@x\nCarol\ntwo");
+	WAIT(scene, scene_sends(scene) == 2 && scene_is_quiet(scene));
+	fake_homeserver_say(&scene->fake, "PUT", "/send/", 403, "{\"errcode\":\"M_FORBIDDEN\"}", 1);
+	fake_homeserver_say(&scene->fake, "POST", "/join/!m:hs?user_id=@_xmpp_bob", 503, "{}", -1);
+	scene_hear(scene, "xbob@x\nBob\nthree");
+	scene_hear(scene, "xcarol@x\nCarol\nfour");
+	scene_spin(scene, 5500);
+	assert_int_equal(scene_sends(scene), 3);
+}
+
+/* Out of a room it is for the moderators to say: it does not come back by itself. */
+static void
+test_stays_out(void **state)
+{
+	struct scene *scene = *state;
+	struct matrix *matrix = (struct matrix *)(void *)scene->port;
+
+	JOINED(scene);
+	scene_hear(scene, "xbob@x\nBob\none");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
+	int from = scene->fake.count;
+	assert_int_equal(scene_member(scene, "$k", "@mod:hs", "@_xmpp_bob=40x:hs", "leave"), 200);
+	WAIT(scene, scene_is_quiet(scene));
+	ghost_recall(ghost_get(matrix, &(struct author){ .person = "xbob@x" }));
+	scene_spin(scene, 50);
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "POST", "/join/"), 0);
+	scene_hear(scene, "xbob@x\nBob\ntwo");
+	WAIT(scene, scene_sends(scene) == 2 && scene_is_quiet(scene));
+	assert_int_equal(fake_homeserver_count(&scene->fake, from, "POST", "/join/"), 1);
+}
+
+/* A name that comes while another is being put is not taken for the one that the homeserver has. */
+static void
+test_renamed_meanwhile(void **state)
+{
+	struct scene *scene = *state;
+	struct matrix *matrix = (struct matrix *)(void *)scene->port;
+
+	JOINED(scene);
+	scene_hear(scene, "xbob@x\nBob\none");
+	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
+	int from = scene->fake.count;
+	struct ghost *ghost = ghost_get(matrix, &(struct author){ .person = "xbob@x" });
+	(void)ghost_prepare(ghost, ROOM, "Bobby");
+	WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/displayname") == 1);
+	(void)ghost_prepare(ghost, ROOM, "Robert");
+	WAIT(scene, fake_homeserver_count(&scene->fake, from, "PUT", "/displayname") == 2);
+	assert_non_null(strstr(fake_homeserver_find(&scene->fake, from, "PUT", "/displayname", 1)->body, "\"Robert\""));
 }
 
 static void
@@ -729,6 +808,10 @@ main(void)
 		TEST(test_ghost_kept_out),
 		TEST(test_device_made_again),
 		TEST(test_overflow),
+		TEST(test_kept_out_again),
+		TEST(test_put_out),
+		TEST(test_stays_out),
+		TEST(test_renamed_meanwhile),
 		TEST(test_foresees),
 		TEST(test_transactions),
 		TEST(test_overtaken),

@@ -606,7 +606,28 @@ test_two_newcomers(void **state)
 	scene_hear(scene, "xcarol@x\nCarol\nc1");
 	WAIT(scene, is_signed(matrix, "xbob@x") && is_signed(matrix, "xcarol@x"));
 	scene_spin(scene, 50);
-	assert_int_equal(scene_sends(scene), 2);
+	assert_int_equal(count(test, 0, "/send/m.room.encrypted/"), 0);
+}
+
+/* Who comes again, or into one more room, is new to those who are there. */
+static void
+test_newcomer_in_a_room(void **state)
+{
+	struct test *test = *state;
+	struct scene *scene = test->scene;
+
+	say_and_wait(test, "one");
+	restart(test);
+	((struct matrix *)(void *)scene->port)->settings.newcomer_ms = 300;
+	say_and_wait(test, "two");
+	assert_int_equal(scene_member(scene, "$k", ALICE, "@_xmpp_bob=40x:hs", "leave"), 200);
+	WAIT(scene, scene_is_quiet(scene));
+	int from = scene->fake.count;
+	say(test, "three");
+	WAIT(scene, fake_homeserver_count(&scene->fake, from, "POST", "/join/") == 1);
+	int64_t joined_ms = now_monotonic_ms();
+	WAIT(scene, count(test, from, "/send/m.room.encrypted/") == 1);
+	assert_in_range(now_monotonic_ms() - joined_ms, 290, 2000);
 }
 
 /* A device without one-time keys is told so once; the others are written to, and it is not asked about at every message. */
@@ -869,6 +890,7 @@ main(void)
 		TEST(test_an_old_copy_while_something_waits), TEST(test_rotation_in_a_burst),
 		TEST(test_two_ghosts_in_a_burst),
 		TEST(test_two_newcomers),
+		TEST(test_newcomer_in_a_room),
 		TEST(test_no_key),
 		TEST(test_unsigned_device),
 		TEST(test_devices_come_and_go),

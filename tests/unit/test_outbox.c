@@ -434,7 +434,7 @@ test_unreadable(void **state)
 	ports.busy = LANE;
 	add_text(scene, LANE, "readable");
 	ports.busy = NULL;
-	assert_false(outbox_overflow(scene->outbox, LANE));
+	assert_false(outbox_overflow(scene->outbox, LANE, NULL));
 	turn(scene);
 	assert_int_equal(ports.count, 1);
 	assert_string_equal(ports.sent[0].payload, "Alice||readable");
@@ -673,14 +673,19 @@ test_overflow(void **state)
 	struct scene *scene = *state;
 	struct outbox_draft nameless = draft_of(NETWORK_XMPP, MUC, "second");
 
-	assert_false(outbox_overflow(scene->outbox, MUC));
+	assert_false(outbox_overflow(scene->outbox, MUC, NULL));
 	add_text(scene, MUC, "first");
 	nameless.outgoing.author.name = NULL;
 	add(scene, nameless);
-	assert_false(outbox_overflow(scene->outbox, LANE));
-	assert_true(outbox_overflow(scene->outbox, MUC));
-	assert_true(outbox_overflow(scene->outbox, MUC));
-	assert_false(outbox_overflow(scene->outbox, MUC));
+	assert_false(outbox_overflow(scene->outbox, LANE, NULL));
+	assert_false(outbox_overflow(scene->outbox, MUC, "@bob:hs"));
+	assert_true(outbox_overflow(scene->outbox, MUC, "@alice:hs"));
+	/* One after the other: the next is no longer anybody's. */
+	assert_false(outbox_overflow(scene->outbox, MUC, NULL));
+	ports.window = 1;
+	turn(scene);
+	ports.window = 16;
+	assert_true(outbox_overflow(scene->outbox, MUC, NULL));
 	assert_false(outbox_waits(scene->outbox, MUC, "@alice:hs"));
 	turn(scene);
 	assert_string_equal(ports.sent[0].payload, "bot||Alice: first");
@@ -691,7 +696,7 @@ test_overflow(void **state)
 	turn(scene);
 	assert_true(outbox_waits(scene->outbox, MUC, "@alice:hs"));
 	outbox_lost(scene->outbox, NETWORK_XMPP, false);
-	assert_false(outbox_overflow(scene->outbox, MUC));
+	assert_false(outbox_overflow(scene->outbox, MUC, NULL));
 }
 
 /* ---- who speaks next ---- */

@@ -497,7 +497,7 @@ has_keys(const struct crypto *crypto, struct ghost *ghost)
 
 /*
  * A strict client that is given a key by somebody whose identity it does not know refuses what is said with it, and does not look
- * again by itself: so who has just become known is given a moment to be asked about.
+ * again by itself: so who has just become known, or has just come where others are, is given a moment to be asked about.
  */
 static bool
 is_newcomer(struct work *work, struct ghost *ghost)
@@ -505,9 +505,10 @@ is_newcomer(struct work *work, struct ghost *ghost)
 	const struct own *own = ghost_own(ghost);
 	const struct matrix_settings *settings = &work->outbound->matrix->settings;
 	int64_t rest_ms = settings->newcomer_ms ? settings->newcomer_ms : NEWCOMER_MS;
-	int64_t left_ms = own && own->signed_ms ? own->signed_ms + rest_ms - now_monotonic_ms() : 0;
+	int64_t signed_ms = own ? own->signed_ms : 0, joined_ms = ghost_joined_ms(ghost, work->room);
+	int64_t new_ms = signed_ms > joined_ms ? signed_ms : joined_ms, left_ms = new_ms + rest_ms - now_monotonic_ms();
 
-	if (left_ms <= 0)
+	if (!new_ms || left_ms <= 0)
 		return false;
 	loop_timer_set(&work->retry, left_ms);
 	return true;
