@@ -227,6 +227,35 @@ test_other_one_time_keys_are_there(void **state)
 	JOINED(scene);
 }
 
+/* What it was asked for is answered after all, when somebody else has been told that the homeserver does not know it. */
+static void
+test_lost_while_it_asks(void **state)
+{
+	static const struct { const char *part, *answer; bool doubts; } asked[] = {
+		{ "/keys/upload", "{\"one_time_key_counts\":{\"signed_curve25519\":50}}", false },
+		{ "/keys/query", "{\"device_keys\":{\"" BOT "\":{}},\"master_keys\":{\"" BOT "\":{}}}", true },
+	};
+	struct scene *scene = *state;
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		READY(scene);
+		AUTO_FREE char *device = xstrdup(bots(scene)->record.device);
+		int from = scene->fake.count;
+		struct fake_rule *rule = fake_homeserver_say(&scene->fake, "POST", asked[i].part, 200, asked[i].answer, -1);
+		bots(scene)->rests_ms = 0;
+		bots(scene)->doubts = asked[i].doubts;
+		if (!asked[i].doubts)
+			own_counted(bots(scene), 0, true);
+		ghost_recall(ghost_get(matrix_of(scene), &bot));
+		WAIT(scene, fake_homeserver_count(&scene->fake, from, "POST", asked[i].part) == 1);
+		ghost_lost_device(ghost_get(matrix_of(scene), &bot), device);
+		assert_false(bots(scene)->living);
+		READY(scene);
+		rule->times = 0;
+		assert_string_not_equal(bots(scene)->record.device, device);
+	}
+}
+
 /* What the homeserver shows of the bot, with the identity of another master key. malloc'd. */
 static char *
 show_stranger(const struct own *own, const unsigned char secret[PRIMITIVE_KEY], int64_t edition)
@@ -468,6 +497,7 @@ main(void)
 		T(test_a_restart_compares),
 		T(test_a_device_that_the_homeserver_lost),
 		T(test_other_one_time_keys_are_there),
+		T(test_lost_while_it_asks),
 		T(test_an_identity_that_is_not_taken_back),
 		T(test_a_new_database_whose_identity_is_not_taken),
 		T(test_a_homeserver_that_fails_once),

@@ -691,8 +691,9 @@ own_failed(struct own *own, const struct judged *judged)
 	own->doubts |= own->step->needed == needs_identity && judged->status == 500;
 }
 
+/* It may have died of something else meanwhile: then its successor asks for what it needs. */
 bool
 own_took(struct own *own, const struct judged *judged)
 {
-	return own->step->took(own, judged);
+	return !own->living || own->step->took(own, judged);
 }
