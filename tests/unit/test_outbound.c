@@ -720,6 +720,46 @@ test_server_fails(void **state)
 	assert_int_equal(writes(test, from), 1);
 }
 
+/* Lost twice within the hour: at its end the homeserver shows a device without keys, and nothing is given by that one. */
+static void
+test_lost_twice(void **state)
+{
+	struct test *test = *state;
+	struct fake_homeserver *fake = &test->scene->fake;
+
+	say_and_wait(test, "one");
+	struct ghost *ghost = ghost_find((struct matrix *)(void *)test->scene->port, BOB);
+	struct own *own = ghost_own(ghost);
+	AUTO_FREE char *first = xstrdup(own->record.device);
+	ghost_lost_device(ghost, first);
+	offer(test, (const struct client *[]){ &test->one }, 1, 1);
+	say_and_wait(test, "two");
+	AUTO_FREE char *second = xstrdup(own->record.device);
+	assert_string_not_equal(first, second);
+	json_t *answer = parse(test->query, strlen(test->query));
+	json_object_set_new(json_object_get(answer, "device_keys"), BOB, json_object());
+	AUTO_FREE char *bare = text_of(answer);
+	test->query_rule->body = bare;
+	int from = fake->count;
+	ghost_lost_device(ghost, second);
+	say(test, "three");
+	WAIT(test->scene, fake_homeserver_count(fake, from, "PUT", "/devices/") == 1);
+	scene_spin(test->scene, 100);
+	assert_int_equal(count(test, from, "/sendToDevice/") + count(test, from, "/send/m.room.encrypted/"), 0);
+	assert_true(own->useless && loop_timer_armed(&own->rest));
+	/* The hour is over. */
+	own->rests_ms = 0;
+	loop_timer_set(&own->rest, 0);
+	offer(test, (const struct client *[]){ &test->one }, 1, 2);
+	WAIT(test->scene, scene_is_quiet(test->scene));
+	for (int i = from; i < fake->count; i++)
+		if (strstr(fake->asked[i].path, "/send"))
+			assert_null(strstr(fake->asked[i].path, second));
+	look(test);
+	assert_int_equal(test->count, 3);
+	assert_string_equal(test->said[2].body, "three");
+}
+
 /* Who left cannot read what is said afterwards. */
 static void
 test_somebody_leaves(void **state)
@@ -896,6 +936,7 @@ main(void)
 		TEST(test_devices_come_and_go),
 		TEST(test_wedged),
 		TEST(test_server_fails),
+		TEST(test_lost_twice),
 		TEST(test_somebody_leaves),
 		TEST(test_other_rules),
 		TEST(test_trust_of_the_group),

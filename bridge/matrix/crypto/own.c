@@ -74,6 +74,14 @@ on_drain(void *context)
 	ghost_recall(own->ghost);
 }
 
+static void
+on_rest(void *context)
+{
+	const struct own *own = context;
+
+	ghost_recall(own->ghost);
+}
+
 struct own *
 own_open(struct crypto *crypto, struct ghost *ghost, const char *user, bool bot)
 {
@@ -85,6 +93,7 @@ own_open(struct crypto *crypto, struct ghost *ghost, const char *user, bool bot)
 	own->one_time = -1;
 	snprintf(own->record.user, sizeof(own->record.user), "%s", user);
 	loop_timer_init(&own->drain, crypto->matrix->parts.loop, on_drain, own);
+	loop_timer_init(&own->rest, crypto->matrix->parts.loop, on_rest, own);
 	load(own);
 	return own;
 }
@@ -95,6 +104,7 @@ own_close(struct own *own)
 	if (!own)
 		return;
 	loop_timer_stop(&own->drain);
+	loop_timer_stop(&own->rest);
 	keep_account_fini(&own->record);
 	free(own);
 }
@@ -169,8 +179,9 @@ own_forget(struct own *own)
 	memcpy(user, own->record.user, sizeof(user));
 	keep_account_fini(&own->record);
 	memcpy(own->record.user, user, sizeof(user));
-	own->living = own->identified = false;
+	own->living = own->identified = own->useless = false;
 	own->checked_ms = 0;
+	loop_timer_stop(&own->rest);
 }
 
 bool
@@ -184,6 +195,8 @@ own_die(struct own *own, const char *why)
 		log_error(LOG_MATRIX, "a new device is unusable too, nothing is encrypted with it for an hour user=%s device=%s why=\"%s\"",
 			own->record.user, own->record.device, why);
 		own->useless = true;
+		own->checked_ms = 0;
+		loop_timer_set(&own->rest, own->rests_ms - now_ms);
 		return false;
 	}
 	log_warning(LOG_MATRIX, "a device is given up, another takes its place user=%s device=%s why=\"%s\"", own->record.user,
@@ -194,6 +207,12 @@ own_die(struct own *own, const char *why)
 	crypto_devices_changed(own->crypto);
 	own_forget(own);
 	return true;
+}
+
+static bool
+rests(const struct own *own)
+{
+	return own->useless && own->rests_ms > now_monotonic_ms();
 }
 
 bool
@@ -472,6 +491,7 @@ took_check(struct own *own, const struct judged *judged)
 		own_save(own);
 	}
 	own->checked_ms = own->crypto->matrix->arriving_ms;
+	own->useless = false;
 	if (own_is_ready(own))
 		crypto_became_ready(own->crypto, own);
 	return true;
@@ -529,6 +549,7 @@ static void
 became_signed(struct own *own)
 {
 	own->record.state = KEEP_SIGNED;
+	own->useless = false;
 	own->signed_ms = now_monotonic_ms();
 	own_save(own);
 	log_info(LOG_MATRIX, "a device is cross-signed user=%s device=%s ed25519=%s", own->record.user, own->record.device, own->ed);
@@ -662,8 +683,7 @@ static const struct own_step steps[] = {
 static const struct own_step *
 next_step(struct own *own, bool early)
 {
-	own->useless = own->useless && own->rests_ms > now_monotonic_ms();
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && own->living && !own->useless; i++) {
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && own->living && !rests(own); i++) {
 		const struct own_step *step = &steps[i];
 		bool allowed = early || own->crypto->guarded || step->needed == needs_guard || step->needed == needs_mirror;
 		if (step->early == early && allowed && step->needed(own))
@@ -691,9 +711,9 @@ own_failed(struct own *own, const struct judged *judged)
 	own->doubts |= own->step->needed == needs_identity && judged->status == 500;
 }
 
-/* It may have died of something else meanwhile: then its successor asks for what it needs. */
+/* It may have died of something else meanwhile, or be at rest: then what is needed is asked for anew. */
 bool
 own_took(struct own *own, const struct judged *judged)
 {
-	return !own->living || own->step->took(own, judged);
+	return !own->living || rests(own) || own->step->took(own, judged);
 }

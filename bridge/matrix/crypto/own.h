@@ -23,7 +23,8 @@ struct own {
 	int64_t signed_ms;          /* monotonic: when it was signed, by this process; 0: before */
 	int64_t checked_ms;         /* matrix::arriving_ms when the homeserver's copy of its keys was last compared */
 	int64_t rests_ms;           /* monotonic: until then no second device is made */
-	bool useless;               /* until then it is not used, since it would have to be given up as well */
+	bool useless;               /* it would have to be given up as well: not used until then, nor before it was looked at again */
+	struct loop_timer rest;     /* until then */
 	bool identified;            /* its identity was taken, by this process */
 	bool drains;                /* its inbox is to be read */
 	bool used;                  /* since it was last read */
@@ -67,7 +68,7 @@ bool own_is_ready(const struct own *own);
 
 /*
  * The device is lost, or another copy of us has used it: it gets a successor under the same identity (e2ee.md 3.12). At most once an
- * hour; false: it was too soon, and the device stays useless until then.
+ * hour; false: it was too soon, and the device stays useless until then; what is the matter with it is looked at anew after it.
  */
 bool own_die(struct own *own, const char *why);
 
