@@ -226,6 +226,7 @@
 	X(C_ACCOUNT_PAGE, "SELECT user_id, device_id, state, device_keys FROM c_account WHERE state <> 9 AND user_id > ? ORDER BY user_id LIMIT ?") \
 	X(C_ACCOUNT_SHOW, "SELECT user_id, device_id, state, device_keys FROM c_account WHERE state <> 9 AND user_id = ?") \
 	X(C_ACCOUNT_DEAD, "SELECT id, device_id FROM c_account WHERE user_id = ? AND state = 9 ORDER BY id LIMIT 1") \
+	X(C_ACCOUNT_IS_DEAD, "SELECT 1 FROM c_account WHERE user_id = ? AND device_id = ? AND state = 9") \
 	X(C_ACCOUNT_LIVING, "SELECT id FROM c_account WHERE state <> 9") \
 	X(C_ACCOUNT_KILL, "UPDATE c_account SET state = 9, pickle = '', device_keys = '', since = '' WHERE id = ?") \
 	X(C_ACCOUNT_END, "DELETE FROM c_account WHERE id = ? AND state = 9") \

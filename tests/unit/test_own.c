@@ -256,6 +256,30 @@ test_lost_while_it_asks(void **state)
 	}
 }
 
+/* The second dies before the first was deleted, as a restored backup would have it: neither id is used again. */
+static void
+test_two_dead_at_once(void **state)
+{
+	struct scene *scene = *state;
+	struct own *own;
+
+	READY(scene);
+	own = bots(scene);
+	AUTO_FREE char *first = xstrdup(own->record.device);
+	struct fake_rule *rule = fake_homeserver_say(&scene->fake, "DELETE", "/devices/", 503, "{}", -1);
+	assert_true(own_die(own, "of this"));
+	ghost_recall(ghost_get(matrix_of(scene), &bot));
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "DELETE", first) == 1);
+	AUTO_FREE char *second = xstrdup(own->record.device);
+	own->rests_ms = 0;
+	assert_true(own_die(own, "of that"));
+	rule->times = 0;
+	READY(scene);
+	assert_string_not_equal(own->record.device, first);
+	assert_string_not_equal(own->record.device, second);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "DELETE", second) == 1);
+}
+
 /* What the homeserver shows of the bot, with the identity of another master key. malloc'd. */
 static char *
 show_stranger(const struct own *own, const unsigned char secret[PRIMITIVE_KEY], int64_t edition)
@@ -498,6 +522,7 @@ main(void)
 		T(test_a_device_that_the_homeserver_lost),
 		T(test_other_one_time_keys_are_there),
 		T(test_lost_while_it_asks),
+		T(test_two_dead_at_once),
 		T(test_an_identity_that_is_not_taken_back),
 		T(test_a_new_database_whose_identity_is_not_taken),
 		T(test_a_homeserver_that_fails_once),

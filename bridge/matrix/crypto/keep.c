@@ -257,6 +257,16 @@ keep_find_dead(struct keep *keep, const char *user, char *device, size_t size, i
 	return found;
 }
 
+bool
+keep_is_dead(struct keep *keep, const char *user, const char *device)
+{
+	struct query query = store_query(keep->store, C_ACCOUNT_IS_DEAD);
+
+	query_text(&query, user);
+	query_text(&query, device);
+	return query_any(&query);
+}
+
 static void
 run_for(struct keep *keep, enum statement statement, int64_t id)
 {

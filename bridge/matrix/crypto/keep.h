@@ -62,6 +62,8 @@ void keep_save_account(struct keep *keep, const struct keep_account *account);
 bool keep_find_account(struct keep *keep, const char *user, struct keep_account *out) MUST_USE;
 /* A dead device of a user, of which only id and names are filled. False when there is none. */
 bool keep_find_dead(struct keep *keep, const char *user, char *device, size_t size, int64_t *id) MUST_USE;
+/* Whether this one is dead, and was not forgotten yet: its row still has the name. */
+bool keep_is_dead(struct keep *keep, const char *user, const char *device) MUST_USE;
 /*
  * A device dies: its keys, Olm sessions, outbound sessions and what was to be sent from it are gone; its row stays until
  * keep_forget_account(). What it received stays.

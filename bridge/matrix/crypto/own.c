@@ -149,9 +149,7 @@ make_device_keys(const struct own *own)
 bool
 own_make(struct own *own, char *device, size_t size)
 {
-	char dead[KEEP_DEVICE_MAX];
-	int64_t id;
-	bool other = !*device || (keep_find_dead(own->crypto->keep, own->record.user, dead, sizeof(dead), &id) && strcmp(dead, device) == 0);
+	bool other = !*device || keep_is_dead(own->crypto->keep, own->record.user, device);
 	struct ratchet_account *account = ratchet_account_new();
 
 	if (other && size > 10)
