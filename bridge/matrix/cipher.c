@@ -4,6 +4,10 @@
  * state nor a rollback makes it plain again. Who may read there is kept up to date by events, and asked for as a whole, when it is
  * needed, after each entry and whenever an event may have been missed: until that answer is there, nothing is said. A transaction may
  * bring the past as well, with what came while we were away: an event from before the answer does not change it, but has it asked again.
+ *
+ * Who comes may have other devices than those that are known of him: they are asked for anew from the moment his coming is heard of, since
+ * what is said next goes to him already. Whoever is there when we come is the same, unless we share another room with him: nobody told us
+ * meanwhile. That they were looked at is kept, so that a restart does not ask about everybody.
  */
 #include "matrix/cipher.h"
 
@@ -291,6 +295,34 @@ is_recipient(const struct cipher *cipher, const char *user, const char *membersh
 		(strcmp(membership, "join") == 0 || strcmp(membership, "invite") == 0);
 }
 
+/* Whether the devices of who is there were looked at since we are there ourselves. */
+static bool
+is_met(const struct cipher *cipher)
+{
+	AUTO_FREE char *name = xasprintf("c_met %s", cipher->room);
+	char value[4];
+
+	return store_get_value(cipher->matrix->parts.store, name, value, sizeof(value)) && *value;
+}
+
+static void
+set_met(struct cipher *cipher, bool met)
+{
+	AUTO_FREE char *name = xasprintf("c_met %s", cipher->room);
+
+	store_set_value(cipher->matrix->parts.store, name, met ? "1" : "");
+}
+
+/* The bot came or went. */
+static void
+see_bot(struct cipher *cipher)
+{
+	cipher->moved = true;
+	cipher->complete = false;
+	set_met(cipher, false);
+	crypto_saw_readers(cipher->matrix->crypto, cipher->room);
+}
+
 static bool
 is_past(const struct cipher *cipher, const json_t *event)
 {
@@ -310,6 +342,8 @@ see_member(struct cipher *cipher, const json_t *event, bool archive)
 		return; /* ours are no recipients: each of them that enters would have everybody's prepared anew */
 	cipher->moved = true;
 	crypto_saw_readers(cipher->matrix->crypto, cipher->room);
+	if (is_recipient(cipher, user, membership))
+		crypto_saw_member(cipher->matrix->crypto, user);
 	if (archive || !user || !membership) {
 		cipher->complete = false;
 	} else if (is_recipient(cipher, user, membership)) {
@@ -365,12 +399,40 @@ cipher_see(struct matrix *matrix, const char *room, const json_t *event, bool ar
 		plumb_look(matrix->parts.plumb);
 	} else if (cipher && strcmp(type, "m.room.history_visibility") == 0 && !*state_key) {
 		see_visibility(cipher, event, archive || is_past(cipher, event));
+	} else if (cipher && strcmp(type, "m.room.member") == 0 && strcmp(state_key, matrix->bot) == 0) {
+		if (!archive)
+			see_bot(cipher);
 	} else if (cipher && strcmp(type, "m.room.member") == 0) {
 		see_member(cipher, event, archive || is_past(cipher, event));
 	}
 }
 
 /* ---- asking ---- */
+
+/* Whether we hear of his devices in another room, and did all the time. */
+static bool
+is_followed(const struct cipher *cipher, const char *user)
+{
+	const struct cipher *other;
+
+	LIST_FOR_EACH(other, &cipher->matrix->ciphers, struct cipher, link) {
+		const struct member *member = other != cipher && other->complete ? find_member(other, user) : NULL;
+		if (member && !member->invited)
+			return true;
+	}
+	return false;
+}
+
+static void
+meet_members(struct cipher *cipher)
+{
+	if (is_met(cipher))
+		return;
+	for (size_t i = 0; i < cipher->count; i++)
+		if (!is_followed(cipher, cipher->members[i].user))
+			crypto_saw_member(cipher->matrix->crypto, cipher->members[i].user);
+	set_met(cipher, true);
+}
 
 static void
 take_members(struct cipher *cipher, const json_t *chunk)
@@ -394,6 +456,8 @@ take_members(struct cipher *cipher, const json_t *chunk)
 	}
 	cipher->count = kept;
 	cipher->complete = !cipher->moved;
+	if (cipher->complete)
+		meet_members(cipher);
 	crypto_saw_readers(cipher->matrix->crypto, cipher->room);
 }
 

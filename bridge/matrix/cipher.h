@@ -27,7 +27,10 @@ int64_t cipher_since(const struct matrix *matrix, const char *room);
 
 /* The room's state at its entry: the whole event, or NULL when there is none. What is known of its members is out of date. */
 void cipher_learn(struct matrix *matrix, const char *room, const json_t *event);
-/* An event of these went by: m.room.encryption, m.room.history_visibility, m.room.member. `archive`: it may be older than what is known. */
+/*
+ * An event of these went by: m.room.encryption, m.room.history_visibility, m.room.member. `archive`: it may be older than what is known.
+ * At once: the devices of who comes are asked for before anything else is said.
+ */
 bool cipher_wants(const struct matrix *matrix, const char *room, struct span type);
 void cipher_see(struct matrix *matrix, const char *room, const json_t *event, bool archive);
 

@@ -168,7 +168,6 @@ see_member(struct matrix *matrix, const char *room, const struct event *event)
 			ghost_left(ghost, room);
 		return;
 	}
-	crypto_saw_member(matrix->crypto, room, event->subject, event->membership);
 	if (gone)
 		people_set_name(matrix->parts.people, room, event->subject, "");
 	else if (joined)

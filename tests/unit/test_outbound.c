@@ -720,6 +720,60 @@ test_server_fails(void **state)
 	assert_int_equal(writes(test, from), 1);
 }
 
+static void
+member(struct test *test, const char *user, const char *membership)
+{
+	AUTO_FREE char *event = xasprintf("{\"type\":\"m.room.member\",\"event_id\":\"$m%s\",\"sender\":\"%s\",\"room_id\":\"" ROOM "\","
+		"\"state_key\":\"%s\",\"origin_server_ts\":%" PRId64 ",\"content\":{\"membership\":\"%s\"}}", membership, user, user,
+		now_real_ms() + 60000, membership);
+
+	assert_int_equal(scene_push(test->scene, event), 200);
+}
+
+/* She comes back with a new device while her room waits for a key: what is said meanwhile is for that one too. */
+static void
+test_back_with_another_device(void **state)
+{
+	struct test *test = *state;
+	AUTO_FREE char *stalled = xasprintf("{\"type\":\"m.room.encrypted\",\"event_id\":\"$c\",\"sender\":\"" ALICE "\",\"room_id\":\"" ROOM "\","
+		"\"origin_server_ts\":%" PRId64 ",\"content\":{\"algorithm\":\"m.megolm.v1.aes-sha2\",\"session_id\":\"nobody gave it\","
+		"\"ciphertext\":\"AwgA\"}}", now_real_ms());
+
+	say_and_wait(test, "one");
+	assert_int_equal(scene_push(test->scene, stalled), 200);
+	publish(test, (const struct client *[]){ &test->one, &test->two }, 2);
+	offer(test, (const struct client *[]){ &test->two }, 1, 0);
+	member(test, ALICE, "join");
+	say(test, "two");
+	WAIT(test->scene, count(test, 0, "/send/m.room.encrypted/") == 2);
+	look(test);
+	assert_int_equal(test->two.letters, 1);
+}
+
+/* The bot comes back: who is there may have other devices than when it went. Also after a restart in between. */
+static void
+test_the_bot_is_back(void **state)
+{
+	struct test *test = *state;
+
+	say_and_wait(test, "one");
+	publish(test, (const struct client *[]){ &test->one, &test->two }, 2);
+	offer(test, (const struct client *[]){ &test->two }, 1, 0);
+	member(test, "@sourdine:hs", "join");
+	scene_close(test->scene);
+	scene_open(test->scene);
+	JOINED(test->scene);
+	say_and_wait(test, "two");
+	assert_int_equal(test->two.letters, 1);
+	/* Once. */
+	scene_close(test->scene);
+	scene_open(test->scene);
+	JOINED(test->scene);
+	int from = test->scene->fake.count;
+	say_and_wait(test, "three");
+	assert_int_equal(fake_homeserver_count(&test->scene->fake, from, "POST", "/keys/query?user_id=@sourdine:hs&device_id="), 0);
+}
+
 /* Lost twice within the hour: at its end the homeserver shows a device without keys, and nothing is given by that one. */
 static void
 test_lost_twice(void **state)
@@ -936,6 +990,8 @@ main(void)
 		TEST(test_devices_come_and_go),
 		TEST(test_wedged),
 		TEST(test_server_fails),
+		TEST(test_back_with_another_device),
+		TEST(test_the_bot_is_back),
 		TEST(test_lost_twice),
 		TEST(test_somebody_leaves),
 		TEST(test_other_rules),

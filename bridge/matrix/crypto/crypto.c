@@ -167,14 +167,9 @@ crypto_saw_rules(struct crypto *crypto, const char *room)
 }
 
 void
-crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership)
+crypto_saw_member(struct crypto *crypto, const char *user)
 {
-	struct recipients_terms terms;
-
-	if (!crypto || !recipients_terms(crypto->matrix, room, &terms))
-		return;
-	recipients_changed(crypto->recipients, room);
-	if (strcmp(membership, "join") == 0 || strcmp(membership, "invite") == 0)
+	if (crypto)
 		peers_touch(crypto->peers, user);
 }
 

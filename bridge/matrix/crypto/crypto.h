@@ -49,8 +49,8 @@ void crypto_stop(struct crypto *crypto);
 void crypto_saw_readers(struct crypto *crypto, const char *room);
 /* How a room is encrypted has changed (e2ee.md 3.7): every session of ours for it has said its last. NULL is fine. */
 void crypto_saw_rules(struct crypto *crypto, const char *room);
-/* A member event of a room, of somebody who is not ours. NULL is fine. */
-void crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership);
+/* Somebody who is not ours comes to an encrypted room or is invited, or is there when we come: his devices may be others. NULL is fine. */
+void crypto_saw_member(struct crypto *crypto, const char *user);
 
 /*
  * Whether every device of a room's people may write and is written to (groups.NAME.trust, else encryption.trust); otherwise only those

@@ -35,9 +35,9 @@ crypto_saw_rules(struct crypto *crypto, const char *room)
 }
 
 void
-crypto_saw_member(struct crypto *crypto, const char *room, const char *user, const char *membership)
+crypto_saw_member(struct crypto *crypto, const char *user)
 {
-	(void)crypto, (void)room, (void)user, (void)membership;
+	(void)crypto, (void)user;
 }
 
 enum outbound_readiness
