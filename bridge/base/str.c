@@ -48,6 +48,13 @@ reserve(struct str *s, size_t more)
 }
 
 void
+str_reserve(struct str *s, size_t n)
+{
+	if (n > s->n)
+		(void)reserve(s, n - s->n);
+}
+
+void
 str_add_n(struct str *s, const char *p, size_t n)
 {
 	if (!reserve(s, n))

@@ -29,6 +29,8 @@ struct str {
 void str_init(struct str *s, size_t max);
 void str_fini(struct str *s);
 void str_clear(struct str *s);
+/* Place for `n` bytes in all, at most the ceiling: what is added up to then never moves, so of a secret there is no second copy. */
+void str_reserve(struct str *s, size_t n);
 #define AUTO_STR CLEANUP(str_fini)
 
 void str_add(struct str *s, const char *text);

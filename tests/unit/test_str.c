@@ -144,12 +144,32 @@ test_compare(void **state)
 	assert_false(str_equal("a", "b"));
 }
 
+/* A secret that is written piece by piece is in one place only. */
+static void
+test_reserve(void **state)
+{
+	struct str s AUTO_STR;
+
+	(void)state;
+	str_init(&s, 4000);
+	str_reserve(&s, 4000);
+	const char *place = s.p;
+	for (int i = 0; i < 3999; i++)
+		str_add_char(&s, 'k');
+	str_addf(&s, "%c", 'k');
+	assert_ptr_equal(s.p, place);
+	assert_int_equal(s.n, 4000);
+	assert_false(s.full);
+	str_add(&s, "k");
+	assert_true(s.full);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clean), cmocka_unit_test(test_clean_all), cmocka_unit_test(test_ceiling),
-		cmocka_unit_test(test_growth), cmocka_unit_test(test_distance), cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_growth), cmocka_unit_test(test_reserve), cmocka_unit_test(test_distance), cmocka_unit_test(test_compare),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,7 @@
 #define NEWCOMER_MS 1000
 #define REFUSAL_MS 60000 /* what the homeserver refused is not asked again before */
 #define CLAIMS_MAX 200   /* devices in one claim */
+#define AROUND_MAX 4096  /* what stands around the content, before it is encrypted */
 
 /* One of our users in one room. */
 struct work {
@@ -563,7 +564,7 @@ write_plain(const char *room, const char *type, const char *content, struct str 
 	json_t *ends = json_pack("{s:s, s:s}", "room_id", room, "type", type);
 	AUTO_STR struct str text;
 
-	str_init(&text, 4096);
+	str_init(&text, AROUND_MAX);
 	json_add(&text, ends);
 	json_decref(ends);
 	str_addf(out, "{\"content\":%s,%s", content, str_get(&text) + 1);
@@ -604,7 +605,9 @@ outbound_encrypt(struct matrix *matrix, const struct ghost *ghost, const char *r
 	if (!work || !own || !own->living || !recipients_terms(matrix, room, &terms) || !is_ready(work, &terms) ||
 			!keep_find_outbound(crypto->keep, own->record.id, room, &session) || !session.ratchet)
 		return false;
-	str_init(&plain, 1 << 20);
+	size_t most = strlen(content) + AROUND_MAX;
+	str_init(&plain, most);
+	str_reserve(&plain, most); /* what is secret in it stands in one place */
 	write_plain(room, type, content, &plain);
 	ratchet_outbound_encrypt(session.ratchet, str_get(&plain), plain.n, &body, &index);
 	char *spent = str_take(&plain);

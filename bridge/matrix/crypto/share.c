@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define BATCH 50 /* devices in one letter */
+#define PLAIN_MAX 65535 /* of a letter; with its last byte a power of two, so that it takes no more place than that */
 #define CLAIM_RETRY_MS 15000
 #define CLAIM_RETRY_MAX_MS (15 * 60 * 1000)
 
@@ -184,7 +185,8 @@ encrypt_to(const struct share *share, struct roster_device *device, json_t *key,
 	char *body;
 
 	json_t *plain = envelope_make(&ends, "m.room_key", key, device_keys);
-	str_init(&text, 65536);
+	str_init(&text, PLAIN_MAX);
+	str_reserve(&text, PLAIN_MAX); /* the key is in it */
 	json_add(&text, plain);
 	json_decref(plain);
 	ratchet_session_encrypt(device->session, str_get(&text), text.n, &type, &body);
