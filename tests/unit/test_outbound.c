@@ -774,6 +774,39 @@ test_the_bot_is_back(void **state)
 	assert_int_equal(fake_homeserver_count(&test->scene->fake, from, "POST", "/keys/query?user_id=@sourdine:hs&device_id="), 0);
 }
 
+/* More devices than are claimed at once, and than are believed: who can be written to does not wait for the others. */
+static void
+test_many_devices(void **state)
+{
+	enum { MANY = 510 };
+	struct test *test = *state;
+	struct fake_homeserver *fake = &test->scene->fake;
+	struct client *clients = xcalloc(MANY, sizeof(*clients));
+	const struct client *all[MANY];
+	char ids[MANY][8];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(ids[i], sizeof(ids[i]), "D%d", i);
+		make_client(test, &clients[i], ids[i], true);
+		all[i] = &clients[i];
+	}
+	publish(test, all, MANY);
+	offer(test, all, MANY, 0);
+	test->claim_rule->times = 1;
+	struct fake_rule *failing = fake_homeserver_say(fake, "POST", "/keys/claim", 503, "{\"errcode\":\"M_UNKNOWN\"}", -1);
+	struct fake_rule *rest = fake_homeserver_say(fake, "POST", "/keys/claim", 200, test->claim, -1);
+	say(test, "one");
+	WAIT_FOR(test->scene, 30000, count(test, 0, "/keys/claim") >= 2);
+	WAIT_FOR(test->scene, 10000, count(test, 0, "/sendToDevice/m.room.encrypted/") == 4);
+	failing->times = 0;
+	WAIT_FOR(test->scene, 60000, count(test, 0, "/send/m.room.encrypted/") == 1);
+	assert_int_equal(count(test, 0, "/sendToDevice/m.room.encrypted/"), 10);
+	rest->times = 0;
+	for (int i = 0; i < MANY; i++)
+		free_client(&clients[i]);
+	free(clients);
+}
+
 /* Lost twice within the hour: at its end the homeserver shows a device without keys, and nothing is given by that one. */
 static void
 test_lost_twice(void **state)
@@ -992,6 +1025,7 @@ main(void)
 		TEST(test_server_fails),
 		TEST(test_back_with_another_device),
 		TEST(test_the_bot_is_back),
+		TEST(test_many_devices),
 		TEST(test_lost_twice),
 		TEST(test_somebody_leaves),
 		TEST(test_other_rules),

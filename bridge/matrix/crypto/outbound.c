@@ -427,12 +427,12 @@ advance(struct work *work, const struct own *own, const struct recipients_terms 
 
 	work->account = own->record.id;
 	find_session(crypto, &share, work->room, terms, devices, &session);
-	if (claim_due(work, &share, devices))
-		return OUTBOUND_BUSY;
-	if (share_queue(&share, devices)) {
+	/* Who can be written to is written to at once: else every claim of many would open all sessions that those before it began. */
+	bool waits = claim_due(work, &share, devices), queued = share_queue(&share, devices) > 0;
+	if (queued)
 		await_commit(work);
+	if (waits || queued)
 		return OUTBOUND_BUSY;
-	}
 	/* Of an earlier process, or of one that was refused. */
 	if (send_letter(work))
 		return OUTBOUND_BUSY;

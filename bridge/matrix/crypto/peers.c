@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define USERS_MAX 100 /* in one question */
+#define DEVICES_MAX 500 /* of one user: his server could name any number, and each costs a key for every ghost */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 #define FAILED_MS 15000 /* until a user whose server failed is asked about again: doubled each time */
@@ -174,6 +175,7 @@ struct reading {
 	struct peers *peers;
 	const char *user;
 	struct roster_devices known;
+	size_t taken; /* devices that were believed */
 };
 
 static const struct peer_device *
@@ -194,6 +196,11 @@ take_device(void *context, const char *device_id, int refusal, const struct peer
 	if (refusal) {
 		if (refusal != PEER_E_ALGORITHMS)
 			log_warning(LOG_MATRIX, "a device is not believed user=%s why=%s", reading->user, peer_refusal_word(refusal));
+		return;
+	}
+	if (++reading->taken > DEVICES_MAX) {
+		if (reading->taken == DEVICES_MAX + 1)
+			log_warning(LOG_MATRIX, "his server names too many devices, the first %d are written to user=%s", DEVICES_MAX, reading->user);
 		return;
 	}
 	if (known)
