@@ -235,6 +235,9 @@
 		" received_ms = CASE WHEN ?6 THEN max(received_ms + 1, excluded.received_ms) ELSE received_ms END") \
 	X(C_OLM_TRIM, "DELETE FROM c_olm WHERE account = ?1 AND peer_curve = ?2 AND session_id NOT IN (SELECT session_id FROM c_olm" \
 		" WHERE account = ?1 AND peer_curve = ?2 ORDER BY received_ms DESC, created_ms DESC LIMIT 5)") \
+	X(C_OLM_TRIM_STRANGERS, "DELETE FROM c_olm WHERE account = ?1 AND (peer_curve, session_id) IN (SELECT peer_curve, session_id FROM c_olm s" \
+		" WHERE account = ?1 AND NOT EXISTS (SELECT 1 FROM c_device d WHERE d.curve = s.peer_curve)" \
+		" ORDER BY received_ms DESC, created_ms DESC LIMIT -1 OFFSET ?2)") \
 	X(C_OLM_OF, "SELECT session_id, pickle FROM c_olm WHERE account = ? AND peer_curve = ? ORDER BY received_ms DESC, created_ms DESC LIMIT ?") \
 	X(C_OLM_DROP, "DELETE FROM c_olm WHERE account = ? AND peer_curve = ? AND session_id = ?") \
 	X(C_OLM_END, "DELETE FROM c_olm WHERE account = ?") \
@@ -247,13 +250,16 @@
 	X(C_USER_TOUCH, "INSERT INTO c_user (user_id, outdated, seq, master, master_first, self_signing) VALUES (?, 1, 1, '', '', '')" \
 		" ON CONFLICT DO UPDATE SET outdated = 1, seq = seq + 1") \
 	X(C_USER_TOUCH_ALL, "UPDATE c_user SET outdated = 1, seq = seq + 1") \
+	X(C_USER_IS_HERE, "SELECT 1 FROM c_room CROSS JOIN name ON name.room = c_room.room_id AND name.person = ? LIMIT 1") \
 	X(C_USER_IDENTITY, "SELECT master, self_signing FROM c_user WHERE user_id = ?") \
 	X(C_USER_TAKE, "UPDATE c_user SET outdated = seq <> ?2, master = ?3, self_signing = ?4," \
 		" master_first = CASE master_first WHEN '' THEN ?3 ELSE master_first END WHERE user_id = ?1") \
 	X(C_DEVICE_EACH, "SELECT device_id, curve, ed, trust, gone, wedge_seq FROM c_device WHERE user_id = ?") \
 	X(C_DEVICE_SAVE, "INSERT INTO c_device (user_id, device_id, curve, ed, trust) VALUES (?, ?, ?, ?, ?)" \
 		" ON CONFLICT DO UPDATE SET trust = excluded.trust, gone = 0") \
-	X(C_DEVICE_MEET, "INSERT OR IGNORE INTO c_device (user_id, device_id, curve, ed, trust, gone) VALUES (?, ?, ?, ?, ?, 1)") \
+	X(C_DEVICE_MEET, "INSERT OR IGNORE INTO c_device (user_id, device_id, curve, ed, trust, gone)" \
+		" SELECT ?1, ?2, ?3, ?4, ?5, 1 WHERE (SELECT count(*) FROM c_device WHERE user_id = ?1) < 2000") \
+	X(C_DEVICE_TRIM, "DELETE FROM c_device WHERE user_id = ?1 AND gone = 1 AND (SELECT count(*) FROM c_device WHERE user_id = ?1) > 2000") \
 	X(C_DEVICE_LOSE, "UPDATE c_device SET gone = 1 WHERE user_id = ? AND device_id = ?") \
 	X(C_DEVICE_WEDGE, "UPDATE c_device SET wedge_seq = wedge_seq + 1 WHERE user_id = ? AND curve = ?") \
 	X(C_CLAIM_GET, "SELECT failures, retry_ms, told FROM c_claim WHERE account = ? AND user_id = ? AND device_id = ?") \

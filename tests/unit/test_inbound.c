@@ -113,6 +113,26 @@ restart(struct scene *scene)
 	open_bridge(scene);
 }
 
+/* He is in the room, which is encrypted. */
+static void
+set_here(struct scene *scene, const char *user)
+{
+	struct query query = store_query(scene->store, C_ROOM_SET);
+
+	query_text(&query, ROOM);
+	query_text(&query, DEVICEKEYS_MEGOLM);
+	query_int(&query, 0);
+	query_int(&query, 0);
+	query_int(&query, 0);
+	query_text(&query, "");
+	query_run(&query);
+	query = store_query(scene->store, NAME_SET);
+	query_text(&query, ROOM);
+	query_text(&query, user);
+	query_text(&query, "Somebody");
+	query_run(&query);
+}
+
 static int
 set_up(void **state)
 {
@@ -584,6 +604,7 @@ test_a_device_that_logged_out(void **state)
 	client_init(scene, &phone, ALICE, "PHONE", SIGNED);
 	client_init(scene, &bare, ALICE, "BARE", UNKNOWN);
 	client_init(scene, &gone, ALICE, "GONE", UNKNOWN);
+	set_here(scene, ALICE);
 	bring(scene, client_letter(scene, &bare, client_plain(scene, &bare, "m.room_key", room_key(&bare, ROOM), false)));
 	share(scene, &gone);
 	json_t *no = say(&bare, "$1", "no"), *yes = say(&gone, "$2", "yes");
@@ -593,6 +614,29 @@ test_a_device_that_logged_out(void **state)
 	assert_int_equal(read_event(scene, no, NULL), DECIPHER_LATER);
 	json_decref(no);
 	json_decref(yes);
+}
+
+/* Who is in no room with us leaves nothing behind but a letter that was read. */
+static void
+test_a_stranger(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_CLIENT struct client stranger, alice;
+	struct roster_user user;
+	struct received_device device;
+
+	client_init(scene, &stranger, MALLORY, "NEW", UNKNOWN);
+	client_init(scene, &alice, ALICE, "NEW", UNKNOWN);
+	set_here(scene, ALICE);
+	share(scene, &stranger);
+	assert_true(has_key(scene, &stranger)); /* he may be on his way here */
+	assert_false(received_find_device(&scene->crypto, MALLORY, stranger.curve, &device));
+	roster_get_user(scene->store, MALLORY, &user);
+	assert_false(user.known);
+	share(scene, &alice);
+	assert_true(received_find_device(&scene->crypto, ALICE, alice.curve, &device));
+	roster_get_user(scene->store, ALICE, &user);
+	assert_true(user.known && user.outdated);
 }
 
 static void
@@ -865,6 +909,7 @@ main(void)
 		T(test_whose_words_they_are),
 		T(test_a_device_with_another_signing_key),
 		T(test_a_device_that_logged_out),
+		T(test_a_stranger),
 		T(test_patience),
 		T(test_a_day_later_it_is_lost),
 		T(test_a_tiresome_client_is_not_waited_for),

@@ -3,6 +3,7 @@
 #include "matrix/crypto/keep.h"
 
 #include "base/log.h"
+#include "matrix/crypto/roster.h"
 #include "scratch.h"
 
 #include <setjmp.h>
@@ -204,6 +205,50 @@ test_the_newest_sessions_stay(void **state)
 	ratchet_account_free(peer);
 }
 
+static bool
+has_session(const struct scene *scene, int64_t account, const char *curve)
+{
+	struct ratchet_session *session;
+	bool has = keep_load_sessions(scene->keep, account, curve, &session, 1) == 1;
+
+	if (has)
+		ratchet_session_free(session);
+	return has;
+}
+
+/* Who writes under ever new keys costs who is known nothing, and us no more than a thousand sessions. */
+static void
+test_strangers_are_counted(void **state)
+{
+	struct scene *scene = *state;
+	struct peer_device known = { .trust = PEER_UNSIGNED, .curve = "known" };
+	struct ratchet_session *session;
+	char curve[RATCHET_ID_SIZE], ed[RATCHET_ID_SIZE];
+	struct keep_account account;
+
+	add(scene, USER, "DEVICE", ed);
+	assert_true(keep_find_account(scene->keep, USER, &account));
+	ratchet_account_keys(account.account, curve, ed);
+	assert_int_equal(ratchet_session_open(&session, account.account, curve, curve), 0);
+	roster_save_device(scene->store, "@alice:hs", "PHONE", &known);
+	keep_save_session(scene->keep, account.id, "known", session, true);
+	for (int i = 0; i <= KEEP_STRANGERS_MAX; i++) {
+		AUTO_FREE char *stranger = xasprintf("stranger %d", i);
+		keep_save_session(scene->keep, account.id, stranger, session, true);
+		if (i == 0)
+			usleep(2000);
+	}
+	keep_trim_strangers(scene->keep, account.id);
+	assert_true(has_session(scene, account.id, "known"));
+	assert_false(has_session(scene, account.id, "stranger 0"));
+	for (int i = 1; i <= KEEP_STRANGERS_MAX; i += 37) {
+		AUTO_FREE char *stranger = xasprintf("stranger %d", i);
+		assert_true(has_session(scene, account.id, stranger));
+	}
+	keep_account_fini(&account);
+	ratchet_session_free(session);
+}
+
 static void
 test_the_dead_are_named_until_they_are_forgotten(void **state)
 {
@@ -243,6 +288,7 @@ main(void)
 		T(test_a_wrong_key_writes_nothing),
 		T(test_a_pickle_opens_in_its_row_only),
 		T(test_the_newest_sessions_stay),
+		T(test_strangers_are_counted),
 		T(test_the_dead_are_named_until_they_are_forgotten),
 #undef T
 	};

@@ -32,6 +32,7 @@ struct crypto {
 	bool forgets_index;    /* tests only: how far a session was used is not saved */
 	bool heard;            /* since it was reached last, the homeserver said whose devices have changed meanwhile */
 	bool guarded;          /* the homeserver has our generation, and had no higher one */
+	bool strangers;        /* a session was begun by others, perhaps by strangers, since theirs were last counted */
 	bool raised;           /* it is to be told a new one */
 	int64_t mirroring;     /* the one that it is being told */
 	uint64_t writes;       /* of the tables, when it was last raised */

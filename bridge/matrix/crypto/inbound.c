@@ -234,7 +234,7 @@ open_letter(struct crypto *crypto, struct letter *letter)
 	keep_session(crypto, letter, session);
 	keep_save_account(crypto->keep, letter->own); /* its one-time key is used up */
 	ratchet_session_free(session);
-	letter->began = true;
+	letter->began = crypto->strangers = true;
 	return OPENED;
 }
 
@@ -278,7 +278,8 @@ read_letter(struct crypto *crypto, const struct letter *letter)
 		json_decref(plain);
 		return;
 	}
-	if (!known) {
+	/* Anybody can write to us. Who comes to a room only afterwards is asked about when he says something there. */
+	if (!known && roster_is_here(crypto->store, letter->sender)) {
 		meet_device(crypto, letter->sender, json_object_get(plain, "sender_device_keys"));
 		peers_touch(crypto->peers, letter->sender);
 	}

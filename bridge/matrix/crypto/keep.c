@@ -341,6 +341,16 @@ keep_save_session(struct keep *keep, int64_t account, const char *peer_curve, co
 	keep->writes++;
 }
 
+void
+keep_trim_strangers(struct keep *keep, int64_t account)
+{
+	struct query query = store_query(keep->store, C_OLM_TRIM_STRANGERS);
+
+	query_int(&query, account);
+	query_int(&query, KEEP_STRANGERS_MAX);
+	query_run(&query);
+}
+
 /* It opens nothing any more; the peer is told (mend.h) when it writes through it. */
 static void
 drop_session(struct keep *keep, int64_t account, const char *peer_curve, const char *id)

@@ -78,6 +78,9 @@ void keep_forget_account(struct keep *keep, int64_t id);
 
 /* A session is new or has changed. `received`: something came through it, or it has just begun, so it is the one to be used next. */
 void keep_save_session(struct keep *keep, int64_t account, const char *peer_curve, const struct ratchet_session *session, bool received);
+/* With devices that are not known a thousand sessions are kept, those that were used last: anybody can begin any number. */
+#define KEEP_STRANGERS_MAX 1000
+void keep_trim_strangers(struct keep *keep, int64_t account);
 /* The sessions of a device of ours with a device, the one to be used first; at most `max`. How many; each is the caller's to free. */
 size_t keep_load_sessions(struct keep *keep, int64_t account, const char *peer_curve, struct ratchet_session **out, size_t max);
 

@@ -234,6 +234,8 @@ take_user(struct peers *peers, const json_t *answer, const struct asked *asked)
 			if (!reading.known.p[i].told && !reading.known.p[i].gone)
 				roster_lose_device(store_of(peers), asked->user, reading.known.p[i].id);
 		roster_take_user(store_of(peers), asked->user, &identity, asked->seq);
+		if (reading.known.n > DEVICES_MAX)
+			roster_trim_devices(store_of(peers), asked->user);
 		if (failing)
 			recover(failing);
 	}

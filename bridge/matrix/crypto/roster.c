@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bookkeeping without judgement. A device is never removed: its keys stay, so that one that comes back under its id with other
- * keys is known for what it is.
+ * Bookkeeping without judgement. A device is not removed: its keys stay, so that one that comes back under its id with other
+ * keys is known for what it is. Only of who has had thousands are those that are gone forgotten.
  */
 #include "matrix/crypto/roster.h"
 
@@ -52,6 +52,15 @@ roster_touch_all(struct store *store)
 	struct query query = store_query(store, C_USER_TOUCH_ALL);
 
 	query_run(&query);
+}
+
+bool
+roster_is_here(struct store *store, const char *user)
+{
+	struct query query = store_query(store, C_USER_IS_HERE);
+
+	query_text(&query, user);
+	return query_any(&query);
 }
 
 bool
@@ -184,6 +193,15 @@ void
 roster_meet_device(struct store *store, const char *user, const char *id, const struct peer_device *keys)
 {
 	write_device(store, C_DEVICE_MEET, user, id, keys);
+}
+
+void
+roster_trim_devices(struct store *store, const char *user)
+{
+	struct query query = store_query(store, C_DEVICE_TRIM);
+
+	query_text(&query, user);
+	query_run(&query);
 }
 
 static void

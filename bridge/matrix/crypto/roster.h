@@ -27,6 +27,8 @@ void roster_get_user(struct store *store, const char *user, struct roster_user *
 /* His list may have changed: outdated from now on. */
 void roster_touch_user(struct store *store, const char *user);
 void roster_touch_all(struct store *store);
+/* Whether he is in an encrypted room with us, as far as was heard. */
+bool roster_is_here(struct store *store, const char *user);
 /* His identity as it was last read: its self-signing key; false when he has none. */
 bool roster_get_identity(struct store *store, const char *user, struct peer_identity *out);
 /* His list was read when his seq was `seq`; he stays outdated if it is another by now. */
@@ -62,8 +64,13 @@ struct roster_device *roster_find_device(const struct roster_devices *devices, c
 
 /* New, or as it is now; a device that was gone is back. */
 void roster_save_device(struct store *store, const char *user, const char *id, const struct peer_device *keys);
-/* One that nobody names: its keys came with what it wrote, and it may be logged out since. Nothing happens when it is known. */
+/*
+ * One that nobody names: its keys came with what it wrote, and it may be logged out since. Nothing happens when it is known, or when he
+ * has two thousand: he could make them up.
+ */
 void roster_meet_device(struct store *store, const char *user, const char *id, const struct peer_device *keys);
+/* Of who has had more than two thousand those that are gone are forgotten. */
+void roster_trim_devices(struct store *store, const char *user);
 void roster_lose_device(struct store *store, const char *user, const char *id);
 /* It began a new Olm session: what it was given before is given again. False: no such device. */
 bool roster_wedge_device(struct store *store, const char *user, const char *curve);

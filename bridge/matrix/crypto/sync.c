@@ -66,6 +66,10 @@ take_events(struct own *own, const json_t *events)
 			log_error(LOG_MATRIX, "what a device was sent could not be kept user=%s", own->record.user);
 		FAULT_POINT("crypto_event_taken");
 	}
+	/* In all at once: they are counted. */
+	if (crypto->strangers && own->living)
+		keep_trim_strangers(crypto->keep, own->record.id);
+	crypto->strangers = false;
 	if (own->bot)
 		waiting_caught_up(crypto->waiting, json_array_size(events) < PAGE);
 }
