@@ -356,7 +356,8 @@ CREATE TABLE c_mg_in (
 	PRIMARY KEY (room_id, session_id, owner_user)
 ) WITHOUT ROWID;
 
--- Which event had an index: another one with the same is a replay.
+-- Which event had an index: another one with the same is a replay. session_id is "SESSION OWNER", as whoever has the key can say the
+-- same under his own name; a row of an older version has no owner, and holds for all.
 CREATE TABLE c_mg_index (
 	session_id TEXT NOT NULL,
 	idx INTEGER NOT NULL,

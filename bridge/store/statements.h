@@ -292,9 +292,11 @@
 		" source, shared_history, withheld, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
 	X(C_MG_IN_TRIM, "DELETE FROM c_mg_in WHERE received_ms < ?1 - 2 * max(604800000, coalesce((SELECT rotation_ms FROM c_room r" \
 		" WHERE r.room_id = c_mg_in.room_id), 0))") \
-	X(C_MG_INDEX_TRIM, "DELETE FROM c_mg_index WHERE session_id NOT IN (SELECT session_id FROM c_mg_in)") \
-	X(C_MG_INDEX_ADD, "INSERT OR IGNORE INTO c_mg_index (session_id, idx, event_id, origin_ms) VALUES (?, ?, ?, ?)") \
-	X(C_MG_INDEX_GET, "SELECT event_id, origin_ms FROM c_mg_index WHERE session_id = ? AND idx = ?") \
+	X(C_MG_INDEX_TRIM, "DELETE FROM c_mg_index WHERE session_id NOT IN (SELECT session_id FROM c_mg_in" \
+		" UNION ALL SELECT session_id || ' ' || owner_user FROM c_mg_in)") \
+	X(C_MG_INDEX_ADD, "INSERT OR IGNORE INTO c_mg_index (session_id, idx, event_id, origin_ms) VALUES (?1 || ' ' || ?2, ?3, ?4, ?5)") \
+	X(C_MG_INDEX_GET, "SELECT event_id, origin_ms FROM c_mg_index WHERE session_id IN (?1, ?1 || ' ' || ?2) AND idx = ?3" \
+		" ORDER BY session_id LIMIT 1") \
 	X(C_DEVICE_OF_CURVE, "SELECT device_id, ed, trust FROM c_device WHERE user_id = ? AND curve = ? ORDER BY gone, trust DESC LIMIT 1") \
 	X(C_DEVICE_UNWEDGED, "UPDATE c_device SET unwedged_ms = ? WHERE user_id = ? AND device_id = ? AND unwedged_ms <= ?") \
 	X(C_UTD_ADD, "INSERT OR IGNORE INTO c_utd (room_id, event_id, session_id, sender, curve, since_ms, aside, request)" \

@@ -499,10 +499,37 @@ test_a_key_that_another_claims(void **state)
 	assert_int_equal(read_event(scene, one, NULL), DECIPHER_LATER); /* neither read as somebody else's, nor given up */
 	bring(scene, client_letter(scene, &alice, client_plain(scene, &alice, "m.room_key", own, true)));
 	assert_int_equal(read_event(scene, one, "one"), DECIPHER_DONE);
-	/* As his own words Mallory cannot say it a second time. */
+	/* As his own words Mallory may say the same, once. */
 	json_object_set_new(copy, "sender", json_string(MALLORY));
 	json_object_set_new(copy, "event_id", json_string("$2"));
+	assert_int_equal(read_event(scene, copy, "one"), DECIPHER_DONE);
+	json_object_set_new(copy, "event_id", json_string("$3"));
 	assert_int_equal(read_event(scene, copy, NULL), DECIPHER_IGNORED);
+	json_decref(one);
+	json_decref(copy);
+}
+
+/* He posts what she wrote as his, before her key is here: hers is no replay of his. */
+static void
+test_who_is_copied_first(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_CLIENT struct client alice, mallory;
+
+	client_init(scene, &alice, ALICE, "PHONE", SIGNED);
+	client_init(scene, &mallory, MALLORY, "LAPTOP", SIGNED);
+	json_t *key = room_key(&alice, ROOM), *stolen = room_key(&alice, ROOM), *one = say(&alice, "$1", "one"), *copy = json_deep_copy(one);
+	bring(scene, client_letter(scene, &mallory, client_plain(scene, &mallory, "m.room_key", stolen, true)));
+	assert_int_equal(read_event(scene, one, NULL), DECIPHER_LATER);
+	json_object_set_new(copy, "sender", json_string(MALLORY));
+	json_object_set_new(copy, "event_id", json_string("$2"));
+	assert_int_equal(read_event(scene, copy, "one"), DECIPHER_DONE);
+	bring(scene, client_letter(scene, &alice, client_plain(scene, &alice, "m.room_key", key, true)));
+	assert_int_equal(read_event(scene, one, "one"), DECIPHER_DONE);
+	/* What is kept of it is kept as long as the session. */
+	received_trim(&scene->crypto);
+	json_object_set_new(one, "event_id", json_string("$3"));
+	assert_int_equal(read_event(scene, one, NULL), DECIPHER_IGNORED);
 	json_decref(one);
 	json_decref(copy);
 }
@@ -905,6 +932,7 @@ main(void)
 		T(test_the_same_letter_twice),
 		T(test_a_key_is_replaced_by_a_better_one_only),
 		T(test_a_key_that_another_claims),
+		T(test_who_is_copied_first),
 		T(test_a_replay_is_dropped),
 		T(test_whose_words_they_are),
 		T(test_a_device_with_another_signing_key),

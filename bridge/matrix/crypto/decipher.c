@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What decrypts is not yet true. The session must be one that its sender gave as his, made by a device that his server names and, by policy, that he
- * has signed; the text must be for this room; and an index belongs to one event for ever, since libolm opens a message as
- * often as it comes.
+ * has signed; the text must be for this room; and an index belongs to one event of its owner for ever, since libolm opens a message
+ * as often as it comes.
  */
 #include "matrix/crypto/decipher.h"
 
@@ -109,7 +109,7 @@ accept(struct crypto *crypto, const struct cipher *cipher, const json_t *event, 
 		json_decref(inner);
 		return distrust(crypto, cipher, type && content ? METRIC_IGNORED_FORGED : METRIC_IGNORED_MALFORMED, out);
 	}
-	if (!received_is_first(crypto, cipher->event.session, index, cipher->event.id, cipher->origin_ms)) {
+	if (!received_is_first(crypto, cipher->event.session, cipher->event.sender, index, cipher->event.id, cipher->origin_ms)) {
 		json_decref(inner);
 		return distrust(crypto, cipher, METRIC_IGNORED_REPLAY, out);
 	}

@@ -115,17 +115,19 @@ received_fini(struct received *received)
 }
 
 bool
-received_is_first(struct crypto *crypto, const char *session, uint32_t index, const char *event_id, int64_t origin_ms)
+received_is_first(struct crypto *crypto, const char *session, const char *user, uint32_t index, const char *event_id, int64_t origin_ms)
 {
 	struct query query = store_query(crypto->store, C_MG_INDEX_ADD);
 
 	query_text(&query, session);
+	query_text(&query, user);
 	query_int(&query, index);
 	query_text(&query, event_id);
 	query_int(&query, origin_ms);
 	query_run(&query);
 	query = store_query(crypto->store, C_MG_INDEX_GET);
 	query_text(&query, session);
+	query_text(&query, user);
 	query_int(&query, index);
 	bool first = query_step(&query) && str_equal(query_get_text(&query, 0), event_id) && query_get_int(&query, 1) == origin_ms;
 	query_done(&query);

@@ -36,8 +36,11 @@ bool received_find(struct crypto *crypto, const char *room, const char *id, cons
 void received_save(struct crypto *crypto, const struct received *received);
 void received_fini(struct received *received);
 
-/* Whether this event is the one that this index of the session belongs to: the first one that came with it. */
-bool received_is_first(struct crypto *crypto, const char *session, uint32_t index, const char *event_id, int64_t origin_ms);
+/*
+ * Whether this event is the one that this index of a user's session belongs to: the first one of his that came with it. What another says
+ * with the same key and the same bytes are his own words, and take nothing from the session's maker.
+ */
+bool received_is_first(struct crypto *crypto, const char *session, const char *user, uint32_t index, const char *event_id, int64_t origin_ms);
 
 /* A device of a user by its identity key, as his server last told; false: none is known. */
 struct received_device {
