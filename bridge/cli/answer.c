@@ -134,6 +134,21 @@ trouble_of(const struct answers *answers, const struct group *group, enum networ
 	return *why ? str_clean(why, strlen(why)) : NULL;
 }
 
+/* What may never have reached us is taken in by an audit that goes far enough back. */
+static void
+add_hole(const struct answers *answers, const struct group *group, json_t *problems)
+{
+	int64_t since_ms = group->room[NETWORK_XMPP][0] ? jabber_hole(answers->parts.jabber, group->room[NETWORK_XMPP]) : 0;
+	char since[32];
+
+	if (!since_ms)
+		return;
+	now_format_utc(since_ms, since, sizeof(since));
+	answers_add_problem(problems, "%s: what was said in %s since %s may be missing, for its archive could not be read;"
+			" when it can, \"sourdine audit %s --repair --since %dh\" takes it in", group->name, group->room[NETWORK_XMPP], since, group->name,
+			(int)((now_real_ms() - since_ms) / 3600000 + 2));
+}
+
 static json_t *
 describe_groups(struct answers *answers, json_t *problems)
 {
@@ -150,6 +165,7 @@ describe_groups(struct answers *answers, json_t *problems)
 		json_t *object = json_pack("{s:s, s:s, s:s, s:i, s:b, s:s?, s:s?}", "name", group->name, "matrix", group->room[NETWORK_MATRIX], "xmpp",
 				group->room[NETWORK_XMPP], "revision", group->revision, "open", !group->rules || rules_is_open(group->rules, now_rules_ms()),
 				"matrix_trouble", matrix, "xmpp_trouble", xmpp);
+		add_hole(answers, group, problems);
 		encryption_describe_group(answers->parts.core, group, object, problems);
 		json_array_append_new(groups, object);
 	}

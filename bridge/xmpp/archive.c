@@ -4,7 +4,8 @@
  * does not carry it is nobody's. Forwards from the cursor (the gap), then, when rows of ours are still in
  * doubt, backwards until they are found or the page is older than their first try (delivery 9.3). The gate opens after
  * the gap; rows go only after both. A server that knows nothing of the cursor's id answers with an error or with
- * everything: hence the lower bound in time, and the inbox's memory.
+ * everything: hence the lower bound in time, and the inbox's memory. A page that cannot be had for now is asked for again for
+ * PATIENCE_MS, while what is said waits at the gate; what an archive keeps from us for good leaves a hole, which the operator is told of.
  */
 #include "xmpp/archive.h"
 
@@ -30,7 +31,8 @@
 #define ANSWER_MS 20000
 #define MARGIN_MS (5 * 60000)
 #define AHEAD 32 /* twice what can be out at once: rows that were refused once may stand behind younger ones */
-#define FAILURES_MAX 3
+#define PATIENCE_MS (10 * 60000) /* with an archive that cannot answer for now */
+#define AWAY_MS 10000 /* until a room whose server cannot be reached is entered again */
 #define OTHERS_MS 10000
 #define LOOK_AGAIN_MS 100
 #define IDS_MAX 200000 /* messages of one gap that are put into order */
@@ -38,6 +40,7 @@
 static void
 end_reading(struct room *room)
 {
+	loop_timer_stop(&room->asking);
 	free(room->archive.page_end);
 	room->archive = (struct archive){ 0 };
 }
@@ -110,9 +113,10 @@ add_page(xmpp_stanza_t *query, const struct archive *archive)
 		stanza_add_text(set, forwards ? "after" : "before", archive->page_end);
 }
 
-static void
-ask(struct room *room)
+void
+archive_ask(void *context)
 {
+	struct room *room = context;
 	struct archive *archive = &room->archive;
 	xmpp_stanza_t *iq = stanza_make(room->jabber->ctx, "iq", "set", NULL, room->jabber->listener, room->jid);
 	xmpp_stanza_t *query = stanza_add(iq, "query", NS_MAM);
@@ -175,6 +179,16 @@ count_doubts(struct room *room)
 	return count;
 }
 
+/* Of what is in doubt nothing can be known. */
+static void
+resend_blindly(struct room *room, const char *why)
+{
+	int64_t count = count_doubts(room);
+
+	metric_add(METRIC_DUPLICATES_POSSIBLE, count);
+	log_warning(LOG_XMPP, "%s room=%s rows=%" PRId64 ": what was in doubt is sent again and may appear twice", why, room->jid, count);
+}
+
 static void
 end_settling(struct room *room)
 {
@@ -196,10 +210,7 @@ archive_settle(struct room *room)
 		return;
 	}
 	if (!archive_is_of_use(room)) {
-		int64_t count = count_doubts(room);
-		metric_add(METRIC_DUPLICATES_POSSIBLE, count);
-		log_warning(LOG_XMPP, "no archive to ask room=%s rows=%" PRId64 ": what was in doubt is sent again and may appear twice",
-				room->jid, count);
+		resend_blindly(room, "no archive to ask");
 		end_settling(room);
 		return;
 	}
@@ -208,7 +219,7 @@ archive_settle(struct room *room)
 	room->archive.met = false;
 	if (!outbox_before_doubts(room->jabber->parts.outbox, room->address, AHEAD, room->archive.until_id, sizeof(room->archive.until_id)))
 		room->archive.until_id[0] = '\0';
-	ask(room);
+	archive_ask(room);
 }
 
 /* ---- the gap ---- */
@@ -307,19 +318,58 @@ archive_catch_up(struct room *room)
 		archive->start_ms = at_ms - MARGIN_MS;
 		archive->page_end = id[0] ? xstrdup(id) : NULL;
 	}
-	ask(room);
+	archive_ask(room);
 }
 
 /* ---- the answers ---- */
 
+/* The cursor will move past what could not be read. */
+static void
+note_hole(struct room *room)
+{
+	const struct group *group = groups_of_room(room->jabber->parts.groups, room->address);
+	int64_t since_ms = room->gap.last_ms;
+	char id[8], since[32];
+
+	if (!room->gap.last_id && !inbox_cursor(room->jabber->parts.inbox, room->address, id, sizeof(id), &since_ms))
+		return;
+	if (!room->hole_ms || since_ms < room->hole_ms)
+		room->hole_ms = since_ms;
+	now_format_utc(room->hole_ms, since, sizeof(since));
+	log_error(LOG_XMPP, "archive unreadable room=%s: what was said there since %s may be missing; when the room shows its archive again, "
+			"\"sourdine audit %s --repair\" takes it in", room->jid, since, group ? group->name : "GROUP");
+}
+
 static void
 give_up(struct room *room)
 {
-	log_warning(LOG_XMPP, "archive unreadable room=%s: going on without it", room->jid);
-	if (room->archive.aim == ARCHIVE_DOUBTS)
+	if (room->archive.aim == ARCHIVE_DOUBTS) {
+		resend_blindly(room, "archive unreadable");
 		end_settling(room);
-	else
-		end_gap(room);
+		return;
+	}
+	if (room->archive.aim == ARCHIVE_GAP)
+		note_hole(room);
+	end_gap(room);
+}
+
+enum cure { ASK_AGAIN, ENTER_AGAIN, DO_WITHOUT };
+
+static enum cure
+cure_of(enum answer answer, xmpp_stanza_t *iq)
+{
+	static const char *const passing[] = { "internal-server-error", "resource-constraint", "service-unavailable" };
+	const char *type, *condition;
+
+	if (answer == ANSWER_NONE)
+		return ASK_AGAIN;
+	condition = stanza_error(iq, &type);
+	if (str_starts(condition, "remote-server-"))
+		return ENTER_AGAIN;
+	for (size_t i = 0; i < sizeof(passing) / sizeof(*passing); i++)
+		if (strcmp(condition, passing[i]) == 0)
+			return ASK_AGAIN;
+	return strcmp(type, "wait") == 0 ? ASK_AGAIN : DO_WITHOUT;
 }
 
 static void
@@ -334,12 +384,22 @@ page_failed(struct room *room, enum answer answer, xmpp_stanza_t *iq)
 		archive->lost_anchor = true;
 		free(archive->page_end);
 		archive->page_end = NULL;
-		ask(room);
+		archive_ask(room);
 		return;
 	}
-	log_warning(LOG_XMPP, "archive failed room=%s condition=%s", room->jid, condition);
-	if (++archive->failures < FAILURES_MAX && answer == ANSWER_NONE)
-		ask(room);
+	int64_t now_ms = now_monotonic_ms();
+	if (!archive->failing_ms)
+		archive->failing_ms = now_ms;
+	enum cure cure = cure_of(answer, iq);
+	/* At the first entry ever nothing can be missing. */
+	if (cure == ASK_AGAIN && (archive->aim == ARCHIVE_NEWEST || now_ms - archive->failing_ms >= PATIENCE_MS))
+		cure = DO_WITHOUT;
+	log_warning(LOG_XMPP, "archive failed room=%s condition=%s: %s", room->jid, condition, cure == ASK_AGAIN ? "it is asked again" :
+			cure == ENTER_AGAIN ? "the room is entered again" : "going on without it");
+	if (cure == ASK_AGAIN)
+		loop_timer_set(&room->asking, member_pause_ms(&archive->failures));
+	else if (cure == ENTER_AGAIN)
+		muc_leave_off(room, AWAY_MS);
 	else
 		give_up(room);
 }
@@ -360,6 +420,15 @@ has_more(struct room *room, xmpp_stanza_t *iq)
 	return more;
 }
 
+/* Perhaps from a cursor that had not passed the hole yet. */
+static void
+gap_is_read(struct room *room)
+{
+	if (room->archive.aim == ARCHIVE_GAP && room->archive.start_ms + MARGIN_MS <= room->hole_ms)
+		room->hole_ms = 0;
+	end_gap(room);
+}
+
 static void
 on_page(void *context, enum answer answer, xmpp_stanza_t *iq)
 {
@@ -373,16 +442,17 @@ on_page(void *context, enum answer answer, xmpp_stanza_t *iq)
 		return;
 	}
 	archive->failures = 0;
+	archive->failing_ms = 0;
 	FAULT_POINT("xmpp_page_read");
 	bool more = has_more(room, iq);
 	if (archive->aim == ARCHIVE_DOUBTS)
 		more = more && !archive->met && archive->oldest_ms > archive->until_ms && earliest_doubt(room) != INT64_MAX;
 	if (more)
-		ask(room);
+		archive_ask(room);
 	else if (archive->aim == ARCHIVE_DOUBTS)
 		end_settling(room);
 	else
-		end_gap(room);
+		gap_is_read(room);
 }
 
 /* ---- the results ---- */

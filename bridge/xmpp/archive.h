@@ -24,6 +24,9 @@ bool archive_is_of_use(const struct room *room);
 /* A room's timer: looks again whether the gate may be opened. */
 void archive_open_gate(void *room);
 
+/* A room's timer: asks for the page that could not be had, once more. */
+void archive_ask(void *room);
+
 /* Ends a reading half-way. */
 void archive_reset(struct room *room);
 

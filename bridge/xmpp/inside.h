@@ -97,7 +97,8 @@ struct archive {
 	char until_id[128];  /* or to this message, "": unknown */
 	bool met;            /* it was there */
 	int64_t start_ms;    /* forwards: lower bound; 0 none */
-	unsigned failures;
+	unsigned failures;   /* in a row */
+	int64_t failing_ms;  /* monotonic: since the first of them; 0: none */
 	bool lost_anchor;    /* the archive does not know the cursor's id */
 };
 
@@ -142,6 +143,8 @@ struct room {
 	int64_t heard_ms;       /* last stanza from the room, monotonic */
 	unsigned failures;      /* entries since the last success */
 	struct loop_timer retry;    /* ROOM_OUT: enter again */
+	int64_t hole_ms;            /* real time: since when its archive was kept from us, and the cursor passed it; 0: nowhere */
+	struct loop_timer asking;   /* its archive, once more */
 	struct loop_timer gate;     /* the gap is read: look whether the gate may be opened */
 	struct loop_timer overflow; /* the awaited one takes too long */
 	struct loop_timer watch;    /* reflections that do not come */

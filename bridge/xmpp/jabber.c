@@ -352,8 +352,20 @@ jabber_trouble(const struct port *port, const char *address, char *out, size_t s
 		snprintf(out, size, "%s", "the server was not asked yet");
 		return;
 	}
+	if (room->archive.failures) {
+		snprintf(out, size, "%s", "its archive cannot be read now, and is asked again; what is said meanwhile waits");
+		return;
+	}
 	const char *why = room->phase == ROOM_SHUT || room->phase == ROOM_OUT ? member_why(room->listener) : "";
 	snprintf(out, size, "%s%s%s", words[room->phase], *why ? ": " : "", plain_words(why));
+}
+
+int64_t
+jabber_hole(const struct port *port, const char *address)
+{
+	const struct room *room = muc_find_address((const struct jabber *)port, address);
+
+	return room ? room->hole_ms : 0;
 }
 
 bool

@@ -50,6 +50,12 @@ unsigned jabber_joined(const struct port *port);
 /* Why this room is not joined, in few words; "" when it is. */
 void jabber_trouble(const struct port *port, const char *room, char *out, size_t size);
 
+/*
+ * Real time since when something said in the room may be missing, because its archive could not be read and we went on without;
+ * 0: nothing known to be. An audit that repairs from there on ends it.
+ */
+int64_t jabber_hole(const struct port *port, const char *room);
+
 /* Whether the server has accepted us and the stream stands. */
 bool jabber_connected(const struct port *port);
 

@@ -480,14 +480,14 @@ send_leave(struct member *member)
 
 /* 1 s doubled up to 60 s, with as much again of jitter, so that ghosts do not come back in step. */
 int64_t
-member_pause_ms(struct member *member)
+member_pause_ms(unsigned *failures)
 {
 	uint16_t jitter;
-	int64_t base_ms = 1000LL << (member->failures < 6 ? member->failures : 6);
+	int64_t base_ms = 1000LL << (*failures < 6 ? *failures : 6);
 
 	seal_random(&jitter, sizeof(jitter));
-	if (member->failures < 16)
-		member->failures++;
+	if (*failures < 16)
+		++*failures;
 	return (base_ms > 60000 ? 60000 : base_ms) + base_ms * jitter / 65536;
 }
 
@@ -509,7 +509,7 @@ act(struct member *member, enum ghost_action action)
 		break;
 	case GHOST_WAIT:
 		if (!member_is_listener(member))
-			loop_timer_set(&member->timer, member_pause_ms(member));
+			loop_timer_set(&member->timer, member_pause_ms(&member->failures));
 		outbox_wake(room->jabber->parts.outbox);
 		break;
 	case GHOST_LET_IN:

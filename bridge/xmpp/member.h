@@ -45,8 +45,8 @@ void member_join_listener(struct room *room);
 void member_place_listener(struct room *room, enum ghost_state state);
 /* It leaves, and is forgotten by the next process. */
 void member_part(struct member *member);
-/* How long to wait before the next join. */
-int64_t member_pause_ms(struct member *member);
+/* How long to wait before the next try, after so many failures in a row; this one is counted. */
+int64_t member_pause_ms(unsigned *failures);
 
 /* A self-ping (XEP-0410); member_alive() reads its answers. */
 void member_ping(struct member *member, stanza_answered *answered, void *context);

@@ -106,7 +106,7 @@ muc_listener_moved(struct room *room, enum ghost_state was)
 	else if (was == GHOST_JOINED || was == GHOST_MUTED)
 		muc_leave_off(room, listener->state == GHOST_BACKOFF ? 1000 : 0);
 	else if (listener->state == GHOST_BACKOFF)
-		muc_leave_off(room, member_pause_ms(listener));
+		muc_leave_off(room, member_pause_ms(&listener->failures));
 }
 
 /* ---- entering ---- */
@@ -130,6 +130,7 @@ add_room(struct jabber *jabber, const char *address)
 	list_init(&room->members);
 	list_init(&room->speeches);
 	loop_timer_init(&room->retry, jabber->parts.loop, on_retry, room);
+	loop_timer_init(&room->asking, jabber->parts.loop, archive_ask, room);
 	loop_timer_init(&room->gate, jabber->parts.loop, archive_open_gate, room);
 	loop_timer_init(&room->overflow, jabber->parts.loop, speak_overflow, room);
 	loop_timer_init(&room->watch, jabber->parts.loop, speak_watch, room);

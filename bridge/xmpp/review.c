@@ -60,10 +60,13 @@ on_page(void *context, enum answer answer, xmpp_stanza_t *iq)
 	bool more = !complete && review->page_count && last[0] && !str_equal(last, review->after);
 	free(review->after);
 	review->after = last;
-	if (more)
+	if (more) {
 		ask(review);
-	else
-		finish(review, NULL);
+		return;
+	}
+	if (review->reader->repair && review->reader->since_ms <= review->room->hole_ms)
+		review->room->hole_ms = 0;
+	finish(review, NULL);
 }
 
 static void

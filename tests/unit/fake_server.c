@@ -257,6 +257,26 @@ write_said(struct fake_server *fake, struct str *out, const struct fake_said *sa
 	str_add(out, "</message>");
 }
 
+void
+fake_server_speak(struct fake_server *fake, const char *room, const char *nick, const char *id, const char *body)
+{
+	assert_true(fake->said_count < FAKE_ARCHIVE);
+	struct fake_said *said = &fake->said[fake->said_count++];
+	snprintf(said->room, sizeof(said->room), "%s", room);
+	snprintf(said->nick, sizeof(said->nick), "%s", nick);
+	snprintf(said->id, sizeof(said->id), "%s", id);
+	snprintf(said->body, sizeof(said->body), "%s", body);
+	snprintf(said->stanza_id, sizeof(said->stanza_id), "sid%zu", fake->said_count);
+	for (size_t i = 0; i < fake->occupant_count && !fake->deaf; i++) {
+		if (strcmp(fake->occupants[i].room, room) != 0)
+			continue;
+		struct str text AUTO_STR;
+		str_init(&text, 4096);
+		write_said(fake, &text, said, fake->occupants[i].jid);
+		fake_server_say(fake, str_get(&text));
+	}
+}
+
 static void
 take_groupchat(struct fake_server *fake, xmpp_stanza_t *message)
 {
@@ -271,21 +291,7 @@ take_groupchat(struct fake_server *fake, xmpp_stanza_t *message)
 				!occupant ? "not-acceptable" : fake->message_error ? fake->message_error : "forbidden");
 		return;
 	}
-	assert_true(fake->said_count < FAKE_ARCHIVE);
-	struct fake_said *said = &fake->said[fake->said_count++];
-	snprintf(said->room, sizeof(said->room), "%s", room);
-	snprintf(said->nick, sizeof(said->nick), "%s", occupant->nick);
-	snprintf(said->id, sizeof(said->id), "%s", id);
-	snprintf(said->body, sizeof(said->body), "%s", body);
-	snprintf(said->stanza_id, sizeof(said->stanza_id), "sid%zu", fake->said_count);
-	for (size_t i = 0; i < fake->occupant_count && !fake->deaf; i++) {
-		if (strcmp(fake->occupants[i].room, room) != 0)
-			continue;
-		struct str text AUTO_STR;
-		str_init(&text, 4096);
-		write_said(fake, &text, said, fake->occupants[i].jid);
-		fake_server_say(fake, str_get(&text));
-	}
+	fake_server_speak(fake, room, occupant->nick, id, body);
 }
 
 unsigned
@@ -311,6 +317,11 @@ take_archive_query(struct fake_server *fake, xmpp_stanza_t *iq, xmpp_stanza_t *q
 	AUTO_FREE char *after = stanza_text(stanza_find(stanza_find(query, "set", NS_RSM), "after", NULL));
 	bool begun = !after[0];
 
+	if (fake->archive_failures) {
+		fake->archive_failures--;
+		say_error(fake, "iq", room, from, stanza_get(iq, "id"), fake->archive_error_type, fake->archive_error);
+		return;
+	}
 	for (size_t i = 0; i < fake->said_count; i++) {
 		const struct fake_said *said = &fake->said[i];
 		if (strcmp(said->room, room) != 0)

@@ -48,6 +48,8 @@ struct fake_server {
 	bool hold_joins, moderated, members_only;
 	bool careless;                /* takes messages and forgets them */
 	bool fresh;                   /* the bot's room did not exist before */
+	const char *archive_error, *archive_error_type; /* to so many queries to come */
+	unsigned archive_failures;
 	bool gone;                    /* the room is: item-not-found to whoever asks */
 	const char *bot_affiliation;  /* NULL: none */
 	const char *grant_error;      /* condition for muc#admin; NULL: grants */
@@ -74,6 +76,8 @@ void fake_server_set_role(struct fake_server *fake, const char *room, const char
 void fake_server_destroy(struct fake_server *fake, const char *room);
 /* Somebody who is none of ours comes in. */
 void fake_server_enter(struct fake_server *fake, const char *jid, const char *room, const char *nick);
+/* An occupant says something, for all to hear. */
+void fake_server_speak(struct fake_server *fake, const char *room, const char *nick, const char *id, const char *body);
 /* How many of the stanzas that came hold this text. */
 unsigned fake_server_count(const struct fake_server *fake, const char *text);
 const struct fake_occupant *fake_server_find(const struct fake_server *fake, const char *room, const char *nick);

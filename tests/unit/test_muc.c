@@ -959,6 +959,179 @@ test_no_archive(void **state)
 	assert_int_equal(metric_get(METRIC_DUPLICATES_POSSIBLE) - possible, 1);
 }
 
+/* ---- archives that fail ---- */
+
+/* The stream is lost, something is said meanwhile, and the archive answers the next `failures` queries with this error. */
+static void
+miss(struct scene *scene, const char *error, const char *type, unsigned failures)
+{
+	READY(scene);
+	fake_server_enter(&scene->fake, "bob@x.org/r", MUC, "Bob");
+	fake_server_speak(&scene->fake, MUC, "Bob", "b1", "before");
+	WAIT(scene, told(scene, "before") == 1);
+	spin(scene, 20);
+	fake_server_hang_up(&scene->fake);
+	fake_server_speak(&scene->fake, MUC, "Bob", "b2", "away");
+	scene->fake.archive_error = error;
+	scene->fake.archive_error_type = type;
+	scene->fake.archive_failures = failures;
+	WAIT(scene, scene->fake.archive_failures == failures - 1);
+	spin(scene, 20);
+}
+
+/* Where in what Matrix was given these words stand. */
+static int
+place_of(struct scene *scene, const char *words)
+{
+	int i = 0;
+
+	while (i < scene->matrix.count && !strstr(scene->matrix.rows[i].payload, words))
+		i++;
+	return i;
+}
+
+/* What is said while the archive cannot answer waits behind what the archive holds. */
+static void
+test_archive_fails_for_now(void **state)
+{
+	struct scene *scene = *state;
+	char why[256];
+
+	miss(scene, "internal-server-error", "cancel", 3);
+	fake_server_speak(&scene->fake, MUC, "Bob", "b3", "live");
+	spin(scene, 50);
+	assert_int_equal(told(scene, "away") + told(scene, "live"), 0);
+	jabber_trouble(scene->port, MUC, why, sizeof(why));
+	assert_non_null(strstr(why, "asked again"));
+	for (unsigned left = 2; left-- > 0;) {
+		assert_true(loop_timer_armed(&room_of(scene)->asking));
+		loop_timer_set(&room_of(scene)->asking, 0);
+		WAIT(scene, scene->fake.archive_failures == left);
+		spin(scene, 20);
+		assert_true(inbox_gate_closed(scene->core->inbox, MUC));
+	}
+	loop_timer_set(&room_of(scene)->asking, 0);
+	WAIT(scene, told(scene, "live") == 1);
+	assert_int_equal(told(scene, "away"), 1);
+	assert_true(place_of(scene, "away") < place_of(scene, "live"));
+	READY(scene);
+	jabber_trouble(scene->port, MUC, why, sizeof(why));
+	assert_string_equal(why, "");
+	assert_int_equal(jabber_hole(scene->port, MUC), 0);
+}
+
+/* The room's server cannot be reached: it is entered again later. */
+static void
+test_archive_out_of_reach(void **state)
+{
+	struct scene *scene = *state;
+
+	miss(scene, "remote-server-timeout", "wait", 1);
+	assert_int_equal(room_of(scene)->phase, ROOM_OUT);
+	fake_server_speak(&scene->fake, MUC, "Bob", "b3", "live");
+	spin(scene, 50);
+	assert_int_equal(told(scene, "live"), 0);
+	loop_timer_set(&room_of(scene)->retry, 0);
+	WAIT(scene, told(scene, "live") == 1);
+	assert_int_equal(told(scene, "away"), 1);
+	assert_true(place_of(scene, "away") < place_of(scene, "live"));
+}
+
+static void
+see_archived(void *context, const struct archived *archived)
+{
+	(void)context, (void)archived;
+}
+
+static void
+see_end(void *context, const char *failure)
+{
+	assert_null(failure);
+	*(bool *)context = true;
+}
+
+/* The operator is told of what may be missing, until an audit that goes far enough back has taken it in. */
+static void
+check_hole(struct scene *scene)
+{
+	bool done = false;
+	struct archive_reader reader = { .since_ms = now_real_ms(), .repair = true, .each = see_archived, .done = see_end, .context = &done };
+
+	fake_server_speak(&scene->fake, MUC, "Bob", "b3", "live");
+	WAIT(scene, told(scene, "live") == 1);
+	assert_int_equal(told(scene, "away"), 0);
+	READY(scene);
+	int64_t hole_ms = jabber_hole(scene->port, MUC);
+	assert_true(hole_ms > now_real_ms() - 60000 && hole_ms < now_real_ms());
+	scene->port->ops->read_archive(scene->port, MUC, &reader);
+	WAIT(scene, done);
+	assert_int_equal(jabber_hole(scene->port, MUC), hole_ms);
+	done = false;
+	reader.since_ms = hole_ms - 1000;
+	scene->port->ops->read_archive(scene->port, MUC, &reader);
+	WAIT(scene, done && told(scene, "away") == 1);
+	assert_int_equal(jabber_hole(scene->port, MUC), 0);
+}
+
+static void
+test_archive_fails_for_long(void **state)
+{
+	struct scene *scene = *state;
+
+	miss(scene, "service-unavailable", "cancel", 2);
+	room_of(scene)->archive.failing_ms -= 10 * 60000;
+	loop_timer_set(&room_of(scene)->asking, 0);
+	check_hole(scene);
+}
+
+static void
+test_archive_forbidden(void **state)
+{
+	miss(*state, "forbidden", "auth", 1);
+	check_hole(*state);
+}
+
+/* Nothing came after what could not be read, so that it is read at the next opportunity. */
+static void
+test_archive_allowed_again(void **state)
+{
+	struct scene *scene = *state;
+
+	miss(scene, "forbidden", "auth", 1);
+	READY(scene);
+	assert_true(jabber_hole(scene->port, MUC) > 0);
+	fake_server_hang_up(&scene->fake);
+	WAIT(scene, told(scene, "away") == 1);
+	READY(scene);
+	assert_int_equal(jabber_hole(scene->port, MUC), 0);
+}
+
+/* What may have been said is not said again only because the archive cannot answer for now. */
+static void
+test_archive_fails_in_doubt(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	SAID(scene, "before");
+	scene->fake.deaf = true;
+	say(scene, "taken");
+	WAIT(scene, heard(scene, "taken") == 1);
+	spin(scene, 50);
+	scene->fake.archive_error = "internal-server-error";
+	scene->fake.archive_error_type = "wait";
+	scene->fake.archive_failures = 1;
+	LIST_ENTRY(room_of(scene)->speeches.next, struct speech, link)->sent_ms -= 21000;
+	loop_timer_set(&room_of(scene)->watch, 0);
+	WAIT(scene, !scene->fake.archive_failures);
+	spin(scene, 50);
+	assert_int_equal(heard(scene, "taken"), 1);
+	scene->fake.deaf = false;
+	loop_timer_set(&room_of(scene)->asking, 0);
+	WAIT(scene, is_all_done(scene));
+	assert_int_equal(heard(scene, "taken"), 1);
+}
+
 /* ---- private messages ---- */
 
 /* Bob, who is on XMPP, says something that Matrix does not take; the bot is to tell him. */
@@ -1179,7 +1352,10 @@ main(void)
 		TEST(test_destroyed), TEST(test_moderated), TEST(test_message_errors), TEST(test_wait_error),
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
-		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_foresees), TEST(test_ids_of_its_own), TEST(test_no_archive), TEST(test_self_ping),
+		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_foresees), TEST(test_ids_of_its_own), TEST(test_no_archive),
+		TEST(test_archive_fails_for_now), TEST(test_archive_out_of_reach), TEST(test_archive_fails_for_long), TEST(test_archive_forbidden),
+		TEST(test_archive_allowed_again),
+		TEST(test_archive_fails_in_doubt), TEST(test_self_ping),
 		TEST(test_whisper), TEST(test_whisper_and_reset), TEST(test_no_reflection), TEST(test_hopeless), TEST(test_fresh_room),
 		TEST(test_look_alike), TEST(test_pace_far),
 	};
