@@ -65,6 +65,12 @@ ghost_step(enum ghost_state state, enum ghost_event event)
 	return (struct ghost_step){ state, GHOST_NOTHING, GHOST_FINE };
 }
 
+bool
+ghost_may_be_in(enum ghost_state state)
+{
+	return PERHAPS_INSIDE & IN(state);
+}
+
 int64_t
 ghost_pause_ms(enum ghost_reason reason)
 {

@@ -85,6 +85,9 @@ struct ghost_step {
 /* What follows. An event that means nothing in a state leaves it as it is, with GHOST_NOTHING. */
 struct ghost_step ghost_step(enum ghost_state state, enum ghost_event event);
 
+/* It has its nick in the room, or may have it, or is about to. */
+bool ghost_may_be_in(enum ghost_state state);
+
 /* After how long a ghost refused for this reason may try again, when it has something to say. */
 int64_t ghost_pause_ms(enum ghost_reason reason);
 

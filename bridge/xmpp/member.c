@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/look.h"
 #include "base/now.h"
 #include "base/seal.h"
 #include "base/str.h"
@@ -123,11 +124,25 @@ member_set_nick(struct member *member, const char *nick)
 		remember(member);
 }
 
+/* Whether people could take another of ours for him who has this nick, or is about to: the roster does not show those yet. */
+static bool
+is_awaited_alike(const struct member *member, const char *nick)
+{
+	const struct member *other;
+
+	LIST_FOR_EACH(other, &member->room->members, struct member, link)
+		if (other != member && other->nick && ghost_may_be_in(other->state) && look_alike(other->nick, nick))
+			return true;
+	return false;
+}
+
 static bool
 is_free(struct member *member, const char *nick)
 {
 	struct occupant *occupant = roster_find_alike(member->room, nick);
 
+	if (is_awaited_alike(member, nick))
+		return false;
 	if (!occupant)
 		return true;
 	/* It may be himself, left there by an earlier process. */
@@ -407,7 +422,8 @@ join_with(struct member *member, enum ghost_action action)
 
 	if (action == GHOST_JOIN) {
 		member->conflicts = 0;
-		if (!member->nick)
+		/* Since it got its nick somebody may have come whom it would be taken for. */
+		if (!member->nick || !is_free(member, member->nick))
 			name_member(member, member->name);
 	} else if (action == GHOST_JOIN_OTHER) {
 		if (member_is_listener(member))

@@ -1284,6 +1284,43 @@ test_look_alike(void **state)
 	assert_string_equal(heard_from(scene, "I am Bob"), "B0b [m]");
 }
 
+#define CYRILLIC_ALICE "\xD0\x90lice"
+
+/* Nor when both come in at once, nor when one comes back: who is on his way bears his nick already. */
+static void
+test_look_alikes_together(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	scene->fake.hold_joins = true;
+	say(scene, "I am Alice");
+	say_as(scene, "@mallory:hs", CYRILLIC_ALICE, "so am I");
+	WAIT(scene, scene->fake.pending == 2);
+	fake_server_release(&scene->fake, 2);
+	WAIT(scene, is_all_done(scene));
+	assert_string_equal(heard_from(scene, "I am Alice"), "Alice");
+	assert_string_equal(heard_from(scene, "so am I"), CYRILLIC_ALICE " [m]");
+	/* Nobody is in any more, and the one does not know it yet when the other comes in. */
+	scene->fake.hold_joins = false;
+	fake_server_hang_up(&scene->fake);
+	scene->fake.occupant_count = 0;
+	say_as(scene, "@trudy:hs", "AIice", "so is she");
+	WAIT(scene, heard(scene, "so is she") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "so is she"), "AIice [m]");
+	SAID(scene, "I am back");
+	assert_string_equal(heard_from(scene, "I am back"), "Alice");
+	/* She went, another took her looks, and she comes back. */
+	fake_server_remove(&scene->fake, MUC, "Alice", "307 333", NULL);
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_BACKOFF);
+	say_as(scene, "@eve:hs", CYRILLIC_ALICE, "now I am");
+	WAIT(scene, heard(scene, "now I am") == 1 && is_all_done(scene));
+	assert_string_equal(heard_from(scene, "now I am"), CYRILLIC_ALICE);
+	WAIT(scene, member_of(scene, "@alice:hs")->state == GHOST_PARTED);
+	SAID(scene, "no, I am");
+	assert_string_equal(heard_from(scene, "no, I am"), "Alice [m]");
+}
+
 /* A service under another domain is not stormed. */
 static void
 test_pace_far(void **state)
@@ -1357,7 +1394,7 @@ main(void)
 		TEST(test_archive_allowed_again),
 		TEST(test_archive_fails_in_doubt), TEST(test_self_ping),
 		TEST(test_whisper), TEST(test_whisper_and_reset), TEST(test_no_reflection), TEST(test_hopeless), TEST(test_fresh_room),
-		TEST(test_look_alike), TEST(test_pace_far),
+		TEST(test_look_alike), TEST(test_look_alikes_together), TEST(test_pace_far),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
