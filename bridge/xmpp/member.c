@@ -246,15 +246,24 @@ member_retire(struct room *room)
 		retire(member);
 }
 
+static unsigned
+places_taken(struct room *room)
+{
+	struct member *member;
+	unsigned taken = 0;
+
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		taken += has_place(member);
+	return taken;
+}
+
 /* Whether another ghost may come in, perhaps in the place of one that has been silent for a day. */
 static bool
 make_place(struct room *room)
 {
-	unsigned limit = room->jabber->settings.ghosts, taken = 0;
+	unsigned limit = room->jabber->settings.ghosts, taken = places_taken(room);
 	struct member *member;
 
-	LIST_FOR_EACH(member, &room->members, struct member, link)
-		taken += has_place(member);
 	if (taken >= limit && (member = most_silent(room, PLACE_KEPT_MS, true))) {
 		retire(member);
 		taken--;
@@ -289,6 +298,18 @@ member_for(struct room *room, const struct author *author)
 	if (member && member->state != GHOST_PARTED)
 		return member;
 	if (!make_place(room))
+		return NULL;
+	return member ? member : make_member(room, author);
+}
+
+struct member *
+member_foreseen(struct room *room, const struct author *author)
+{
+	struct member *member = find_member(room, author->person);
+
+	if (member && has_place(member))
+		return member;
+	if (places_taken(room) >= room->jabber->settings.ghosts)
 		return NULL;
 	return member ? member : make_member(room, author);
 }

@@ -19,6 +19,8 @@ struct member *member_by_jid(struct room *room, const char *full_jid);
  * above the limit only a row that was tried under a ghost's name gets it another one.
  */
 struct member *member_for(struct room *room, const struct author *author);
+/* The same for who speaks later: NULL too when somebody would have to give up his place for him. */
+struct member *member_foreseen(struct room *room, const struct author *author);
 /* The ghost that has been silent for longer than the configured time leaves; one at a call. */
 void member_retire(struct room *room);
 

@@ -300,7 +300,7 @@ static void
 foresee(void *context, const struct author *author)
 {
 	struct room *room = context;
-	struct member *member = member_for(room, author);
+	struct member *member = member_foreseen(room, author);
 
 	if (!member || (member->state != GHOST_UNKNOWN && member->state != GHOST_PARTED))
 		return;
@@ -341,7 +341,8 @@ ready_room(struct room *room, const struct author *author)
 		return await(room, NULL, 0);
 	member_rename(member, author->name);
 	unsigned ready = ready_ghost(room, member, window);
-	if (!ready)
+	/* While a row is in doubt, its ghost may need the last place, and more. */
+	if (!ready && !outbox_has_doubts(jabber->parts.outbox, room->address))
 		outbox_each_author(jabber->parts.outbox, room->address, ROOM_WINDOW, foresee, room);
 	return ready;
 }

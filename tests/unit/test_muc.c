@@ -917,6 +917,54 @@ test_foresees(void **state)
 		assert_string_equal(heard_from(scene, names[i]), names[i]);
 }
 
+/* Nobody is let in before his turn who has no place, or whose place would be another's; in doubt nobody is. */
+static void
+test_foresees_within_limits(void **state)
+{
+	struct scene *scene = *state;
+	struct jabber *jabber = (struct jabber *)scene->port;
+
+	READY(scene);
+	SAID(scene, "silent for long");
+	member_of(scene, "@alice:hs")->spoke_ms -= 25 * 3600000LL;
+	jabber->settings.ghosts = 2;
+	scene->fake.hold_joins = true;
+	say_as(scene, "@carol:hs", "Carol", "first");
+	say_as(scene, "@dave:hs", "Dave", "second");
+	WAIT(scene, scene->fake.pending == 1);
+	spin(scene, 50);
+	assert_int_equal(scene->fake.pending, 1);
+	assert_non_null(member_of(scene, "@alice:hs"));
+	/* It is his turn. */
+	fake_server_release(&scene->fake, 1);
+	WAIT(scene, heard(scene, "first") == 1 && scene->fake.pending == 1);
+	assert_null(member_of(scene, "@alice:hs"));
+	fake_server_release(&scene->fake, 1);
+	WAIT(scene, heard(scene, "second") == 1 && is_all_done(scene));
+	/* What Carol said is in doubt when nobody is in any more. */
+	scene->fake.hold_joins = false;
+	scene->fake.careless = true;
+	say_as(scene, "@carol:hs", "Carol", "in doubt");
+	WAIT(scene, fake_server_count(&scene->fake, "<body>in doubt") == 1);
+	scene->fake.careless = false;
+	fake_server_hang_up(&scene->fake);
+	scene->fake.occupant_count = 0;
+	scene->fake.hold_joins = true;
+	for (int i = 0; i < 8; i++) {
+		AUTO_FREE char *person = xasprintf("@p%d:hs", i);
+		say_as(scene, person, person + 1, person);
+	}
+	WAIT(scene, scene->fake.pending == 1);
+	spin(scene, 50);
+	assert_int_equal(scene->fake.pending, 1);
+	assert_true(room_of(scene)->member_count <= 2);
+	scene->fake.hold_joins = false;
+	fake_server_release(&scene->fake, 1);
+	WAIT(scene, is_all_done(scene));
+	assert_int_equal(heard(scene, "in doubt"), 1);
+	assert_true(room_of(scene)->member_count <= 2);
+}
+
 /* ---- poor services ---- */
 
 /* A room that gives ids of its own to what it reflects. */
@@ -1389,7 +1437,8 @@ main(void)
 		TEST(test_destroyed), TEST(test_moderated), TEST(test_message_errors), TEST(test_wait_error),
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
-		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_foresees), TEST(test_ids_of_its_own), TEST(test_no_archive),
+		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_foresees), TEST(test_foresees_within_limits),
+		TEST(test_ids_of_its_own), TEST(test_no_archive),
 		TEST(test_archive_fails_for_now), TEST(test_archive_out_of_reach), TEST(test_archive_fails_for_long), TEST(test_archive_forbidden),
 		TEST(test_archive_allowed_again),
 		TEST(test_archive_fails_in_doubt), TEST(test_self_ping),
