@@ -46,6 +46,7 @@ enum ghost_event {
 	GHOST_EXCLUDED,  /* 321, 322 */
 	GHOST_REMOVED,   /* 332, 333, or no code */
 	GHOST_DESTROYED, /* the room is */
+	GHOST_PUT_OFF,   /* its join was not sent yet, and is not to be now */
 	GHOST_IDLE,      /* it may give its place up */
 	GHOST_LOST,      /* the stream is */
 	GHOST_EVENTS,

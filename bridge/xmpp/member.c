@@ -677,6 +677,16 @@ member_place_listener(struct room *room, enum ghost_state state)
 }
 
 void
+member_put_off(struct room *room)
+{
+	struct member *member;
+
+	LIST_FOR_EACH(member, &room->members, struct member, link)
+		if (!list_empty(&member->queue))
+			member_step(member, GHOST_PUT_OFF);
+}
+
+void
 member_part(struct member *member)
 {
 	struct room *room = member->room;

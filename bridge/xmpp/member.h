@@ -39,6 +39,8 @@ void member_step(struct member *member, enum ghost_event event);
 void member_step_because(struct member *member, enum ghost_event event, char *said);
 /* Why it is refused or muted: the room's words, else ours. Lent. */
 const char *member_why(const struct member *member);
+/* The room is left off: whose join waits for its turn does not join. */
+void member_put_off(struct room *room);
 /* pace.c: its turn to join has come. */
 void member_begin_join(struct member *member);
 /* The listener starts anew: takes its own nick and joins. */

@@ -353,6 +353,7 @@ muc_leave_off(struct room *room, int64_t delay_ms)
 	inbox_close_gate(room->jabber->parts.inbox, room->address);
 	archive_reset(room);
 	speak_doubt(room);
+	member_put_off(room);
 	room->phase = ROOM_OUT;
 	loop_timer_set(&room->retry, delay_ms);
 }

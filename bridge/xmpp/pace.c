@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each MUC service has two queues: rooms to be entered and ghosts that join, who go first, since somebody waits for
- * them. So many of each are under way at once, and whoever ends makes room for the next. A service under the same domain as
- * our component is most likely of the same server: to any other one a step is taken only every fifth of a second.
+ * Each MUC service has two queues: rooms to be entered and ghosts that join. First go the ghosts that a lane waits for, then the
+ * rooms, then the ghosts of later rows, for whom some of the ways in are kept free. So many are under way at once, and whoever
+ * ends makes room for the next. A service under the same domain as our component is most likely of the same server: to any other
+ * one a step is taken only every fifth of a second.
  */
 #include "xmpp/pace.h"
 
@@ -16,6 +17,8 @@
 #include <string.h>
 
 #define JOINS_AT_ONCE 16
+#define FORESEEN_AT_ONCE 12 /* of them when no lane waits for the next */
+#define FORESEEN_QUEUED 8
 #define ROOMS_AT_ONCE 5
 #define APART_MS 200
 
@@ -58,29 +61,55 @@ may_step(struct service *service)
 	return true;
 }
 
+/* The first that its lane waits for; NULL when there is none. */
+static struct member *
+first_awaited(const struct service *service)
+{
+	struct member *member;
+
+	LIST_FOR_EACH(member, &service->joins, struct member, queue)
+		if (member->room->awaited == member)
+			return member;
+	return NULL;
+}
+
+static void
+begin_join(struct service *service, struct member *member)
+{
+	list_remove(&member->queue);
+	member->joining = true;
+	service->joining++;
+	member_begin_join(member);
+}
+
+static void
+begin_entry(struct service *service)
+{
+	struct room *room = LIST_ENTRY(service->rooms.next, struct room, queue);
+
+	list_remove(&room->queue);
+	room->entering = true;
+	service->entering++;
+	muc_begin(room);
+}
+
 static void
 work(void *context)
 {
 	struct service *service = context;
 
 	for (;;) {
-		bool join = !list_empty(&service->joins) && service->joining < JOINS_AT_ONCE;
+		struct member *awaited = service->joining < JOINS_AT_ONCE ? first_awaited(service) : NULL;
 		bool enter = !list_empty(&service->rooms) && service->entering < ROOMS_AT_ONCE;
-		if ((!join && !enter) || !may_step(service))
+		bool join = !list_empty(&service->joins) && service->joining < FORESEEN_AT_ONCE;
+		if ((!awaited && !enter && !join) || !may_step(service))
 			return;
-		if (join) {
-			struct member *member = LIST_ENTRY(service->joins.next, struct member, queue);
-			list_remove(&member->queue);
-			member->joining = true;
-			service->joining++;
-			member_begin_join(member);
-		} else {
-			struct room *room = LIST_ENTRY(service->rooms.next, struct room, queue);
-			list_remove(&room->queue);
-			room->entering = true;
-			service->entering++;
-			muc_begin(room);
-		}
+		if (awaited)
+			begin_join(service, awaited);
+		else if (enter)
+			begin_entry(service);
+		else
+			begin_join(service, LIST_ENTRY(service->joins.next, struct member, queue));
 	}
 }
 
@@ -153,6 +182,24 @@ pace_join(struct member *member)
 	list_remove(&member->queue);
 	list_append(&member->room->service->joins, &member->queue);
 	work(member->room->service);
+}
+
+void
+pace_hurry(struct member *member)
+{
+	if (!list_empty(&member->queue))
+		work(member->room->service);
+}
+
+bool
+pace_may_foresee(const struct room *room)
+{
+	const struct list *joins = &room->service->joins, *link = joins->next;
+	unsigned queued = 0;
+
+	for (; link != joins && queued < FORESEEN_QUEUED; link = link->next)
+		queued++;
+	return queued < FORESEEN_QUEUED;
 }
 
 void

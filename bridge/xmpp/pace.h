@@ -17,6 +17,10 @@ void pace_end_entry(struct room *room);
 
 /* The ghost is to join: member_begin_join() is called when its turn comes, perhaps at once. One that joins already goes on at once. */
 void pace_join(struct member *member);
+/* Its lane waits for it now (room::awaited): if it still waits for its turn, that comes before others'. */
+void pace_hurry(struct member *member);
+/* Whether one more may be let in before somebody waits for him: there are not many already. */
+bool pace_may_foresee(const struct room *room);
 /* It has joined, or is not to any more. */
 void pace_end_join(struct member *member);
 

@@ -17,6 +17,7 @@
 #include "xmpp/jid.h"
 #include "xmpp/member.h"
 #include "xmpp/muc.h"
+#include "xmpp/pace.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -292,7 +293,9 @@ ready_ghost(struct room *room, struct member *member, unsigned window)
 	case GHOST_STATES:
 		break;
 	}
-	return await(room, member, PATIENCE_MS);
+	(void)await(room, member, PATIENCE_MS);
+	pace_hurry(member);
+	return 0;
 }
 
 /* A join takes its time: who speaks later is let in meanwhile. One that is inside keeps its name until its turn. */
@@ -302,7 +305,7 @@ foresee(void *context, const struct author *author)
 	struct room *room = context;
 	struct member *member = member_foreseen(room, author);
 
-	if (!member || (member->state != GHOST_UNKNOWN && member->state != GHOST_PARTED))
+	if (!member || (member->state != GHOST_UNKNOWN && member->state != GHOST_PARTED) || !pace_may_foresee(room))
 		return;
 	member_rename(member, author->name);
 	member_step(member, GHOST_WANTED);

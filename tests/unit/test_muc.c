@@ -865,7 +865,21 @@ test_idle_with_a_message(void **state)
 	assert_string_equal(heard_from(scene, "waits"), "Alice");
 }
 
-/* Many newcomers at once: sixteen presences on their way, not more; and who waits longer than five seconds is spoken for. */
+/* So many ghosts are to come in before their turn. */
+static void
+want_many(struct scene *scene, int count)
+{
+	for (int i = 0; i < count; i++) {
+		AUTO_FREE char *person = xasprintf("@p%02d:hs", i);
+		struct author author = { person, person + 1, person + 1 };
+		member_step(member_for(room_of(scene), &author), GHOST_WANTED);
+	}
+}
+
+/*
+ * Many newcomers at once: twelve presences on their way, not more; who has a message at the head of his lane passes them; and who
+ * waits longer than five seconds is spoken for.
+ */
 static void
 test_pace(void **state)
 {
@@ -873,27 +887,55 @@ test_pace(void **state)
 
 	READY(scene);
 	scene->fake.hold_joins = true;
-	for (int i = 0; i < 40; i++) {
-		AUTO_FREE char *person = xasprintf("@p%02d:hs", i);
-		struct author author = { person, person + 1, person + 1 };
-		member_step(member_for(room_of(scene), &author), GHOST_WANTED);
-	}
-	WAIT(scene, scene->fake.pending == 16);
+	want_many(scene, 40);
+	WAIT(scene, scene->fake.pending == 12);
 	spin(scene, 50);
-	assert_int_equal(scene->fake.pending, 16);
+	assert_int_equal(scene->fake.pending, 12);
+	say_as(scene, "@p39:hs", "p39:hs", "past all others");
+	WAIT(scene, scene->fake.pending == 13);
+	assert_non_null(strstr(scene->fake.held[12], "p39"));
+	spin(scene, 50);
+	assert_int_equal(scene->fake.pending, 13);
 	fake_server_release(&scene->fake, 5);
-	WAIT(scene, scene->fake.joins == 6 && scene->fake.pending == 16);
+	WAIT(scene, scene->fake.joins == 6 && scene->fake.pending == 12);
 	for (int i = 0; i < 10; i++) {
 		fake_server_release(&scene->fake, 16);
 		spin(scene, 20);
-		assert_true(scene->fake.pending <= 16);
+		assert_true(scene->fake.pending <= 12);
 	}
 	assert_int_equal(scene->fake.joins, 41);
+	WAIT(scene, heard(scene, "past all others") == 1 && is_all_done(scene));
 	say(scene, "held up");
 	WAIT(scene, heard(scene, "Alice: held up") == 1 && is_all_done(scene));
 	fake_server_release(&scene->fake, 1);
 	SAID(scene, "there");
 	assert_string_equal(heard_from(scene, "there"), "Alice");
+}
+
+/* Whoever has not knocked yet when the bot is put out does not any more. */
+static void
+test_pace_and_bot_kicked(void **state)
+{
+	struct scene *scene = *state;
+	unsigned joining = 0, parted = 0;
+	struct member *member;
+
+	READY(scene);
+	scene->fake.hold_joins = true;
+	want_many(scene, 40);
+	WAIT(scene, scene->fake.pending == 12);
+	fake_server_remove(&scene->fake, MUC, "Sourdine", "307", NULL);
+	WAIT(scene, room_of(scene)->phase == ROOM_SHUT);
+	LIST_FOR_EACH(member, &room_of(scene)->members, struct member, link) {
+		joining += member->state == GHOST_JOINING;
+		parted += member->state == GHOST_PARTED;
+	}
+	assert_int_equal(joining, 12);
+	assert_int_equal(parted, 28);
+	fake_server_release(&scene->fake, 12);
+	spin(scene, 100);
+	assert_int_equal(scene->fake.pending, 0);
+	assert_int_equal(scene->fake.joins, 13);
 }
 
 /* While one ghost is let in, so are those who speak after it; what they say keeps its order. */
@@ -1391,6 +1433,34 @@ test_pace_far(void **state)
 	assert_true(now_monotonic_ms() - start_ms >= 590);
 }
 
+/* Another room of that service, and who speaks there, do not wait behind those whose turn has not come. */
+static void
+test_pace_far_is_fair(void **state)
+{
+	struct scene *scene = *state;
+
+	spin(scene, 20);
+	close_bridge(scene);
+	scene->settings.component = "sourdine.example.org";
+	open_bridge(scene);
+	READY(scene);
+	unsigned before = scene->fake.joins;
+	int64_t start_ms = now_monotonic_ms();
+	want_many(scene, 30);
+	groups_add(&scene->core->groups, "n", "!n:hs", "n@rooms.localhost", false);
+	scene->port->ops->enter(scene->port, groups_of_room(&scene->core->groups, "!n:hs"));
+	inbox_open_gate(scene->core->inbox, "!n:hs", NULL, 0, NULL, 0);
+	struct room *other = muc_find((struct jabber *)scene->port, "n@rooms.localhost");
+	assert_non_null(other);
+	WAIT(scene, other->phase == ROOM_READY);
+	static const char raw[] = "@zoe:hs\nZoe\nhello there";
+	assert_int_equal(inbox_accept(scene->core->inbox, NETWORK_MATRIX, "!n:hs", "$z", raw, strlen(raw)), 0);
+	WAIT(scene, heard(scene, "hello there") == 1);
+	assert_true(now_monotonic_ms() - start_ms < 3000);
+	assert_true(scene->fake.joins < before + 20);
+	assert_string_equal(heard_from(scene, "hello there"), "Zoe");
+}
+
 /* ---- liveness ---- */
 
 static void
@@ -1437,13 +1507,13 @@ main(void)
 		TEST(test_destroyed), TEST(test_moderated), TEST(test_message_errors), TEST(test_wait_error),
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
-		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_foresees), TEST(test_foresees_within_limits),
+		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_pace_and_bot_kicked), TEST(test_foresees), TEST(test_foresees_within_limits),
 		TEST(test_ids_of_its_own), TEST(test_no_archive),
 		TEST(test_archive_fails_for_now), TEST(test_archive_out_of_reach), TEST(test_archive_fails_for_long), TEST(test_archive_forbidden),
 		TEST(test_archive_allowed_again),
 		TEST(test_archive_fails_in_doubt), TEST(test_self_ping),
 		TEST(test_whisper), TEST(test_whisper_and_reset), TEST(test_no_reflection), TEST(test_hopeless), TEST(test_fresh_room),
-		TEST(test_look_alike), TEST(test_look_alikes_together), TEST(test_pace_far),
+		TEST(test_look_alike), TEST(test_look_alikes_together), TEST(test_pace_far), TEST(test_pace_far_is_fair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
