@@ -176,14 +176,15 @@ choose_nick(struct member *member, const char *name, char out[NICK_SIZE])
 	note_renamed(member, simplified ? out : NULL);
 }
 
+/* `name` may be the one that it has. */
 static void
 name_member(struct member *member, const char *name)
 {
-	char nick[NICK_SIZE];
+	char nick[NICK_SIZE], *copy = xstrdup(name ? name : "");
 
 	free(member->name);
-	member->name = xstrdup(name ? name : "");
-	choose_nick(member, name, nick);
+	member->name = copy;
+	choose_nick(member, copy, nick);
 	member_set_nick(member, nick);
 }
 
