@@ -666,6 +666,38 @@ test_a_stranger(void **state)
 	assert_true(user.known && user.outdated);
 }
 
+static size_t
+count_devices(struct scene *scene, const char *user)
+{
+	struct roster_devices devices = { .p = NULL };
+
+	roster_add_devices(scene->store, user, &devices);
+	size_t n = devices.n;
+	roster_devices_fini(&devices);
+	return n;
+}
+
+/* Who makes devices up has two thousand, and no more than his server names once it names others. */
+static void
+test_made_up_devices(void **state)
+{
+	struct scene *scene = *state;
+	struct peer_device keys = { .trust = PEER_UNSIGNED };
+
+	for (int i = 0; i < 2100; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "D%d", i);
+		snprintf(keys.curve, sizeof(keys.curve), "curve %d", i);
+		roster_meet_device(scene->store, MALLORY, id, &keys);
+	}
+	assert_int_equal(count_devices(scene, MALLORY), 2000);
+	roster_trim_devices(scene->store, MALLORY);
+	assert_int_equal(count_devices(scene, MALLORY), 2000);
+	roster_save_device(scene->store, MALLORY, "NAMED", &keys);
+	roster_trim_devices(scene->store, MALLORY);
+	assert_int_equal(count_devices(scene, MALLORY), 1);
+}
+
 static void
 test_patience(void **state)
 {
@@ -938,6 +970,7 @@ main(void)
 		T(test_a_device_with_another_signing_key),
 		T(test_a_device_that_logged_out),
 		T(test_a_stranger),
+		T(test_made_up_devices),
 		T(test_patience),
 		T(test_a_day_later_it_is_lost),
 		T(test_a_tiresome_client_is_not_waited_for),
