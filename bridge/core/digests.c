@@ -21,11 +21,13 @@
 
 #define SETTLE_MS (120 * 1000)                 /* people fix typing errors: etiquette 8.3 */
 #define LATE_MS (4 * 3600 * 1000)              /* later than that it waits for the next slot: etiquette 8.10 */
-#define KEEP_MS ((int64_t)7 * 24 * 3600 * 1000) /* decisions 1.6 */
+#define HOUR_MS (3600 * 1000)
+#define KEEP_MS ((int64_t)7 * 24 * HOUR_MS)    /* decisions 1.6 */
 
 struct digests {
 	struct core *core;
-	int64_t next_ms; /* the earliest slot; INT64_MAX: none */
+	int64_t next_ms;     /* the earliest slot; INT64_MAX: none */
+	int64_t erased_hour; /* when texts were last erased; 0: it is time to */
 	bool planned;
 };
 
@@ -149,7 +151,7 @@ digests_replan(struct digests *digests, const struct group *group, int64_t inbox
 
 struct gathered {
 	struct digest_item *items; /* owned, with their texts */
-	size_t count;
+	size_t count, older;       /* older: messages whose text is erased */
 	int64_t first_ms, from_seq, to_seq;
 };
 
@@ -168,11 +170,10 @@ gathered_fini(struct gathered *gathered)
 }
 
 static void
-gather_item(struct core *core, struct query *query, struct gathered *out)
+gather_text(struct core *core, struct query *query, const void *sealed, size_t n, struct gathered *out)
 {
-	size_t n, size;
+	size_t size;
 	char *text = NULL;
-	const void *sealed = query_get_blob(query, 4, &n);
 
 	if (!seal_unwrap(core->seal, sealed, n, &text, &size))
 		text = NULL;
@@ -180,6 +181,19 @@ gather_item(struct core *core, struct query *query, struct gathered *out)
 	out->items[out->count++] = (struct digest_item){
 		.seq = query_get_int(query, 0), .at_ms = query_get_int(query, 5), .author = xstrdup(query_get_text(query, 3)), .text = text,
 	};
+}
+
+/* What is too old to have a text is counted: a long pause may hold thousands of them. */
+static void
+gather_item(struct core *core, struct query *query, struct gathered *out)
+{
+	size_t n;
+	const void *sealed = query_get_blob(query, 4, &n);
+
+	if (sealed)
+		gather_text(core, query, sealed, n, out);
+	else
+		out->older++;
 	if (!out->from_seq) {
 		out->from_seq = query_get_int(query, 0);
 		out->first_ms = query_get_int(query, 5);
@@ -214,7 +228,7 @@ record(struct core *core, const struct subscriber *subscriber, const char *slot,
 	query_text(&query, slot);
 	query_int(&query, gathered->from_seq);
 	query_int(&query, gathered->to_seq);
-	query_int(&query, (int64_t)gathered->count);
+	query_int(&query, (int64_t)(gathered->count + gathered->older));
 	query_int(&query, now_ms);
 	query_run(&query);
 	return store_changes(core->store) > 0;
@@ -251,15 +265,17 @@ freeze(struct core *core, struct group *group, const struct subscriber *subscrib
 	AUTO_FREE char *footer = is_room ? NULL : xstrdup(text_in(language, "To read everything at once again: !mode live"));
 	struct digest digest = {
 		.group = group->name, .from_ms = gathered.first_ms, .to_ms = until_ms, .items = gathered.items, .count = gathered.count,
-		.footer = footer,
+		.older = gathered.older, .footer = footer,
 	};
-	if (record(core, subscriber, slot, &gathered, now_ms) && gathered.count &&
+	if (record(core, subscriber, slot, &gathered, now_ms) && gathered.count + gathered.older &&
 			digest_build(speech_rules(group), &digest, &speech, &text) == 0) {
 		FAULT_POINT("mid_digest");
 		post(core, subscriber, is_room, slot, &text, now_ms);
 		digest_text_fini(&text);
 	}
-	log_info(LOG_RELAY, "digest group=%s slot=%s messages=%zu late_ms=%" PRId64, group->name, slot, gathered.count, now_ms - slot_ms);
+	core->digests->erased_hour = 0;
+	log_info(LOG_RELAY, "digest group=%s slot=%s messages=%zu without_text=%zu late_ms=%" PRId64, group->name, slot,
+			gathered.count + gathered.older, gathered.older, now_ms - slot_ms);
 	gathered_fini(&gathered);
 }
 
@@ -371,29 +387,29 @@ serve(struct digests *digests, struct group *group, const struct subscriber *sub
 	return next_ms;
 }
 
-/* Text is kept at most seven days, and not after the last window that needs it. */
+/*
+ * Text is kept at most seven days, and not after the last window that needs it. The row stays until that window has come,
+ * however long the group is closed or stopped: its reader is owed the number. Of every group, those that are gone included.
+ */
 static void
-erase_read(struct core *core, int64_t now_ms)
+erase_read(struct digests *digests, int64_t now_ms)
 {
-	struct group *group;
+	struct query query = store_query(digests->core->store, ITEM_FORGET);
 
-	LIST_FOR_EACH(group, &core->groups.all, struct group, link) {
-		struct query query = store_query(core->store, ITEM_DROP);
-		query_text(&query, group->name);
-		query_int(&query, now_ms - KEEP_MS);
-		query_int(&query, SETTLE_MS);
-		query_run(&query);
-	}
+	query_int(&query, now_ms - KEEP_MS);
+	query_run(&query);
+	query = store_query(digests->core->store, ITEM_DROP);
+	query_int(&query, SETTLE_MS);
+	query_run(&query);
+	digests->erased_hour = now_ms / HOUR_MS;
 }
 
-void
-digests_work(struct digests *digests, int64_t now_ms)
+static void
+serve_all(struct digests *digests, int64_t now_ms)
 {
 	size_t count;
-
-	if (digests->planned && now_ms < digests->next_ms)
-		return;
 	struct subscriber *all = read_subscribers(digests->core, &count);
+
 	digests->next_ms = INT64_MAX;
 	for (size_t i = 0; i < count; i++) {
 		struct group *group = groups_find(&digests->core->groups, all[i].group);
@@ -403,9 +419,16 @@ digests_work(struct digests *digests, int64_t now_ms)
 			digests->next_ms = next_ms;
 	}
 	digests->planned = true;
-	if (count)
-		erase_read(digests->core, now_ms);
 	free_subscribers(all, count);
+}
+
+void
+digests_work(struct digests *digests, int64_t now_ms)
+{
+	if (!digests->planned || now_ms >= digests->next_ms)
+		serve_all(digests, now_ms);
+	if (digests->erased_hour != now_ms / HOUR_MS)
+		erase_read(digests, now_ms);
 }
 
 int64_t

@@ -226,10 +226,8 @@ end_digests(struct core *core, struct group *group)
 		free(people[i]);
 	}
 	free(people);
-	query = store_query(core->store, ITEM_DROP);
+	query = store_query(core->store, ITEM_END);
 	query_text(&query, group->name);
-	query_int(&query, INT64_MAX);
-	query_int(&query, 0);
 	query_run(&query);
 }
 

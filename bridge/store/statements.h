@@ -134,8 +134,10 @@
 	X(ITEM_REPLAN, "UPDATE item SET due_ms = ? WHERE inbox_seq = ? AND grp = ?") \
 	X(ITEM_RANGE, "SELECT seq, inbox_seq, person, author, body, origin_ms FROM item WHERE grp = ?1 AND seq > ?2 AND due_ms > ?3" \
 		" AND due_ms <= ?4 AND (?5 = 0 OR room_digest = ?5) AND person <> ?6 ORDER BY seq") \
-	X(ITEM_DROP, "DELETE FROM item WHERE grp = ?1 AND (origin_ms < ?2 OR due_ms <= coalesce((SELECT min(since_ms) FROM subscription" \
-		" WHERE grp = ?1), 0) - ?3)") \
+	X(ITEM_FORGET, "UPDATE item SET body = NULL WHERE origin_ms < ? AND body IS NOT NULL") \
+	X(ITEM_DROP, "DELETE FROM item WHERE due_ms <= (SELECT min(since_ms) FROM subscription s WHERE s.grp = item.grp) - ?" \
+		" OR NOT EXISTS (SELECT 1 FROM subscription s WHERE s.grp = item.grp)") \
+	X(ITEM_END, "DELETE FROM item WHERE grp = ?") \
 	\
 	X(SUBSCRIPTION_SET, "INSERT INTO subscription (person, grp, network, lane, after_seq, since_ms) VALUES (?, ?, ?, ?, ?, ?)" \
 		" ON CONFLICT DO UPDATE SET lane = excluded.lane") \
