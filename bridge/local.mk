@@ -114,6 +114,7 @@ matrix_sources = \
 	bridge/matrix/link.c bridge/matrix/link.h \
 	bridge/matrix/matrix.c bridge/matrix/matrix.h \
 	bridge/matrix/power.c bridge/matrix/power.h \
+	bridge/matrix/expelled.c bridge/matrix/expelled.h \
 	bridge/matrix/readback.c bridge/matrix/readback.h \
 	bridge/matrix/room.c bridge/matrix/room.h \
 	bridge/matrix/survey.c bridge/matrix/survey.h \
@@ -172,6 +173,7 @@ xmpp_sources = \
 	bridge/xmpp/reader.c bridge/xmpp/reader.h \
 	bridge/xmpp/review.c bridge/xmpp/review.h \
 	bridge/xmpp/roster.c bridge/xmpp/roster.h \
+	bridge/xmpp/expelled.c bridge/xmpp/expelled.h \
 	bridge/xmpp/sent.c bridge/xmpp/sent.h \
 	bridge/xmpp/speak.c bridge/xmpp/speak.h \
 	bridge/xmpp/stanza.c bridge/xmpp/stanza.h \

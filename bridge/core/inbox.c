@@ -467,3 +467,23 @@ inbox_seq(struct inbox *inbox, const char *room, const char *source_id)
 	query_text(&query, source_id);
 	return query_number(&query);
 }
+
+void
+inbox_expelled(struct inbox *inbox, const char *room, const char *person)
+{
+	const struct group *group = groups_of_room(inbox->groups, room);
+
+	if (!group || !*group->name)
+		return;
+	/* A code that he could still redeem, too. */
+	struct query query = store_query(inbox->store, LINK_VOID);
+	query_text(&query, person);
+	query_text(&query, group->name);
+	query_run(&query);
+	query = store_query(inbox->store, SUBSCRIPTION_END);
+	query_text(&query, person);
+	query_text(&query, group->name);
+	query_run(&query);
+	if (store_changes(inbox->store) > 0)
+		log_notice(LOG_RELAY, "digests ended: no longer admitted group=%s room=%s person=%s", group->name, room, person);
+}

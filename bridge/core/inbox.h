@@ -70,6 +70,13 @@ void inbox_retry(struct inbox *inbox, const char *room);
 /* The same for one row that was put aside (INCOMING_ASIDE). */
 void inbox_retry_aside(struct inbox *inbox, const char *room, const char *source_id);
 
+/*
+ * Somebody may not come back to a room by himself: banned, or no longer a member where only members are let in, by another's act.
+ * What he subscribed to from there ends without a last word, since that would tell him more of it (decisions 2.4). `person` as in
+ * struct author; harmless for whoever subscribed to nothing. In the turn's transaction.
+ */
+void inbox_expelled(struct inbox *inbox, const char *room, const char *person);
+
 /* A row that cannot even be accepted as such: kept raw for the admin, counted, logged without its content. */
 void inbox_quarantine(struct inbox *inbox, enum network network, const char *room, const char *source_id, const void *raw,
 		size_t size, const char *reason);

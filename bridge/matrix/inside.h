@@ -40,6 +40,7 @@ struct matrix {
 	struct http_request *sync;
 	char *since;
 	bool polls_device;       /* `sync` is that of the bot's device, with what it was sent */
+	struct list expelled;    /* owns: expelled::link */
 	struct survey *survey;   /* owns: an audit's reading, or NULL */
 	struct loop_timer probe; /* next attempt to arrive */
 	struct loop_timer ping;  /* after a 503 of ours */

@@ -13,6 +13,7 @@
 #include "matrix/crypto/crypto.h"
 #include "matrix/crypto/decipher.h"
 #include "matrix/event.h"
+#include "matrix/expelled.h"
 #include "matrix/ghost.h"
 #include "matrix/room.h"
 
@@ -168,6 +169,7 @@ see_member(struct matrix *matrix, const char *room, const struct event *event)
 			ghost_left(ghost, room);
 		return;
 	}
+	expelled_see(matrix, room, event->sender, event->subject, event->membership);
 	if (gone)
 		people_set_name(matrix->parts.people, room, event->subject, "");
 	else if (joined)

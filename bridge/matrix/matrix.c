@@ -12,6 +12,7 @@
 #include "matrix/cipher.h"
 #include "matrix/crypto/own.h"
 #include "matrix/event.h"
+#include "matrix/expelled.h"
 #include "matrix/ghost.h"
 #include "matrix/inside.h"
 #include "matrix/intake.h"
@@ -275,6 +276,7 @@ port_stop(struct port *port)
 	matrix->appservice = NULL;
 	lane_free_all(matrix);
 	crypto_stop(matrix->crypto);
+	expelled_free_all(matrix);
 	room_free_all(matrix);
 	ghost_free_all(matrix);
 	cipher_close(matrix);
@@ -292,6 +294,7 @@ port_reset(struct port *port)
 	room_leave_all(matrix);
 	lane_free_all(matrix);
 	crypto_stop(matrix->crypto);
+	expelled_free_all(matrix);
 	room_free_all(matrix);
 	ghost_free_all(matrix);
 	cipher_reset(matrix);
@@ -393,6 +396,7 @@ matrix_open(struct port **out, const struct matrix_settings *settings, const str
 	list_init(&matrix->walks);
 	list_init(&matrix->ghosts);
 	list_init(&matrix->lanes);
+	list_init(&matrix->expelled);
 	cipher_open(matrix);
 	link_init(matrix);
 	matrix->calls = (struct appservice_calls){ on_transaction, on_set_aside, on_refused, has_room, matrix };

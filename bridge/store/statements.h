@@ -156,6 +156,7 @@
 	X(PENDING_END, "DELETE FROM pending WHERE person = ? AND grp = ?") \
 	X(LINK_ADD, "INSERT OR REPLACE INTO link (code, person, grp, expires_ms) VALUES (?, ?, ?, ?)") \
 	X(LINK_GET, "SELECT person, grp, expires_ms FROM link WHERE code = ?") \
+	X(LINK_VOID, "DELETE FROM link WHERE person = ? AND grp = ?") \
 	X(LINK_END, "DELETE FROM link WHERE code = ?1 OR expires_ms < ?2") \
 	X(PLUMBING_SET, "INSERT OR REPLACE INTO plumbing (grp, matrix, xmpp, at_ms) VALUES (?, ?, ?, ?)") \
 	X(PLUMBING_END, "UPDATE plumbing SET ended_ms = ? WHERE grp = ?") \

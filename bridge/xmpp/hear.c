@@ -190,15 +190,22 @@ identify(struct room *room, const char *nick, const char *jid, const char *occup
 	out->moderator = moderator || jabber->settings.is_operator(jabber->settings.context, out->person);
 }
 
-static bool
-is_person(struct room *room, struct occupant *occupant, const char *person)
+char *
+hear_person(struct room *room, const char *nick, const char *jid, const char *occupant_id)
 {
 	struct speaker speaker;
 
-	identify(room, occupant->nick, occupant->jid, occupant->occupant_id, false, &speaker);
-	bool same = strcmp(speaker.person, person) == 0;
-	speaker_fini(&speaker);
-	return same;
+	identify(room, nick, jid, occupant_id, false, &speaker);
+	free(speaker.stem);
+	return speaker.person;
+}
+
+static bool
+is_person(struct room *room, struct occupant *occupant, const char *person)
+{
+	AUTO_FREE char *same = hear_person(room, occupant->nick, occupant->jid, occupant->occupant_id);
+
+	return strcmp(same, person) == 0;
 }
 
 static void

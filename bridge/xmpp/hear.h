@@ -22,6 +22,9 @@ void hear_forget_callers(struct jabber *jabber);
 /* Whether a source id was made by us, because the room gave none. */
 bool hear_made_id(const char *source_id);
 
+/* How the core calls somebody (decisions 2.1): by what is known of him, the best of it. malloc'd. */
+char *hear_person(struct room *room, const char *nick, const char *jid, const char *occupant_id) MUST_USE;
+
 /* port_ops.rights */
 void hear_rights(struct port *port, const char *room, const char *person, struct rights *out);
 

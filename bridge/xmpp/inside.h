@@ -124,7 +124,7 @@ struct room {
 	char *jid;        /* owns: as the server calls it */
 	enum room_phase phase;
 	bool described;   /* disco#info was answered since the stream is up */
-	bool has_archive, has_ids, has_occupant_ids, open_names;
+	bool has_archive, has_ids, has_occupant_ids, open_names, members_only;
 	bool cleans_archive; /* real JIDs in its archive are the service's own words */
 	bool destroyed;   /* by its owner: it is not made again */
 	bool seen_history; /* the listener asked for history instead of the archive */

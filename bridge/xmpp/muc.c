@@ -10,6 +10,7 @@
 #include "base/now.h"
 #include "base/str.h"
 #include "xmpp/archive.h"
+#include "xmpp/expelled.h"
 #include "xmpp/hear.h"
 #include "xmpp/jid.h"
 #include "xmpp/member.h"
@@ -196,8 +197,10 @@ static void
 read_features(struct room *room, xmpp_stanza_t *iq)
 {
 	/* urn:xmpp:mam:tmp: ejabberd, which knows no occupant-ids but, as XEP-0313 wants, no forged JIDs in its archive either. */
-	static const char *const names[] = { NS_MAM, NS_SID, NS_OCCUPANT_ID, "muc_nonanonymous", "urn:xmpp:mam:tmp" };
-	bool *flags[] = { &room->has_archive, &room->has_ids, &room->has_occupant_ids, &room->open_names, &room->cleans_archive };
+	static const char *const names[] = { NS_MAM, NS_SID, NS_OCCUPANT_ID, "muc_nonanonymous", "muc_membersonly",
+		"urn:xmpp:mam:tmp" };
+	bool *flags[] = { &room->has_archive, &room->has_ids, &room->has_occupant_ids, &room->open_names, &room->members_only,
+		&room->cleans_archive };
 	size_t count = sizeof(flags) / sizeof(*flags);
 	xmpp_stanza_t *query = stanza_find(iq, "query", NS_DISCO_INFO);
 
@@ -554,17 +557,6 @@ muc_wants_presence(struct jabber *jabber, const struct stream_tag *tag)
 	return member->state == GHOST_JOINING && (!occupant || occupant->epoch > member->epoch);
 }
 
-static bool
-has_status(xmpp_stanza_t *x, const char *code)
-{
-	if (!x)
-		return false;
-	for (xmpp_stanza_t *child = xmpp_stanza_get_children(x); child; child = xmpp_stanza_get_next(child))
-		if (stanza_is(child, "status", NULL) && strcmp(stanza_get(child, "code"), code) == 0)
-			return true;
-	return false;
-}
-
 /* A trusted occupant-id (xmpp.md 3.1), malloc'd, or NULL. */
 static char *
 occupant_id_of(struct room *room, xmpp_stanza_t *stanza)
@@ -622,7 +614,7 @@ why_gone(xmpp_stanza_t *x)
 	if (stanza_find(x, "destroy", NULL))
 		return GHOST_DESTROYED;
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
-		if (has_status(x, codes[i].code))
+		if (stanza_has_status(x, codes[i].code))
 			return codes[i].event;
 	return GHOST_REMOVED;
 }
@@ -656,7 +648,7 @@ hear_own(struct member *member, const char *nick, xmpp_stanza_t *presence, xmpp_
 	const char *type = stanza_get(presence, "type");
 
 	if (strcmp(type, "unavailable") == 0) {
-		if (has_status(x, "303"))
+		if (stanza_has_status(x, "303"))
 			member_set_nick(member, stanza_get(item, "nick"));
 		else
 			hear_removed(member, why_gone(x), reason_of(x, item));
@@ -664,7 +656,7 @@ hear_own(struct member *member, const char *nick, xmpp_stanza_t *presence, xmpp_
 	}
 	if (strcmp(nick, member->nick) != 0)
 		member_set_nick(member, nick);
-	if (member_is_listener(member) && has_status(x, "201") && room->phase == ROOM_JOINING) {
+	if (member_is_listener(member) && stanza_has_status(x, "201") && room->phase == ROOM_JOINING) {
 		/* Not joined before it is unlocked. */
 		member_place_listener(room, GHOST_JOINED);
 		make_room(room);
@@ -708,12 +700,13 @@ muc_hear_presence(struct jabber *jabber, xmpp_stanza_t *presence)
 		return;
 	bool gone = strcmp(type, "unavailable") == 0;
 	if (member_is_listener(member)) {
-		if (gone)
+		if (gone) {
+			expelled_see_presence(room, nick, x);
 			roster_remove(room, nick);
-		else
+		} else
 			note_occupant(room, nick, presence, item);
 	}
-	if (str_equal(nick, member->nick) || (!gone && has_status(x, "110")))
+	if (str_equal(nick, member->nick) || (!gone && stanza_has_status(x, "110")))
 		hear_own(member, nick, presence, x, item);
 }
 
@@ -731,8 +724,9 @@ muc_hear_service(struct room *room, xmpp_stanza_t *message)
 	xmpp_stanza_t *x = stanza_find(message, "x", NS_MUC_USER);
 	struct member *member;
 
+	expelled_see_message(room, message);
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
-		if (has_status(x, codes[i])) {
+		if (stanza_has_status(x, codes[i])) {
 			describe(room, on_described_again);
 			/* The room's rules may have changed. */
 			LIST_FOR_EACH(member, &room->members, struct member, link)

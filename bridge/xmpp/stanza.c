@@ -153,6 +153,15 @@ stanza_find(xmpp_stanza_t *stanza, const char *name, const char *ns)
 	return NULL;
 }
 
+bool
+stanza_has_status(xmpp_stanza_t *x, const char *code)
+{
+	for (xmpp_stanza_t *child = x ? xmpp_stanza_get_children(x) : NULL; child; child = xmpp_stanza_get_next(child))
+		if (stanza_is(child, "status", NULL) && strcmp(stanza_get(child, "code"), code) == 0)
+			return true;
+	return false;
+}
+
 char *
 stanza_text(xmpp_stanza_t *stanza)
 {

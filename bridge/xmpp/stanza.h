@@ -67,6 +67,8 @@ const char *stanza_get(xmpp_stanza_t *stanza, const char *key);
 bool stanza_is(xmpp_stanza_t *stanza, const char *name, const char *ns);
 /* First child element of that name and namespace, or NULL. `name` NULL: any. Lent. */
 xmpp_stanza_t *stanza_find(xmpp_stanza_t *stanza, const char *name, const char *ns);
+/* Whether a <x/> of muc#user has this status code (XEP-0045 §15.6.2). NULL: no. */
+bool stanza_has_status(xmpp_stanza_t *x, const char *code);
 /* All the text directly inside; malloc'd, the caller's; "" when there is none or `stanza` is NULL. */
 char *stanza_text(xmpp_stanza_t *stanza) MUST_USE;
 

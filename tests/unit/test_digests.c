@@ -128,6 +128,30 @@ test_items_end_with_the_last_subscription(void **state)
 	assert_int_equal(ask(scene, "SELECT count(*) FROM item"), 0);
 }
 
+/* He may no longer read there, so not in a digest either: not even a last one. */
+static void
+test_whoever_is_expelled_gets_none(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:carol@x\nCarol\n!sd mode digest");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:dave@x\nDave\n!sd mode digest");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:" MUC "/k\nErin\n!sd mode digest");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne");
+	assert_int_equal(ask(scene, "SELECT count(*) FROM link"), 1);
+	int before = scene->xmpp.count;
+	inbox_expelled(scene->core->inbox, MUC, "xmpp:carol@x");
+	inbox_expelled(scene->core->inbox, MUC, "xmpp:" MUC "/k");
+	inbox_expelled(scene->core->inbox, "elsewhere@rooms.x", "xmpp:dave@x");
+	turns(scene);
+	scene_reopen(scene);
+	assert_int_equal(ask(scene, "SELECT count(*) FROM link"), 0);
+	come_to(scene, "2026-11-23T16:30:00Z");
+	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), 0);
+	assert_int_equal(fake_port_count(&scene->xmpp, "dave@x"), 1);
+	assert_true(before > 0);
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -142,6 +166,7 @@ main(void)
 		T(test_old_messages_are_counted),
 		T(test_a_digest_of_nothing_else_is_sent),
 		T(test_items_end_with_the_last_subscription),
+		T(test_whoever_is_expelled_gets_none),
 #undef T
 	};
 

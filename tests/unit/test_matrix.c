@@ -3,6 +3,7 @@
 #include "matrix_scene.h"
 
 #include "core/arena.h"
+#include "core/digests.h"
 #include "core/outbox_rows.h"
 #include "matrix/ghost.h"
 #include "matrix/inside.h"
@@ -653,6 +654,54 @@ say_to_alice(struct scene *scene, const char *text)
 	outbox_add(scene->core->outbox, &draft);
 }
 
+/* ---- whoever may not come back ---- */
+
+static bool
+is_subscribed(struct scene *scene, const char *person)
+{
+	return digests_subscribed(scene->core->digests, groups_find(&scene->core->groups, "m"), person);
+}
+
+/* Somebody who subscribed leaves the room in this way. */
+static void
+put_out(struct scene *scene, const char *person, const char *by, const char *membership)
+{
+	AUTO_FREE char *event = xasprintf("{\"type\":\"m.room.member\",\"event_id\":\"$out%s\",\"sender\":\"%s\",\"room_id\":\"" ROOM "\","
+		"\"state_key\":\"%s\",\"origin_server_ts\":%" PRId64 ",\"content\":{\"membership\":\"%s\"}}", person, by, person, now_real_ms(), membership);
+
+	digests_subscribe(scene->core->digests, groups_find(&scene->core->groups, "m"), person, NETWORK_MATRIX, person, now_rules_ms());
+	assert_true(is_subscribed(scene, person));
+	assert_int_equal(scene_push(scene, event), 200);
+	WAIT(scene, scene_is_quiet(scene));
+}
+
+#define RULES_ASKED(scene) fake_homeserver_count(&(scene)->fake, 0, "GET", "/state/m.room.join_rules")
+
+static void
+test_a_ban_ends_a_digest(void **state)
+{
+	struct scene *scene = *state;
+
+	JOINED(scene);
+	put_out(scene, "@bob:hs", "@mod:hs", "ban");
+	assert_false(is_subscribed(scene, "@bob:hs"));
+	put_out(scene, "@carol:hs", "@carol:hs", "leave");
+	assert_true(is_subscribed(scene, "@carol:hs"));
+	assert_int_equal(RULES_ASKED(scene), 0);
+	fake_homeserver_say(&scene->fake, "GET", "/state/m.room.join_rules", 200, "{\"join_rule\":\"public\"}", 1);
+	put_out(scene, "@dave:hs", "@mod:hs", "leave");
+	WAIT(scene, RULES_ASKED(scene) == 1);
+	scene_spin(scene, 50);
+	assert_true(is_subscribed(scene, "@dave:hs"));
+	fake_homeserver_say(&scene->fake, "GET", "/state/m.room.join_rules", 502, "", 1);
+	fake_homeserver_say(&scene->fake, "GET", "/state/m.room.join_rules", 200, "{\"join_rule\":\"restricted\"}", 1);
+	put_out(scene, "@erin:hs", "@mod:hs", "leave");
+	put_out(scene, "@frank:hs", "@mod:hs", "leave");
+	WAIT(scene, !is_subscribed(scene, "@erin:hs") && !is_subscribed(scene, "@frank:hs"));
+	assert_int_equal(RULES_ASKED(scene), 3);
+	assert_true(is_subscribed(scene, "@dave:hs") && is_subscribed(scene, "@carol:hs"));
+}
+
 #define OF_TWO "{\"chunk\":[{\"state_key\":\"@alice:hs\",\"content\":{\"membership\":\"join\",\"displayname\":\"Alice\"}}," \
 	"{\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"join\"}}]}"
 
@@ -825,6 +874,7 @@ main(void)
 		TEST(test_leaves_a_room_of_more),
 		TEST(test_visits_a_room_of_more),
 		TEST(test_does_not_return_to_leave),
+		TEST(test_a_ban_ends_a_digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

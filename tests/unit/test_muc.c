@@ -4,12 +4,14 @@
 #include "base/metric.h"
 #include "base/now.h"
 #include "core/core.h"
+#include "core/digests.h"
 #include "core/outbox_rows.h"
 #include "fake_port.h"
 #include "fake_server.h"
 #include "xmpp/inside.h"
 #include "xmpp/member.h"
 #include "xmpp/muc.h"
+#include "xmpp/roster.h"
 #include "scratch.h"
 
 #include <setjmp.h>
@@ -794,6 +796,69 @@ test_bot_and_full_room(void **state)
 	WAIT(scene, heard(scene, "patience") == 1 && is_all_done(scene));
 }
 
+/* ---- whoever may not come back ---- */
+
+static bool
+is_subscribed(struct scene *scene, const char *jid)
+{
+	AUTO_FREE char *person = xasprintf("xmpp:%s", jid);
+
+	return digests_subscribed(scene->core->digests, groups_find(&scene->core->groups, "m"), person);
+}
+
+static void
+subscribe(struct scene *scene, const char *jid)
+{
+	AUTO_FREE char *person = xasprintf("xmpp:%s", jid);
+
+	digests_subscribe(scene->core->digests, groups_find(&scene->core->groups, "m"), person, NETWORK_XMPP, jid, now_rules_ms());
+	assert_true(is_subscribed(scene, jid));
+}
+
+static void
+test_a_ban_ends_a_digest(void **state)
+{
+	static const struct {
+		const char *jid, *nick, *codes;
+		bool ends;
+	} table[] = {
+		{ "bob@home.x", "Bob", "301", true }, { "carol@home.x", "Carol", "321", true }, { "dave@home.x", "Dave", "322", true },
+		{ "bob@home.x", "Bob", "301 307", true }, { "erin@home.x", "Erin", "307", false }, { "frank@home.x", "Frank", "", false },
+	};
+	struct scene *scene = *state;
+
+	READY(scene);
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		AUTO_FREE char *full = xasprintf("%s/desk", table[i].jid);
+		fake_server_enter(&scene->fake, full, MUC, table[i].nick);
+		WAIT(scene, roster_find(room_of(scene), table[i].nick));
+		subscribe(scene, table[i].jid);
+		fake_server_remove(&scene->fake, MUC, table[i].nick, table[i].codes, NULL);
+		WAIT(scene, !roster_find(room_of(scene), table[i].nick));
+		assert_int_equal(is_subscribed(scene, table[i].jid), !table[i].ends);
+	}
+}
+
+#define ABOUT(affiliation, jid) "<message from='" MUC "' to='bot@" COMPONENT "/sourdine'><x xmlns='" NS_MUC_USER "'>" \
+	"<item affiliation='" affiliation "' role='none' jid='" jid "'/></x></message>"
+
+/* He is not in the room: its service says so by itself. */
+static void
+test_a_ban_of_somebody_absent_ends_a_digest(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	subscribe(scene, "gina@home.x");
+	subscribe(scene, "hugo@home.x");
+	fake_server_say(&scene->fake, ABOUT("none", "hugo@home.x") ABOUT("member", "hugo@home.x") ABOUT("outcast", "gina@home.x"));
+	WAIT(scene, !is_subscribed(scene, "gina@home.x"));
+	assert_true(is_subscribed(scene, "hugo@home.x"));
+	room_of(scene)->members_only = true;
+	fake_server_say(&scene->fake, ABOUT("none", "hugo@home.x"));
+	WAIT(scene, !is_subscribed(scene, "hugo@home.x"));
+}
+
 /* ---- places ---- */
 
 static void
@@ -1507,6 +1572,7 @@ main(void)
 		TEST(test_destroyed), TEST(test_moderated), TEST(test_message_errors), TEST(test_wait_error),
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
+		TEST(test_a_ban_ends_a_digest), TEST(test_a_ban_of_somebody_absent_ends_a_digest),
 		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_pace_and_bot_kicked), TEST(test_foresees), TEST(test_foresees_within_limits),
 		TEST(test_ids_of_its_own), TEST(test_no_archive),
 		TEST(test_archive_fails_for_now), TEST(test_archive_out_of_reach), TEST(test_archive_fails_for_long), TEST(test_archive_forbidden),
