@@ -444,6 +444,10 @@ say_outcome(struct say *say, const struct verdict *verdict, int64_t now_ms)
 		say_sentence(say, N_("Kept for a digest; none is in sight."), NULL, 0);
 	else if (timing == ACTION_DIGEST)
 		say_sentence(say, N_("Kept for the digest of {1} ({2})."), ARGS(due.text, zone));
+	else if (verdict->due_ms == INT64_MAX)
+		say_sentence(say, N_("Waits for the message that it answers, for which no opening is in sight."), NULL, 0);
+	else if (verdict->due_ms > verdict->now_ms)
+		say_sentence(say, N_("Waits for the message that it answers, until {1} ({2})."), ARGS(due.text, zone));
 	else
 		say_sentence(say, N_("Delivered at once."), NULL, 0);
 	if (admission == ACTION_REJECT || (routing != ACTION_COPY && routing != ACTION_SUGGEST))

@@ -59,7 +59,7 @@ struct verdict {
 	char reason[RULES_NAME_MAX + 1]; /* of reject; else "" */
 	bool notice;                     /* the sender is told of the hold */
 	int64_t now_ms;                  /* the one clock sample, ms since the epoch, UTC */
-	int64_t due_ms;                  /* equals now_ms for ACTION_DELIVER */
+	int64_t due_ms;                  /* now_ms for ACTION_DELIVER, unless the bridge makes it wait for the message that it answers */
 	int64_t period_ms;               /* when the current closed period began; 0 when open */
 };
 

@@ -135,29 +135,37 @@ notices_released(struct core *core, int64_t seq, const char *group)
 	inbox_row_fini(&row);
 }
 
+/* Kept by a rule, or with the message that it answers, which is. Malloc'd. */
+static char *
+say_held(struct core *core, const struct group *group, const struct verdict *verdict)
+{
+	const char *language = core_language(core, group);
+	bool answers = verdict->stage[STAGE_TIMING].action == ACTION_DELIVER;
+	char when[64];
+
+	if (verdict->due_ms == INT64_MAX)
+		return xstrdup(text_in(language, answers ? N_("The message that you answer is kept, and yours with it; no opening is planned yet.") :
+				N_("The group is closed. Your message is kept; no opening is planned yet.")));
+	speech_instant(core, group, verdict->due_ms, verdict->now_ms, when, sizeof(when));
+	return str_fill(text_in(language, answers ? N_("The message that you answer is kept. Yours is kept with it and will be delivered on {when}.") :
+			N_("The group is closed. Your message is kept and will be delivered on {when}.")), "when", when);
+}
+
 void
 notices_held(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
 		const char *source_id)
 {
 	const struct verdict *verdict = &decision->verdict;
-	const char *language = core_language(core, group);
-	char when[64];
+	bool answers = verdict->stage[STAGE_TIMING].action == ACTION_DELIVER;
 
-	if (verdict->due_ms <= verdict->now_ms || !verdict->notice)
+	if (verdict->due_ms <= verdict->now_ms || !(verdict->notice || answers))
 		return;
 	if (network == NETWORK_MATRIX)
 		mark(core, group->name, room, source_id, decision->inbox_seq, "mark",
 				(struct outgoing){ .kind = OUTGOING_MARK, .text = HOURGLASS, .reply_to = source_id });
-	if (!notices_first_time(core, room, decision->person, "held", verdict->period_ms))
+	if (!notices_first_time(core, room, decision->person, answers ? "held answer" : "held", answers ? verdict->due_ms : verdict->period_ms))
 		return;
-	AUTO_FREE char *text = NULL;
-	if (verdict->due_ms == INT64_MAX) {
-		text = xstrdup(text_in(language, "The group is closed. Your message is kept; no opening is planned yet."));
-	} else {
-		speech_instant(core, group, verdict->due_ms, verdict->now_ms, when, sizeof(when));
-		AUTO_FREE char *format = xstrdup(text_in(language, "The group is closed. Your message is kept and will be delivered on {when}."));
-		text = str_fill(format, "when", when);
-	}
+	AUTO_FREE char *text = say_held(core, group, verdict);
 	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, "held", text);
 }
 

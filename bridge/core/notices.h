@@ -11,7 +11,10 @@
 #include "core/decisions.h"
 #include "core/inbox_rows.h"
 
-/* Once per person and closed period, in private; on Matrix an hourglass on the message, each time. */
+/*
+ * Once per person and closed period, in private; on Matrix an hourglass on the message, each time. Of a message that no rule holds:
+ * it waits for the one that it answers.
+ */
 void notices_held(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);
 

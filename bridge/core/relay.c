@@ -57,6 +57,7 @@ struct passage {
 	const struct inbox_row *row;
 	const struct incoming *in;
 	struct group *group;
+	bool *keep_raw; /* to be set when a copy waits: it is judged again when the charter changes */
 };
 
 /* ---- ids across the pair ---- */
@@ -104,11 +105,12 @@ relay_translate(struct relay *relay, const char *from_room, const char *id, cons
 	if (remote_of(relay->core, seq, to_room, out, size))
 		return true;
 	/* Answering one of our deliveries: the original may lie in that room. */
-	bool found = inbox_get(relay->core->inbox, seq, &row) && strcmp(row.room, to_room) == 0;
-	if (found) {
+	if (!inbox_get(relay->core->inbox, seq, &row))
+		return false;
+	bool found = strcmp(row.room, to_room) == 0;
+	if (found)
 		snprintf(out, size, "%s", row.source_id);
-		inbox_row_fini(&row);
-	}
+	inbox_row_fini(&row);
 	return found;
 }
 
@@ -167,7 +169,9 @@ say(const struct passage *passage, const struct group *group, enum network netwo
 	if (passage->in->reply_to &&
 			relay_translate(passage->core->relay, passage->row->room, passage->in->reply_to, lane, reply, sizeof(reply)))
 		draft.outgoing.reply_to = reply;
-	return outbox_add_split(passage->core->outbox, &draft);
+	bool written = outbox_add_split(passage->core->outbox, &draft);
+	*passage->keep_raw = *passage->keep_raw || (written && late);
+	return written;
 }
 
 static enum network
@@ -243,6 +247,16 @@ judge(const struct passage *passage, struct verdict *verdict)
 		rules_judge(passage->group->rules, &message, &facts, passage->row->received_ms, verdict);
 }
 
+/* A row of its own goes to the other room, and may have to wait there for the one that it answers. */
+static void
+wait_for_parent(const struct passage *passage, struct verdict *verdict)
+{
+	if (verdict->stage[STAGE_ADMISSION].action == ACTION_REJECT || verdict->stage[STAGE_ROUTING].action == ACTION_MOVE ||
+			verdict->stage[STAGE_TIMING].action == ACTION_DIGEST)
+		return;
+	verdict->due_ms = not_before_parent(passage, passage->group->room[other(passage->row->network)], verdict->due_ms);
+}
+
 /* Everything that follows; what became of the message. */
 static enum inbox_fate
 carry_out(const struct passage *passage, const struct decision *decision)
@@ -270,7 +284,7 @@ carry_out(const struct passage *passage, const struct decision *decision)
 		route(passage, &message, &facts, verdict->target);
 	if (routing == ACTION_SUGGEST)
 		notices_suggest(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
-	if (verdict->stage[STAGE_TIMING].action == ACTION_HOLD && routing != ACTION_MOVE)
+	if (crossed && verdict->stage[STAGE_TIMING].action != ACTION_DIGEST && routing != ACTION_MOVE)
 		notices_held(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
 	return crossed ? FATE_DIGESTED : FATE_REFUSED;
 }
@@ -306,6 +320,7 @@ relay_message(const struct passage *passage, struct inbox_end *end)
 	snprintf(decision.group, sizeof(decision.group), "%s", passage->group->name);
 	note_author(passage, &decision);
 	judge(passage, &decision.verdict);
+	wait_for_parent(passage, &decision.verdict);
 	decisions_save(passage->core->store, &decision);
 	count_verdict(&decision.verdict);
 	log_debug(LOG_RELAY, "judged row=%" PRId64 " group=%s timing=%d due=%" PRId64, passage->row->seq, decision.group,
@@ -314,8 +329,6 @@ relay_message(const struct passage *passage, struct inbox_end *end)
 	end->copies = (int)(outbox_messages(passage->core->outbox) - before);
 	if (end->copies)
 		end->fate = FATE_RELAYED;
-	/* Held: the charter may change, and then it is judged again. */
-	end->keep_raw = end->fate != FATE_REJECTED && decision.verdict.due_ms > passage->row->received_ms;
 }
 
 /* It does not cross, and its author is told why. */
@@ -374,7 +387,7 @@ leave_behind(const struct passage *passage, struct inbox_end *end)
 static void
 handle(struct relay *relay, const struct inbox_row *row, const struct incoming *in, struct inbox_end *end)
 {
-	struct passage passage = { .core = relay->core, .row = row, .in = in };
+	struct passage passage = { .core = relay->core, .row = row, .in = in, .keep_raw = &end->keep_raw };
 
 	passage.group = groups_of_room(&relay->core->groups, in->direct && in->direct_room ? in->direct_room : row->room);
 	if (turn_away(&passage, end))
@@ -529,7 +542,10 @@ relay_work(struct relay *relay, int most)
 
 /* ---- a changed charter ---- */
 
-/* The new verdict's instant for a message held by this group; never before now, so that no digest window is missed. */
+/*
+ * The new verdict's instant for a message held by this group; never before now, so that no digest window is missed. What it answers
+ * is older, and so was planned again before it.
+ */
 static void
 replan_row(struct relay *relay, struct group *group, int64_t seq)
 {
@@ -549,6 +565,9 @@ replan_row(struct relay *relay, struct group *group, int64_t seq)
 	if (in.kind == INCOMING_MESSAGE) {
 		struct passage passage = { .core = core, .row = &row, .in = &in, .group = group };
 		judge(&passage, &verdict);
+		if (verdict.stage[STAGE_TIMING].action != ACTION_DIGEST)
+			for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
+				verdict.due_ms = not_before_parent(&passage, group->room[network], verdict.due_ms);
 		int64_t due_ms = verdict.due_ms > now_ms ? verdict.due_ms : now_ms;
 		outbox_replan(core->outbox, seq, group->name, due_ms);
 		digests_replan(core->digests, group, seq, due_ms);

@@ -84,6 +84,7 @@ test_old_messages_are_counted(void **state)
 	assert_int_equal(scene->xmpp.count, 0);
 	assert_int_equal(ask(scene, "SELECT count(*) FROM item"), 3);
 	assert_int_equal(ask(scene, "SELECT count(*) FROM item WHERE body IS NULL"), 2);
+	assert_int_equal(ask(scene, "SELECT count(*) FROM inbox WHERE raw IS NOT NULL"), 0);
 	const char *text = come_to(scene, "2027-01-04T16:30:00Z");
 	assert_int_equal(scene->xmpp.count, 1);
 	assert_non_null(strstr(text, "Digest of \"marketing\", Thu 24 Dec 2026 11:00 to"));
