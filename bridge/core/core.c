@@ -180,12 +180,16 @@ sooner(int64_t a, int64_t b)
 int64_t
 core_next_due(struct core *core)
 {
-	int64_t now_ms = now_rules_ms(), outbox_ms = outbox_next_due(core->outbox), digests_ms = digests_next_due(core->digests);
+	int64_t now_ms = now_rules_ms(), restored_ms = restored_wait_ms(core->restored), digests_ms = digests_next_due(core->digests);
+	/* While nothing is sent nothing falls due, and the outbox does not look. */
+	int64_t outbox_ms = restored_ms >= 0 ? INT64_MAX : outbox_next_due(core->outbox);
 	int64_t due_ms = outbox_ms < digests_ms ? outbox_ms : digests_ms;
 	int64_t planned = due_ms == INT64_MAX ? -1 : due_ms > now_ms ? due_ms - now_ms : 0;
 
 	int64_t waited_ms = pressure_wait_ms(core->pressure);
-	return waited_ms >= 0 ? waited_ms : sooner(sooner(planned, outbox_blocked_ms(core->outbox)), plumb_wait_ms(core->plumb));
+	if (waited_ms >= 0)
+		return waited_ms;
+	return sooner(sooner(planned, outbox_blocked_ms(core->outbox)), sooner(plumb_wait_ms(core->plumb), restored_ms));
 }
 
 const char *

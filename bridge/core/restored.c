@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define PATIENCE_MS (120 * 1000) /* for rooms that cannot be entered */
+#define LOOK_MS 1000
 
 struct restored {
 	struct core *core;
@@ -101,4 +102,10 @@ restored_holds(struct restored *restored)
 		log_warning(LOG_STORE, "restored: going on without rooms=%u, what comes from there may come twice", missing);
 	restored->over = doubt_all(restored);
 	return !restored->over;
+}
+
+int64_t
+restored_wait_ms(const struct restored *restored)
+{
+	return restored && !restored->over ? LOOK_MS : -1;
 }

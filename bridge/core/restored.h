@@ -19,4 +19,7 @@ void restored_close(struct restored *restored);
 /* Whether sending has to wait. Looks whether it still has to; called in each turn, when all that is new was judged. */
 bool restored_holds(struct restored *restored);
 
+/* When to look again, in ms, while sending waits; -1: it does not. */
+int64_t restored_wait_ms(const struct restored *restored);
+
 #endif

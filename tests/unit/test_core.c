@@ -484,6 +484,31 @@ test_what_was_accepted_survives_a_full_disk(void **state)
 	assert_int_equal(scene->xmpp.count, 1);
 }
 
+/* ---- restored ---- */
+
+/* Until the archives are read nothing is sent; meanwhile the loop sleeps. */
+static void
+test_a_restored_database_waits_quietly(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->xmpp.window = 0;
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nHello");
+	store_set_value(scene->core->store, "restored", "1 0");
+	assert_int_equal(store_commit(scene->core->store), 0);
+	scene->closed = true;
+	scene_reopen(scene);
+	assert_int_equal(scene->xmpp.count, 0);
+	assert_in_range(core_next_due(scene->core), 1, 1000);
+	groups_set_room(groups_find(&scene->core->groups, "club"), NETWORK_MATRIX, CLUB);
+	inbox_open_gate(scene->core->inbox, CLUB, NULL, 0, NULL, 0);
+	inbox_open_gate(scene->core->inbox, CLUB_MUC, NULL, 0, NULL, 0);
+	scene_open_gates(scene);
+	assert_int_equal(scene->xmpp.count, 1);
+	assert_true(scene->xmpp.rows[0].tried);
+	assert_int_equal(core_next_due(scene->core), -1);
+}
+
 /* ---- the books ---- */
 
 static struct ledger
@@ -573,6 +598,7 @@ main(void)
 		T(test_a_crash_of_ours_strikes_what_was_out),
 		T(test_a_full_disk_keeps_what_it_has),
 		T(test_what_was_accepted_survives_a_full_disk),
+		T(test_a_restored_database_waits_quietly),
 		T(test_the_ledger_adds_up),
 #undef T
 	};
