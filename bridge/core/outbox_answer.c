@@ -132,7 +132,7 @@ outbox_refused(struct outbox *outbox, int64_t id, enum refusal why, const char *
 		log_warning(LOG_OUTBOX, "refused %s=%s row=%" PRId64 " why=%s detail=\"%s\"", row.kind == OUTGOING_PRIVATE ? "who" : "lane", row.lane,
 				id, refusal_names[why], detail ? detail : "");
 		if (row.kind == OUTGOING_MESSAGE && row.inbox_seq)
-			refusals_note(outbox->core, row.inbox_seq, row.group, row.lane, why, detail);
+			refusals_note(outbox->core, row.inbox_seq, row.group, why, detail);
 		else if (row.kind == OUTGOING_PRIVATE || row.kind == OUTGOING_ROOM)
 			refusals_note_digest(outbox->core, row.group, row.network, row.lane, detail);
 		if (row.held || row.kind == OUTGOING_MARK) {

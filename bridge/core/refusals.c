@@ -61,7 +61,7 @@ tell_why(struct core *core, const struct group *group, const struct decision *de
 	return str_fill(copy, "reason", reason);
 }
 
-/* How many of this kind there were in this hour, this one included. */
+/* How many of this kind there were in this hour, this one included. The parts of a message are one. */
 static int64_t
 count(struct core *core, const struct decision *decision, const char *room, const char *group_name, enum refusal why)
 {
@@ -86,8 +86,18 @@ count(struct core *core, const struct decision *decision, const char *room, cons
 	return n;
 }
 
+/* Says it once for each message, group and reason. */
+static void
+tell(struct core *core, const struct group *group, const struct decision *decision, const struct inbox_row *row, const char *group_name,
+		enum refusal why, const char *kind, const char *text)
+{
+	AUTO_FREE char *what = xasprintf("%s %s %d", kind, group_name, (int)why);
+
+	notices_tell(core, group, row->network, notices_lane(core, decision, row->network), row->room, row->source_id, what, text);
+}
+
 void
-refusals_note(struct core *core, int64_t seq, const char *group_name, const char *lane, enum refusal why, const char *detail)
+refusals_note(struct core *core, int64_t seq, const char *group_name, enum refusal why, const char *detail)
 {
 	struct group *group = groups_find(&core->groups, group_name);
 	struct decision decision;
@@ -97,8 +107,7 @@ refusals_note(struct core *core, int64_t seq, const char *group_name, const char
 		return;
 	if (count(core, &decision, row.room, group_name, why) <= TOLD_SINGLY) {
 		AUTO_FREE char *text = tell_why(core, group, &decision, group_name, why, detail);
-		AUTO_FREE char *what = xasprintf("refused %s", lane);
-		notices_tell(core, group, row.network, notices_lane(core, &decision, row.network), row.room, row.source_id, what, text);
+		tell(core, group, &decision, &row, group_name, why, "refused", text);
 	}
 	inbox_row_fini(&row);
 }
@@ -126,7 +135,7 @@ tell_tally(struct core *core, const struct tally *tally)
 	AUTO_FREE char *one = str_fill(text_in(core_language(core, group), N_("Within an hour {count} more of your messages did not cross, for the same reason. {reason}")),
 			"count", number);
 	AUTO_FREE char *text = str_fill(one, "reason", reason);
-	notices_tell(core, group, row.network, notices_lane(core, &decision, row.network), row.room, row.source_id, "refused more", text);
+	tell(core, group, &decision, &row, tally->group, tally->why, "refused more", text);
 	inbox_row_fini(&row);
 }
 
@@ -152,6 +161,8 @@ refusals_work(struct core *core, int64_t now_ms)
 		query = store_query(core->store, REFUSAL_END);
 		query_int(&query, tallies[i].seq);
 		query_int(&query, tallies[i].hour);
+		query_text(&query, tallies[i].group);
+		query_int(&query, tallies[i].why);
 		query_run(&query);
 		free(tallies[i].group);
 	}

@@ -7,10 +7,10 @@
 #include "core/core.h"
 
 /*
- * A message was refused in this lane. `group` is the name of the group it went to: another than its own for a copy. `detail`: the far
+ * A message was refused, or a part of it. `group` is the name of the group it went to: another than its own for a copy. `detail`: the far
  * side's own words, or NULL; quoted only where our sentence says nothing.
  */
-void refusals_note(struct core *core, int64_t inbox_seq, const char *group, const char *lane, enum refusal why, const char *detail);
+void refusals_note(struct core *core, int64_t inbox_seq, const char *group, enum refusal why, const char *detail);
 
 /* A notice was refused in this lane; when digests go there, somebody who can mend it is told. */
 void refusals_note_digest(struct core *core, const char *group, enum network network, const char *lane, const char *detail);

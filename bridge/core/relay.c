@@ -202,7 +202,7 @@ route(const struct passage *passage, const struct message *message, const struct
 		return;
 	}
 	if (!consent_allows_copy(passage->core, passage->group, group)) {
-		refusals_note(passage->core, passage->row->seq, target, "", REFUSAL_COPY, NULL);
+		refusals_note(passage->core, passage->row->seq, target, REFUSAL_COPY, NULL);
 		return;
 	}
 	if (group->rules)
@@ -213,7 +213,7 @@ route(const struct passage *passage, const struct message *message, const struct
 		return;
 	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
 		if (!say(passage, group, (enum network)network, verdict.due_ms, passage->group->name))
-			refusals_note(passage->core, passage->row->seq, target, group->room[network], REFUSAL_TOO_BIG, NULL);
+			refusals_note(passage->core, passage->row->seq, target, REFUSAL_TOO_BIG, NULL);
 }
 
 static void
@@ -277,7 +277,7 @@ carry_out(const struct passage *passage, const struct decision *decision)
 	if (routing != ACTION_MOVE)
 		crossed = cross(passage, verdict);
 	if (!crossed)
-		refusals_note(passage->core, passage->row->seq, passage->group->name, "",
+		refusals_note(passage->core, passage->row->seq, passage->group->name,
 				*passage->group->room[other(passage->row->network)] ? REFUSAL_TOO_BIG : REFUSAL_ROOM_GONE, NULL);
 	describe(passage, &message, &facts);
 	if (routing == ACTION_MOVE || routing == ACTION_COPY)
@@ -341,7 +341,7 @@ refuse(const struct passage *passage, enum refusal why, struct inbox_end *end)
 	note_author(passage, &decision);
 	default_verdict(&decision.verdict, passage->row->received_ms);
 	decisions_save(passage->core->store, &decision);
-	refusals_note(passage->core, passage->row->seq, decision.group, "", why, NULL);
+	refusals_note(passage->core, passage->row->seq, decision.group, why, NULL);
 	end->fate = FATE_REFUSED;
 }
 
@@ -378,7 +378,7 @@ leave_behind(const struct passage *passage, struct inbox_end *end)
 	note_author(passage, &decision);
 	default_verdict(&decision.verdict, row->received_ms);
 	decisions_save(passage->core->store, &decision);
-	refusals_note(passage->core, row->seq, decision.group, "", REFUSAL_PARTED, NULL);
+	refusals_note(passage->core, row->seq, decision.group, REFUSAL_PARTED, NULL);
 }
 
 /* ---- one row ---- */

@@ -182,10 +182,10 @@
 	X(OUTBOX_MARK_OF, "SELECT coalesce(remote_id, '') FROM outbox WHERE inbox_seq = ? AND kind = 3 AND state = 3") \
 	X(OUTBOX_FATE_OF, "SELECT coalesce(sum(state IN (0, 1, 2)), 0), coalesce(sum(state = 3), 0) FROM outbox WHERE inbox_seq = ? AND kind = 0") \
 	X(REFUSAL_COUNT_ONE, "INSERT INTO refusal (room, person, grp, why, hour, count, inbox_seq) VALUES (?, ?, ?, ?, ?, 1, ?)" \
-		" ON CONFLICT DO UPDATE SET count = count + 1, inbox_seq = excluded.inbox_seq") \
+		" ON CONFLICT DO UPDATE SET count = count + (excluded.inbox_seq > inbox_seq), inbox_seq = max(inbox_seq, excluded.inbox_seq)") \
 	X(REFUSAL_GET, "SELECT count FROM refusal WHERE room = ? AND person = ? AND grp = ? AND why = ? AND hour = ?") \
 	X(REFUSAL_PAST, "SELECT grp, why, hour, count, inbox_seq FROM refusal WHERE hour <> ?") \
-	X(REFUSAL_END, "DELETE FROM refusal WHERE inbox_seq = ? AND hour = ?") \
+	X(REFUSAL_END, "DELETE FROM refusal WHERE inbox_seq = ? AND hour = ? AND grp = ? AND why = ?") \
 	X(SUBSCRIPTION_OF_LANE, "SELECT person FROM subscription WHERE grp = ? AND lane = ?") \
 	X(OUTBOX_OPEN_OF, "SELECT id FROM outbox WHERE state IN (0, 1) AND (lane = ?1 OR substr(lane, 1, length(?1) + 1) = ?1 || '/')" \
 		" UNION ALL SELECT id FROM outbox WHERE state = 2 AND (lane = ?1 OR substr(lane, 1, length(?1) + 1) = ?1 || '/')") \

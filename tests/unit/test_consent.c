@@ -305,6 +305,12 @@ test_copies(void **state)
 	alice_says(scene, "#autre one");
 	assert_int_equal(count_said(&scene->xmpp, "#autre one"), 1);
 	assert_true(said(&scene->matrix, "The copy for the group wired: the rooms there are not encrypted as yours is"));
+	/* One message may be refused for more than one reason, and its author hears each. */
+	scene->xmpp.fake.part = 2;
+	alice_says(scene, "#autre longer than ten parts of two");
+	scene->xmpp.fake.part = 60000;
+	assert_int_equal(count_said(&scene->matrix, "it is too long"), 1);
+	assert_int_equal(count_said(&scene->matrix, "The copy for the group wired"), 2);
 	/* With the same consent there. */
 	accept_row(scene, NETWORK_XMPP, "wired@rooms.x", BOB, "!sd encrypted allow", "moderator");
 	turns(scene);

@@ -119,6 +119,36 @@ test_an_answer_is_planned_again_with_its_parent(void **state)
 	assert_int_equal(count_raw(scene), 0);
 }
 
+/* One message is one refusal, however many parts it has. */
+static void
+test_parts_are_refused_together(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->xmpp.answers = false;
+	scene->xmpp.part = 4;
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\none two six ten.");
+	int parts = scene->xmpp.count;
+	assert_true(parts >= 4);
+	for (int i = 0; i < parts; i++)
+		outbox_refused(scene->core->outbox, scene->xmpp.rows[i].id, REFUSAL_MODERATED, "forbidden");
+	turns(scene);
+	assert_int_equal(count_told(&scene->matrix, "does not let us speak"), 1);
+	scratch_set_clock(scene->directory, "2026-11-23T10:30:00Z");
+	turns(scene);
+	assert_int_equal(count_told(&scene->matrix, "Within an hour"), 0);
+	/* Of five messages two are counted. */
+	scene->xmpp.part = 60000;
+	for (int i = 0; i < 5; i++) {
+		scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nshort");
+		outbox_refused(scene->core->outbox, fake_port_last(&scene->xmpp)->id, REFUSAL_MODERATED, "forbidden");
+		turns(scene);
+	}
+	scratch_set_clock(scene->directory, "2026-11-23T11:30:00Z");
+	turns(scene);
+	assert_int_equal(count_told(&scene->matrix, "Within an hour 2 more"), 1);
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -132,6 +162,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, scene_tear_down)
 		T(test_an_answer_waits_and_its_author_knows),
 		T(test_an_answer_is_planned_again_with_its_parent),
+		T(test_parts_are_refused_together),
 #undef T
 	};
 
