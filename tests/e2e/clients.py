@@ -177,6 +177,9 @@ class Matrix:
     def kick(self, room, user_id, reason=""):
         _good(self.loop.run(self.client.room_kick(room, user_id, reason)), "kick")
 
+    def ban(self, room, user_id, reason=""):
+        _good(self.loop.run(self.client.room_ban(room, user_id, reason)), "ban")
+
     def put_state(self, room, kind, content, key=""):
         return _good(self.loop.run(self.client.room_put_state(room, kind, content, key)), "state").event_id
 

@@ -117,6 +117,25 @@ def test_a_subscription_outlives_leaving_the_room(team):
         team.carol.join(team.muc, "Carol")
 
 
+@pytest.mark.charter(CHARTER)
+@pytest.mark.parametrize("away", [False, True], ids=["inside", "away"])
+def test_a_ban_ends_it(team, away):
+    heard = subscribe(team)
+    ask_matrix(team.alice, team.room, "!sd mode digest")
+    if away:
+        team.carol.leave(team.muc)
+        team.dave.leave(team.room)
+        until(lambda: "Carol" not in team.bob.occupants(team.muc), what="Carol's departure")
+    team.bob.set_affiliation(team.muc, team.carol.jid, "outcast")
+    team.alice.ban(team.room, team.dave.user_id)
+    until(lambda: "Carol" not in team.bob.occupants(team.muc), what="Carol's departure")
+    crosses(team)
+    team.bridge.set_clock("2026-11-23 17:30:00")
+    until(lambda: saying(team.alice.whispers(BOT), "maquette"), what="Alice's digest")
+    crosses(team)
+    assert digests(team, heard) == ([], [])
+
+
 @pytest.mark.charter(CHARTER + '\ntime 10 robots when word in "rapport automatique" then digest next')
 def test_what_the_charter_sends_to_digests_does_not_cross_live(team):
     ask_matrix(team.dave, team.room, "!sd mode digest")
