@@ -120,8 +120,8 @@ def test_a_subscription_outlives_leaving_the_room(team):
 @pytest.mark.charter(CHARTER)
 @pytest.mark.parametrize("away", [False, True], ids=["inside", "away"])
 def test_a_ban_ends_it(team, away):
-    heard = subscribe(team)
     ask_matrix(team.alice, team.room, "!sd mode digest")
+    heard = subscribe(team)
     if away:
         team.carol.leave(team.muc)
         team.dave.leave(team.room)
