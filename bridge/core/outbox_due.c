@@ -16,7 +16,8 @@ void
 outbox_due_note(struct outbox *outbox, struct lane *lane, int64_t due_ms)
 {
 	lane->restless = true;
-	if (outbox->next_due_known && due_ms < outbox->next_due_ms)
+	/* What is due whatever the clock says (0) needs no look: with a backlog that would be a walk through it for each message. */
+	if (due_ms && outbox->next_due_known && due_ms < outbox->next_due_ms)
 		outbox->next_due_ms = due_ms;
 }
 

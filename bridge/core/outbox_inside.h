@@ -59,7 +59,7 @@ void outbox_write_row(struct outbox *outbox, const struct outbox_draft *draft, i
 
 /* ---- outbox_due.c ---- */
 
-/* A row of this lane was written that falls due then. */
+/* A row of this lane was written that falls due then; 0: at once. */
 void outbox_due_note(struct outbox *outbox, struct lane *lane, int64_t due_ms);
 
 /* Looks for rows that fell due; nothing to do in most turns. */

@@ -43,7 +43,7 @@ outbox_write_row(struct outbox *outbox, const struct outbox_draft *draft, int64_
 	size_t text_size, payload_size;
 	struct str rendered AUTO_STR;
 	/* What no rule holds is due whatever the clock says: set back, it must not let newer rows overtake. */
-	int64_t due_ms = draft->held && draft->due_ms > now_rules_ms() ? draft->due_ms : 0;
+	int64_t due_ms = !draft->held ? 0 : draft->due_ms > 0 ? draft->due_ms : 1;
 
 	make_name(outbox, draft, name);
 	struct outgoing named = *outgoing;

@@ -122,8 +122,8 @@
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \
 	X(OUTBOX_DUE_OF, "SELECT max(due_ms) FROM outbox WHERE inbox_seq = ? AND lane = ? AND state = 0") \
 	X(OUTBOX_RELEASING, "SELECT lane, network, grp, count(DISTINCT inbox_seq), min(place), min(inbox_seq) FROM outbox INDEXED BY outbox_due" \
-		" WHERE " UNTRIED " AND held = 1 AND kind = 0 AND due_ms <= ?" MAY_GO " GROUP BY lane") \
-	X(OUTBOX_RELEASED, "UPDATE outbox SET held = 2, due_ms = 0 WHERE " UNTRIED " AND held = 1 AND due_ms <= ?" MAY_GO) \
+		" WHERE " UNTRIED " AND held = 1 AND kind = 0 AND due_ms > 0 AND due_ms <= ?" MAY_GO " GROUP BY lane") \
+	X(OUTBOX_RELEASED, "UPDATE outbox SET held = 2, due_ms = 0 WHERE " UNTRIED " AND held = 1 AND due_ms > 0 AND due_ms <= ?" MAY_GO) \
 	X(OUTBOX_REMOTE_OF, "SELECT remote_id FROM outbox WHERE inbox_seq = ? AND lane = ? AND kind = 0 AND remote_id IS NOT NULL" \
 		" ORDER BY part LIMIT 1") \
 	X(OUTBOX_SOURCE_OF, "SELECT inbox_seq FROM outbox WHERE remote_id = ? AND lane = ? AND inbox_seq IS NOT NULL AND kind = 0") \

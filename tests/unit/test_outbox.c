@@ -310,9 +310,15 @@ test_due(void **state)
 	add(scene, draft);
 	turn(scene);
 	assert_int_equal(ports.count, 2);
+	assert_int_equal(counts_of(scene).held, 2);
+	/* Nor does it have anything looked for. */
+	add(scene, draft);
+	assert_int_equal(outbox_next_due(scene->outbox), now_ms + 3600000);
+	turn(scene);
+	assert_int_equal(ports.count, 3);
 	outbox_replan(scene->outbox, draft.inbox_seq, "m", now_ms - 1);
 	turn(scene);
-	assert_int_equal(ports.count, 4);
+	assert_int_equal(ports.count, 5);
 }
 
 static void
