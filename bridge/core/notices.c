@@ -170,6 +170,26 @@ notices_held(struct core *core, const struct group *group, const struct decision
 }
 
 void
+notices_held_there(struct core *core, const struct group *group, const struct group *target, const struct decision *decision,
+		const struct verdict *verdict, enum network network, const char *room, const char *source_id)
+{
+	const char *language = core_language(core, group);
+	AUTO_FREE char *kind = xasprintf("held %s", target->name);
+	char when[64] = "";
+
+	if (verdict->due_ms <= verdict->now_ms || !verdict->notice || !notices_first_time(core, room, decision->person, kind, verdict->period_ms))
+		return;
+	const char *format = text_in(language, verdict->due_ms == INT64_MAX ?
+			N_("{group} is closed. Your message is kept for it; no opening is planned yet.") :
+			N_("{group} is closed. Your message is kept for it and will be delivered there on {when}."));
+	AUTO_FREE char *named = str_fill(format, "group", target->name);
+	if (verdict->due_ms != INT64_MAX)
+		speech_instant(core, target, verdict->due_ms, verdict->now_ms, when, sizeof(when));
+	AUTO_FREE char *text = str_fill(named, "when", when);
+	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, kind, text);
+}
+
+void
 notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
 		const char *source_id)
 {

@@ -18,6 +18,10 @@
 void notices_held(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);
 
+/* The same, without hourglass, of a copy that waits for another group, `target`, by its hours: once for each of its closed periods. */
+void notices_held_there(struct core *core, const struct group *group, const struct group *target, const struct decision *decision,
+		const struct verdict *verdict, enum network network, const char *room, const char *source_id);
+
 /*
  * Something of a held message, or its hourglass, has arrived: once all of it has, the hourglass goes, and a check mark comes in its place
  * (etiquette 5.4). Saying so again is harmless.

@@ -192,8 +192,9 @@ cross(const struct passage *passage, const struct verdict *verdict)
 
 /* Into both rooms of a sub-group, under that group's own hours. */
 static void
-route(const struct passage *passage, const struct message *message, const struct facts *facts, const char *target)
+route(const struct passage *passage, const struct message *message, const struct facts *facts, const struct decision *decision)
 {
+	const char *target = decision->verdict.target;
 	struct group *group = groups_find(&passage->core->groups, target);
 	struct verdict verdict = { .due_ms = passage->row->received_ms };
 
@@ -214,6 +215,8 @@ route(const struct passage *passage, const struct message *message, const struct
 	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
 		if (!say(passage, group, (enum network)network, verdict.due_ms, passage->group->name))
 			refusals_note(passage->core, passage->row->seq, target, REFUSAL_TOO_BIG, NULL);
+	notices_held_there(passage->core, passage->group, group, decision, &verdict, passage->row->network, passage->row->room,
+			passage->row->source_id);
 }
 
 static void
@@ -281,7 +284,7 @@ carry_out(const struct passage *passage, const struct decision *decision)
 				*passage->group->room[other(passage->row->network)] ? REFUSAL_TOO_BIG : REFUSAL_ROOM_GONE, NULL);
 	describe(passage, &message, &facts);
 	if (routing == ACTION_MOVE || routing == ACTION_COPY)
-		route(passage, &message, &facts, verdict->target);
+		route(passage, &message, &facts, decision);
 	if (routing == ACTION_SUGGEST)
 		notices_suggest(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
 	if (crossed && verdict->stage[STAGE_TIMING].action != ACTION_DIGEST && routing != ACTION_MOVE)

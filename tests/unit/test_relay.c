@@ -28,6 +28,13 @@ static const char charter[] =
 	"  route 10 seo when topic seo then copy \"seo\"\n"
 	"  time 30 ferme when closed then hold until opening notice held unless role moderator\n"
 	"}\n";
+static const char seo_charter[] =
+	"version 1\n"
+	"group \"seo\" {\n"
+	"  tz Europe/Paris\n"
+	"  hours mon-fri 08:30-12:00\n"
+	"  time 10 ferme when closed then hold until opening notice held\n"
+	"}\n";
 
 static const char *const groups[][3] = { { "marketing", ROOM, MUC }, { "seo", "!s:hs", "s@rooms.x" }, { NULL, NULL, NULL } };
 
@@ -119,6 +126,26 @@ test_an_answer_is_planned_again_with_its_parent(void **state)
 	assert_int_equal(count_raw(scene), 0);
 }
 
+/* In the afternoon the sub-group is closed: whoever writes for it learns that, once. */
+static void
+test_a_copy_waits_and_its_author_knows(void **state)
+{
+	struct scene *scene = *state;
+
+	scratch_write(scene->directory, "charters/seo.charter", seo_charter);
+	scene_reopen(scene);
+	scratch_set_clock(scene->directory, "2026-11-23T14:00:00Z");
+	for (int i = 0; i < 2; i++) {
+		scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#seo the new words");
+		assert_int_equal(count_told(&scene->matrix, "seo is closed. Your message is kept for it and will be delivered there on Tue 24 Nov 08:30."), 1);
+	}
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 2);
+	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 0);
+	scratch_set_clock(scene->directory, "2026-11-24T07:30:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 2);
+}
+
 /* One message is one refusal, however many parts it has. */
 static void
 test_parts_are_refused_together(void **state)
@@ -162,6 +189,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, scene_tear_down)
 		T(test_an_answer_waits_and_its_author_knows),
 		T(test_an_answer_is_planned_again_with_its_parent),
+		T(test_a_copy_waits_and_its_author_knows),
 		T(test_parts_are_refused_together),
 #undef T
 	};
