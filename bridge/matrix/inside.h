@@ -49,8 +49,8 @@ struct matrix {
 	struct list rooms;       /* owns: room::link */
 	struct list walks;       /* borrows: room::turn */
 	unsigned walking;        /* requests of rooms under way */
-	struct list ghosts;      /* owns: ghost::link */
 	unsigned asking;         /* ghosts with a request under way */
+	struct list ghosts;      /* owns: ghost::link */
 	struct list lanes;       /* owns: lane::link */
 	struct list ciphers;     /* owns: cipher::link */
 	bool no_archive;         /* tests only: gaps are not filled */
