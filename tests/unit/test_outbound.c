@@ -783,7 +783,7 @@ test_many_devices(void **state)
 	struct fake_homeserver *fake = &test->scene->fake;
 	struct client *clients = xcalloc(MANY, sizeof(*clients));
 	const struct client *all[MANY];
-	char ids[MANY][8];
+	char ids[MANY][16];
 
 	for (int i = 0; i < MANY; i++) {
 		snprintf(ids[i], sizeof(ids[i]), "D%d", i);
