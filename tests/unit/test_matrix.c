@@ -254,12 +254,12 @@ test_kept_out_again(void **state)
 	struct scene *scene = *state;
 
 	scene_close(scene);
-	scene->settings.refusal_ms = 10;
+	scene->settings.refusal_ms = 1000;
 	scene_open(scene);
 	JOINED(scene);
 	fake_homeserver_say(&scene->fake, "POST", "/join/!m:hs?user_id=@_xmpp_mallory", 403, "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"banned\"}", -1);
 	scene_hear(scene, "xmallory@x\nMallory\nbad");
-	WAIT(scene, scene_is_quiet(scene) && fake_homeserver_count(&scene->fake, 0, "POST", "/join/!m:hs?user_id=@_xmpp_mallory") == 2);
+	WAIT(scene, scene_is_quiet(scene) && fake_homeserver_count(&scene->fake, 0, "POST", "/join/!m:hs?user_id=@_xmpp_mallory") >= 2);
 	scene_spin(scene, 5200);
 	scene_hear(scene, "xmallory@x\nMallory\nworse");
 	WAIT(scene, scene_is_quiet(scene));
@@ -380,7 +380,7 @@ test_foresees(void **state)
 	assert_int_equal(scene_sends(scene), 1);
 	assert_int_equal(fake_homeserver_count(fake, from, "PUT", "_xmpp_eve=40x:hs/displayname"), 0);
 	/* In the end the bot speaks for Bob; the order is as it was. */
-	WAIT_FOR(scene, 8000, scene_sends(scene) == 5);
+	WAIT_FOR(scene, 15000, scene_sends(scene) == 5);
 	for (int i = 0; i < 4; i++) {
 		AUTO_FREE char *line = xasprintf("line %d.", i);
 		assert_non_null(strstr(fake_homeserver_find(fake, from, "PUT", "/send/", i)->body, line));
