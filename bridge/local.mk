@@ -160,6 +160,7 @@ EXTRA_DIST += bridge/matrix/crypto/without.c
 xmpp_sources = \
 	bridge/xmpp/archive.c bridge/xmpp/archive.h \
 	bridge/xmpp/disco.c bridge/xmpp/disco.h \
+	bridge/xmpp/expelled.c bridge/xmpp/expelled.h \
 	bridge/xmpp/ghost.c bridge/xmpp/ghost.h \
 	bridge/xmpp/hear.c bridge/xmpp/hear.h \
 	bridge/xmpp/inside.h \
@@ -169,11 +170,11 @@ xmpp_sources = \
 	bridge/xmpp/muc.c bridge/xmpp/muc.h \
 	bridge/xmpp/nick.c bridge/xmpp/nick.h \
 	bridge/xmpp/pace.c bridge/xmpp/pace.h \
+	bridge/xmpp/presence.c bridge/xmpp/presence.h \
 	bridge/xmpp/probe.c \
 	bridge/xmpp/reader.c bridge/xmpp/reader.h \
 	bridge/xmpp/review.c bridge/xmpp/review.h \
 	bridge/xmpp/roster.c bridge/xmpp/roster.h \
-	bridge/xmpp/expelled.c bridge/xmpp/expelled.h \
 	bridge/xmpp/sent.c bridge/xmpp/sent.h \
 	bridge/xmpp/speak.c bridge/xmpp/speak.h \
 	bridge/xmpp/stanza.c bridge/xmpp/stanza.h \

@@ -22,6 +22,7 @@
 #include "xmpp/member.h"
 #include "xmpp/muc.h"
 #include "xmpp/nick.h"
+#include "xmpp/presence.h"
 #include "xmpp/speak.h"
 #include "xmpp/review.h"
 
@@ -78,7 +79,7 @@ on_wanted(void *context, const struct stream_tag *tag)
 	struct jabber *jabber = context;
 
 	if (strcmp(tag->name, "presence") == 0)
-		return muc_wants_presence(jabber, tag);
+		return presence_wants(jabber, tag);
 	if (strcmp(tag->name, "message") != 0 || strcmp(tag->type, "error") == 0)
 		return true;
 	if (strcmp(tag->type, "groupchat") == 0)
@@ -130,7 +131,7 @@ on_stanza(void *context, xmpp_stanza_t *stanza)
 	else if (stanza_is(stanza, "presence", NULL) && (str_starts(type, "subscribe") || strcmp(type, "probe") == 0))
 		disco_hear_presence(jabber, stanza);
 	else if (stanza_is(stanza, "presence", NULL))
-		muc_hear_presence(jabber, stanza);
+		presence_hear(jabber, stanza);
 	else if (stanza_is(stanza, "iq", NULL) && (strcmp(type, "result") == 0 || strcmp(type, "error") == 0))
 		hear_answer(jabber, stanza);
 	else if (stanza_is(stanza, "iq", NULL))

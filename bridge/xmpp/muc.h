@@ -2,7 +2,7 @@
 #ifndef XMPP_MUC_H
 #define XMPP_MUC_H
 
-/* Rooms (XEP-0045): entering with the listener, who is in, our members and their lives. */
+/* Rooms (XEP-0045): entering with the listener, staying, and leaving. */
 
 #include "xmpp/inside.h"
 
@@ -31,6 +31,8 @@ void muc_enter(struct room *room);
 void muc_begin(struct room *room);
 /* Later: after delay_ms. What was sent and not reflected is in doubt. */
 void muc_leave_off(struct room *room, int64_t delay_ms);
+/* The listener made it by coming, and it is locked: XEP-0045 §10.1.3, persistent, and everybody sees who is who. */
+void muc_make(struct room *room);
 /* Something hints that the room threw us out without a word: asks whether the listener is still in. */
 void muc_suspect(struct room *room);
 /* The stream is up. */
@@ -40,9 +42,6 @@ void muc_lose(struct jabber *jabber);
 /* The archive was read: rows may go. */
 void muc_become_ready(struct room *room);
 
-/* The start-tag filter for presence. */
-bool muc_wants_presence(struct jabber *jabber, const struct stream_tag *tag);
-void muc_hear_presence(struct jabber *jabber, xmpp_stanza_t *presence);
 /* A message by the room itself: its configuration may have changed. */
 void muc_hear_service(struct room *room, xmpp_stanza_t *message);
 
