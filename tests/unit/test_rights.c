@@ -243,6 +243,10 @@ test_occupants_kept(void **state)
 	people_save_ghost(scene->people, NETWORK_XMPP, "@a:x", &ghost);
 	assert_true(people_ghost(scene->people, NETWORK_XMPP, "@a:x", &found));
 	assert_true(found.ready && strcmp(found.address, "a@x") == 0 && strcmp(found.name, "Alice") == 0);
+	assert_true(people_ghost_of(scene->people, NETWORK_XMPP, "a@x", nick, sizeof(nick)));
+	assert_string_equal(nick, "@a:x");
+	assert_false(people_ghost_of(scene->people, NETWORK_XMPP, "b@x", nick, sizeof(nick)));
+	assert_false(people_ghost_of(scene->people, NETWORK_MATRIX, "a@x", nick, sizeof(nick)));
 }
 
 static void
