@@ -29,6 +29,8 @@ struct digests {
 	int64_t next_ms;     /* the earliest slot; INT64_MAX: none */
 	int64_t erased_hour; /* when texts were last erased; 0: it is time to */
 	bool planned;
+	bool behind;         /* somebody's room is not read up to now: he waits for a gate to open */
+	unsigned openings;   /* those that were seen */
 };
 
 struct subscriber {
@@ -404,6 +406,19 @@ erase_read(struct digests *digests, int64_t now_ms)
 	digests->erased_hour = now_ms / HOUR_MS;
 }
 
+/*
+ * While nothing may cross, nothing may in a digest: what was missed comes with the next one. And while the room that he
+ * subscribed from is not read up to now, he may have been banned from it.
+ */
+static bool
+may_serve(struct digests *digests, const struct group *group, const struct subscriber *subscriber)
+{
+	bool behind = inbox_is_behind(digests->core->inbox, group, subscriber->network);
+
+	digests->behind = digests->behind || behind;
+	return !group->stopped && !behind;
+}
+
 static void
 serve_all(struct digests *digests, int64_t now_ms)
 {
@@ -411,10 +426,11 @@ serve_all(struct digests *digests, int64_t now_ms)
 	struct subscriber *all = read_subscribers(digests->core, &count);
 
 	digests->next_ms = INT64_MAX;
+	digests->behind = false;
+	digests->openings = inbox_openings(digests->core->inbox);
 	for (size_t i = 0; i < count; i++) {
 		struct group *group = groups_find(&digests->core->groups, all[i].group);
-		/* While nothing may cross, nothing may in a digest: what was missed comes with the next one. */
-		int64_t next_ms = group && !group->stopped ? serve(digests, group, &all[i], now_ms) : INT64_MAX;
+		int64_t next_ms = group && may_serve(digests, group, &all[i]) ? serve(digests, group, &all[i], now_ms) : INT64_MAX;
 		if (next_ms < digests->next_ms)
 			digests->next_ms = next_ms;
 	}
@@ -425,6 +441,8 @@ serve_all(struct digests *digests, int64_t now_ms)
 void
 digests_work(struct digests *digests, int64_t now_ms)
 {
+	if (digests->behind && digests->openings != inbox_openings(digests->core->inbox))
+		digests_plan(digests);
 	if (!digests->planned || now_ms >= digests->next_ms)
 		serve_all(digests, now_ms);
 	if (digests->erased_hour != now_ms / HOUR_MS)

@@ -26,6 +26,7 @@ struct inbox {
 	struct seal *seal;
 	struct groups *groups;
 	struct list open; /* owns: open_gate::link */
+	unsigned openings;
 	int64_t place;    /* the last one given */
 	int64_t recovered_seq;
 	bool full; /* see inbox_has_room() */
@@ -97,6 +98,21 @@ bool
 inbox_gate_closed(struct inbox *inbox, const char *room)
 {
 	return !find_open(inbox, room) && groups_of_room(inbox->groups, room);
+}
+
+bool
+inbox_is_behind(struct inbox *inbox, const struct group *group, enum network network)
+{
+	const char *room = group->room[network];
+
+	/* A Matrix room that is wanted by its alias has no id before that is resolved. */
+	return *room ? inbox_gate_closed(inbox, room) : network == NETWORK_MATRIX && group->matrix_wanted;
+}
+
+unsigned
+inbox_openings(const struct inbox *inbox)
+{
+	return inbox->openings;
 }
 
 void
@@ -353,6 +369,7 @@ inbox_open_gate(struct inbox *inbox, const char *room, const char *const *ids, s
 	struct open_gate *gate = xcalloc(1, sizeof(*gate));
 	gate->room = xstrdup(room);
 	list_append(&inbox->open, &gate->link);
+	inbox->openings++;
 }
 
 void

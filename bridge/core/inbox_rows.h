@@ -74,6 +74,10 @@ void inbox_erase(struct inbox *inbox, int64_t seq);
 void inbox_set_room(struct inbox *inbox, bool room);
 /* Closes every gate: a turn was rolled back, and with it what the gates were opened for. */
 void inbox_close_all(struct inbox *inbox);
+/* Whether the group has a room on that network which is not read up to now. */
+bool inbox_is_behind(struct inbox *inbox, const struct group *group, enum network network);
+/* How many gates were opened since the start: another number, and somebody may be behind no longer. */
+unsigned inbox_openings(const struct inbox *inbox);
 /* Rows behind the room's gate are judged now, in the order in which they came. The gate stays as it is. */
 void inbox_ungate(struct inbox *inbox, const char *room);
 /* The row of a source id; 0 when unknown. */

@@ -56,11 +56,8 @@ rooms_missing(struct core *core)
 	unsigned missing = 0;
 	struct group *group;
 
-	LIST_FOR_EACH(group, &core->groups.all, struct group, link) {
-		const char *matrix = group->room[NETWORK_MATRIX], *xmpp = group->room[NETWORK_XMPP];
-		missing += group->matrix_wanted && (!*matrix || inbox_gate_closed(core->inbox, matrix));
-		missing += *xmpp && inbox_gate_closed(core->inbox, xmpp);
-	}
+	LIST_FOR_EACH(group, &core->groups.all, struct group, link)
+		missing += inbox_is_behind(core->inbox, group, NETWORK_MATRIX) + inbox_is_behind(core->inbox, group, NETWORK_XMPP);
 	return missing;
 }
 

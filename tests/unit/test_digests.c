@@ -153,6 +153,29 @@ test_whoever_is_expelled_gets_none(void **state)
 	assert_true(before > 0);
 }
 
+/* We were away when the slot came: who was banned meanwhile is known once the room is read, and not before. */
+static void
+test_a_digest_waits_for_its_readers_room(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:carol@x\nCarol\n!sd mode digest");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:dave@x\nDave\n!sd mode digest");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOne");
+	int before = fake_port_count(&scene->xmpp, "dave@x");
+	scene->closed = true;
+	scene_reopen(scene);
+	come_to(scene, "2026-11-23T16:31:00Z");
+	inbox_open_gate(scene->core->inbox, ROOM, NULL, 0, NULL, 0);
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, "dave@x"), before);
+	inbox_expelled(scene->core->inbox, MUC, "xmpp:carol@x");
+	inbox_open_gate(scene->core->inbox, MUC, NULL, 0, NULL, 0);
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, "dave@x"), before + 1);
+	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), 0);
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -168,6 +191,7 @@ main(void)
 		T(test_a_digest_of_nothing_else_is_sent),
 		T(test_items_end_with_the_last_subscription),
 		T(test_whoever_is_expelled_gets_none),
+		T(test_a_digest_waits_for_its_readers_room),
 #undef T
 	};
 
