@@ -509,7 +509,7 @@ write_head(struct builder *builder, size_t part, struct page *plain, struct page
 	struct say_text group = say_quoted(builder->speech, digest->group);
 	struct counted messages = number(digest->count + digest->older), people = number(builder->people);
 	struct counted index = number(part + 1), parts = number(builder->parts);
-	const char *zone = rules_zone_name(builder->rules);
+	const char *zone = say_zone(builder->rules);
 
 	page_text(html, "<p><strong>");
 	if (digest->from_ms != 0)

@@ -127,7 +127,7 @@ rules_say_hours(const struct rules *rules, int64_t now_ms, const struct rules_sp
 {
 	const struct block *hours = calendar_hours(rules);
 	int64_t change = rules_next_change(rules, now_ms);
-	const char *zone = rules_zone_name(rules);
+	const char *zone = say_zone(rules);
 	bool open = rules_is_open(rules, now_ms);
 	struct say_text when;
 	struct say say;
@@ -430,7 +430,7 @@ say_outcome(struct say *say, const struct verdict *verdict, int64_t now_ms)
 	enum action routing = verdict->stage[STAGE_ROUTING].action, timing = verdict->stage[STAGE_TIMING].action;
 	struct say_text due = say_instant(say->rules, say->speech, verdict->due_ms, now_ms);
 	struct say_text group = say_quoted(say->speech, verdict->target);
-	const char *zone = rules_zone_name(say->rules);
+	const char *zone = say_zone(say->rules);
 
 	if (admission == ACTION_REJECT)
 		say_sentence(say, N_("Refused ({1})."), ARGS(verdict->reason));

@@ -108,7 +108,7 @@ judge_timing(struct match *match, struct verdict *verdict)
 		if (verdict->due_ms <= match->now_ms)
 			verdict->stage[STAGE_TIMING].action = ACTION_DELIVER;
 	} else if (rule && rule->action == ACTION_DIGEST) {
-		verdict->due_ms = rules_next_slot(match->rules, match->now_ms, key, sizeof(key));
+		verdict->due_ms = rules_next_slot(match->rules, match->now_ms + RULES_SETTLE_MS - 1, key, sizeof(key));
 	}
 }
 

@@ -19,6 +19,7 @@
 #define RULES_MEMBERS_MAX 2000       /* member blocks of one charter */
 #define RULES_BOTS_MAX 200           /* senders listed as automated */
 #define RULES_WEEK_MAX 64            /* windows of hours of one group, all its lines together */
+#define RULES_SETTLE_MS (120 * 1000) /* a digest holds what was there so long before its slot: people fix typing errors (etiquette 8.3) */
 #define RULES_HORIZON_DAYS 400      /* how far next-opening looks ahead */
 
 #endif

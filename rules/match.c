@@ -19,7 +19,7 @@ match_init(struct match *match, const struct rules *rules, const struct message 
 	match->message = message;
 	match->facts = facts;
 	match->now_ms = now_ms;
-	match->open_known = match->found_known = false;
+	match->open_known = match->found_known = match->announcement_known = false;
 }
 
 static bool
@@ -72,12 +72,21 @@ match_topic(struct match *match, const struct condition *condition)
 
 /* Anybody may write the tag; only a moderator's makes an announcement. */
 static bool
+is_announcement(struct match *match)
+{
+	const char *text = match->message->text;
+
+	if (!match->announcement_known)
+		match->announcement = match->facts->sender_moderator
+				&& (words_begins_with_tag(text, "annonce") || words_begins_with_tag(text, "announce"));
+	match->announcement_known = true;
+	return match->announcement;
+}
+
+static bool
 match_kind(struct match *match, const struct condition *condition)
 {
-	if (condition->kind == KIND_DECISION)
-		return match_words(match, condition);
-	return match->facts->sender_moderator && (words_begins_with_tag(match->message->text, "annonce")
-			|| words_begins_with_tag(match->message->text, "announce"));
+	return condition->kind == KIND_DECISION ? match_words(match, condition) : is_announcement(match);
 }
 
 static bool
@@ -90,14 +99,18 @@ is_bot(const struct block *block, const char *sender)
 	return false;
 }
 
+bool
+rules_is_automated(const struct rules *rules, const struct message *message)
+{
+	return message->kind == MESSAGE_NOTICE || is_bot(&rules->group, message->sender)
+			|| is_bot(syntax_site(rules), message->sender);
+}
+
 static bool
 match_automated(struct match *match, const struct condition *condition)
 {
-	const struct message *message = match->message;
-
 	(void)condition;
-	return message->kind == MESSAGE_NOTICE || is_bot(&match->rules->group, message->sender)
-			|| is_bot(syntax_site(match->rules), message->sender);
+	return rules_is_automated(match->rules, match->message);
 }
 
 static const struct {

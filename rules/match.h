@@ -16,7 +16,7 @@ struct match {
 	const struct facts *facts;
 	int64_t now_ms;
 	struct words_found found;
-	bool open, open_known, found_known;
+	bool open, open_known, found_known, announcement, announcement_known;
 };
 
 void match_init(struct match *match, const struct rules *rules, const struct message *message,

@@ -80,6 +80,9 @@ void rules_judge(const struct rules *rules, const struct message *message, const
 void rules_judge_timing(const struct rules *rules, const struct message *message, const struct facts *facts,
 		int64_t now_ms, struct verdict *verdict);
 
+/* Whether a program wrote it: a notice, or a sender that the charter or the site calls a bot. */
+bool rules_is_automated(const struct rules *rules, const struct message *message);
+
 /* Whether the group is open. Windows are half-open [open, close); no hours at all: always open. */
 bool rules_is_open(const struct rules *rules, int64_t at_ms);
 

@@ -12,6 +12,7 @@
 #include "say.h"
 
 #include "calendar.h"
+#include "syntax.h"
 #include "zone.h"
 
 #include <stdio.h>
@@ -140,6 +141,12 @@ static const char *const months[2][12] = {
 	{ "janv.", "f\xC3\xA9vr.", "mars", "avr.", "mai", "juin", "juil.", "ao\xC3\xBBt", "sept.", "oct.", "nov.",
 			"d\xC3\xA9" "c." },
 };
+
+const char *
+say_zone(const struct rules *rules)
+{
+	return rules->zone ? rules_zone_name(rules) : "UTC";
+}
 
 struct say_text
 say_clock(const struct rules_speech *speech, int hour, int minute)

@@ -61,6 +61,9 @@ struct say_text say_short(const struct rules_speech *speech, const char *msgid, 
 /* A name in the quotes of the language. */
 struct say_text say_quoted(const struct rules_speech *speech, const char *name);
 
+/* The zone in which instants are said: UTC when the charter's could not be had. Lent. */
+const char *say_zone(const struct rules *rules);
+
 /* Pieces of time. `with_year` adds the year to a date. */
 struct say_text say_clock(const struct rules_speech *speech, int hour, int minute);           /* "08:30", "8 h 30" */
 struct say_text say_date(const struct rules_speech *speech, int64_t day, bool with_year);     /* "Mon 19 Oct" */
