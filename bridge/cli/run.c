@@ -136,7 +136,7 @@ reload(struct daemon *daemon)
 {
 	char why[CONFIG_WHY];
 
-	if (charters_load(daemon->core->charters, why, sizeof(why)))
+	if (charters_reload(daemon->core->charters, why, sizeof(why)))
 		log_error(LOG_RULES, "not reloaded, what was in force stays: %s", why);
 	else
 		log_notice(LOG_MAIN, "charters read again; a changed configuration file needs a restart");

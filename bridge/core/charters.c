@@ -26,6 +26,7 @@ struct charters {
 	struct core *core;
 	char *directory;   /* owns */
 	struct list zones; /* owns: named_zone::link */
+	bool stale;        /* what is held is to be planned again */
 };
 
 struct charters *
@@ -105,6 +106,41 @@ charters_zone(struct charters *charters, const char *name)
 	zone->zone = read_zone(name);
 	list_append(&charters->zones, &zone->link);
 	return zone->zone;
+}
+
+/* The rules that are in force have the zone that is known now, and the site's block. */
+static void
+lend(struct charters *charters)
+{
+	struct groups *groups = &charters->core->groups;
+	struct list *const lists[] = { &groups->all, &groups->gone };
+	struct group *group;
+
+	if (groups->site)
+		rules_set_zone(groups->site, charters_zone(charters, rules_zone_name(groups->site)));
+	for (size_t i = 0; i < 2; i++)
+		LIST_FOR_EACH(group, lists[i], struct group, link) {
+			if (!group->rules)
+				continue;
+			rules_set_site(group->rules, groups->site);
+			rules_set_zone(group->rules, charters_zone(charters, rules_zone_name(group->rules)));
+		}
+}
+
+/* As the files of tzdata are now; one that cannot be read stays as it was. */
+static void
+read_zones(struct charters *charters)
+{
+	struct named_zone *zone;
+
+	LIST_FOR_EACH(zone, &charters->zones, struct named_zone, link) {
+		struct zone *fresh = read_zone(zone->name);
+		if (!fresh)
+			continue;
+		zone_free(zone->zone);
+		zone->zone = fresh;
+	}
+	lend(charters);
 }
 
 /* ---- revisions ---- */
@@ -230,14 +266,14 @@ load_site(struct charters *charters, char *why, size_t size)
 			return CHARTERS_E_BROKEN;
 		log_error(LOG_RULES, "site charter broken, the last good one stays in force: %s", why);
 	}
-	if (rules && (!kept || strcmp(kept, text) != 0))
+	if (rules && (!kept || strcmp(kept, text) != 0)) {
 		add_revision(core, "", revision + 1, text, "file");
+		charters->stale = true;
+	}
 	if (!rules && kept && (text || broken))
 		rules = parse("site charter in the database", kept, why, size);
 	rules_free(core->groups.site);
 	core->groups.site = rules;
-	if (rules)
-		rules_set_zone(rules, charters_zone(charters, rules_zone_name(rules)));
 	return 0;
 }
 
@@ -324,7 +360,31 @@ charters_load(struct charters *charters, char *why, size_t size)
 	LIST_FOR_EACH(group, &charters->core->groups.all, struct group, link)
 		if (!r)
 			r = load_group(charters, group, why, size);
+	lend(charters); /* to those, too, that one broken file kept from being read */
 	return r;
+}
+
+int
+charters_reload(struct charters *charters, char *why, size_t size)
+{
+	read_zones(charters);
+	charters->stale = true;
+	return charters_load(charters, why, size);
+}
+
+void
+charters_work(struct charters *charters)
+{
+	struct core *core = charters->core;
+	struct group *group;
+
+	/* What is held is read by the port that it came through. */
+	if (!charters->stale || !core->port[NETWORK_MATRIX] || !core->port[NETWORK_XMPP])
+		return;
+	charters->stale = false;
+	digests_plan(core->digests);
+	LIST_FOR_EACH(group, &core->groups.all, struct group, link)
+		relay_replan(core->relay, group);
 }
 
 static void

@@ -16,10 +16,14 @@ struct charters *charters_open(struct core *core, const char *directory) MUST_US
 void charters_close(struct charters *charters);
 
 /*
- * Reads the files and puts the charters in force; also at SIGHUP. 0, or CHARTERS_E_BROKEN when a file is broken and there never was
+ * Reads the files and puts the charters in force. 0, or CHARTERS_E_BROKEN when a file is broken and there never was
  * a good form: `why` gets "FILE:LINE:COLUMN: sentence". A broken file with a good form kept is logged.
  */
 int charters_load(struct charters *charters, char *why, size_t size) MUST_USE;
+/* The same at SIGHUP: time zones are read anew too, and what is held is planned again. After a failure what was in force stays. */
+int charters_reload(struct charters *charters, char *why, size_t size) MUST_USE;
+/* In each turn: plans again what is held, when the site's block or a zone may say something else than at its holding. */
+void charters_work(struct charters *charters);
 
 /* As charters_load() for one group that was added later. */
 int charters_join(struct charters *charters, struct group *group, char *why, size_t size) MUST_USE;

@@ -123,8 +123,9 @@ static bool
 relay_turn(struct core *core)
 {
 	int64_t now_ms = now_rules_ms();
-	bool more = relay_work(core->relay, ROWS_PER_TURN);
 
+	charters_work(core->charters);
+	bool more = relay_work(core->relay, ROWS_PER_TURN);
 	plumb_work(core->plumb, now_ms);
 	refusals_work(core, now_ms);
 	consent_sweep(core, now_ms);
