@@ -25,6 +25,9 @@ tests_unit_test_core_SOURCES = tests/unit/test_core.c
 unit_tests += tests/unit/test_digests
 tests_unit_test_digests_SOURCES = tests/unit/test_digests.c
 
+unit_tests += tests/unit/test_again
+tests_unit_test_again_SOURCES = tests/unit/test_again.c
+
 unit_tests += tests/unit/test_relay
 tests_unit_test_relay_SOURCES = tests/unit/test_relay.c
 

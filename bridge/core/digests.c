@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETTLE_MS (120 * 1000)                 /* people fix typing errors: etiquette 8.3 */
 #define LATE_MS (4 * 3600 * 1000)              /* later than that it waits for the next slot: etiquette 8.10 */
 #define HOUR_MS (3600 * 1000)
 #define KEEP_MS ((int64_t)7 * 24 * HOUR_MS)    /* decisions 1.6 */
@@ -27,6 +26,7 @@
 struct digests {
 	struct core *core;
 	int64_t next_ms;     /* the earliest slot; INT64_MAX: none */
+	int64_t since_ms;    /* the latest slot that any subscriber has behind him */
 	int64_t erased_hour; /* when texts were last erased; 0: it is time to */
 	bool planned;
 	bool behind;         /* somebody's room is not read up to now: he waits for a gate to open */
@@ -43,8 +43,10 @@ struct digests *
 digests_open(struct core *core)
 {
 	struct digests *digests = xcalloc(1, sizeof(*digests));
+	struct query query = store_query(core->store, SUBSCRIPTION_LATEST);
 
 	digests->core = core;
+	digests->since_ms = query_number(&query);
 	return digests;
 }
 
@@ -60,13 +62,29 @@ digests_plan(struct digests *digests)
 	digests->planned = false;
 }
 
-static bool
-has_subscribers(struct core *core, const char *group)
+bool
+digests_wanted(struct digests *digests, const struct group *group)
 {
-	struct query query = store_query(core->store, SUBSCRIPTION_ANY);
+	struct query query = store_query(digests->core->store, SUBSCRIPTION_ANY);
 
-	query_text(&query, group);
+	query_text(&query, group->name);
 	return query_any(&query);
+}
+
+static void
+note_slot(struct digests *digests, int64_t since_ms)
+{
+	if (since_ms > digests->since_ms)
+		digests->since_ms = since_ms;
+}
+
+/* Windows that were cut stay so when the clock is set back: what comes now belongs into one that is still to come. */
+static int64_t
+countable(const struct digests *digests, int64_t due_ms)
+{
+	int64_t first_ms = digests->since_ms - RULES_SETTLE_MS + 1;
+
+	return due_ms < first_ms ? first_ms : due_ms;
 }
 
 static int64_t
@@ -78,8 +96,9 @@ last_item(struct core *core)
 }
 
 static void
-subscribe(struct core *core, const char *person, const char *group, enum network network, const char *lane, int64_t now_ms)
+subscribe(struct digests *digests, const char *person, const char *group, enum network network, const char *lane, int64_t now_ms)
 {
+	struct core *core = digests->core;
 	struct query query = store_query(core->store, SUBSCRIPTION_SET);
 
 	query_text(&query, person);
@@ -89,14 +108,15 @@ subscribe(struct core *core, const char *person, const char *group, enum network
 	query_int(&query, last_item(core));
 	query_int(&query, now_ms);
 	query_run(&query);
+	note_slot(digests, now_ms);
+	digests_plan(digests);
 }
 
 void
 digests_subscribe(struct digests *digests, const struct group *group, const char *person, enum network network, const char *lane,
 		int64_t now_ms)
 {
-	subscribe(digests->core, person, group->name, network, lane, now_ms);
-	digests_plan(digests);
+	subscribe(digests, person, group->name, network, lane, now_ms);
 }
 
 bool
@@ -109,22 +129,25 @@ digests_subscribed(struct digests *digests, const struct group *group, const cha
 	return query_any(&query);
 }
 
+/* The rooms that a rule's digest is for are subscribers from the first such message on. */
+static void
+subscribe_rooms(struct digests *digests, const struct group *group, unsigned rooms, int64_t now_ms)
+{
+	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
+		if (rooms & 1u << network && *group->room[network])
+			subscribe(digests, group->room[network], group->name, (enum network)network, group->room[network], now_ms);
+}
+
 void
-digests_note(struct digests *digests, struct group *group, const struct inbox_row *row, const struct incoming *in, int64_t due_ms,
-		bool for_room)
+digests_note(struct digests *digests, struct group *group, const struct inbox_row *row, const struct incoming *in, const char *text,
+		int64_t due_ms, unsigned rooms)
 {
 	struct core *core = digests->core;
-	enum network other = row->network == NETWORK_MATRIX ? NETWORK_XMPP : NETWORK_MATRIX;
 	unsigned char *body;
 	size_t size;
 
-	if (for_room && *group->room[other]) {
-		subscribe(core, group->room[other], group->name, other, group->room[other], row->received_ms);
-		digests_plan(digests);
-	}
-	if (!for_room && !has_subscribers(core, group->name))
-		return;
-	seal_wrap(core->seal, in->text, strlen(in->text), &body, &size);
+	subscribe_rooms(digests, group, rooms, row->received_ms);
+	seal_wrap(core->seal, text, strlen(text), &body, &size);
 	struct query query = store_query(core->store, ITEM_ADD);
 	query_text(&query, group->name);
 	query_int(&query, row->seq);
@@ -132,8 +155,8 @@ digests_note(struct digests *digests, struct group *group, const struct inbox_ro
 	query_text(&query, in->author.name);
 	query_blob(&query, body, size);
 	query_int(&query, row->received_ms);
-	query_int(&query, for_room ? row->received_ms : due_ms);
-	query_int(&query, for_room ? 1 + (int)other : 0);
+	query_int(&query, countable(digests, rooms ? row->received_ms : due_ms));
+	query_int(&query, rooms);
 	query_run(&query);
 	free(body);
 }
@@ -143,7 +166,7 @@ digests_replan(struct digests *digests, const struct group *group, int64_t inbox
 {
 	struct query query = store_query(digests->core->store, ITEM_REPLAN);
 
-	query_int(&query, due_ms);
+	query_int(&query, countable(digests, due_ms));
 	query_int(&query, inbox_seq);
 	query_text(&query, group->name);
 	query_run(&query);
@@ -203,7 +226,7 @@ gather_item(struct core *core, struct query *query, struct gathered *out)
 	out->to_seq = query_get_int(query, 0);
 }
 
-/* A room gets only what rules batched for it (room_digest names its network), a member everything but his own. */
+/* A room gets only what rules batched for it (room_digest has the bit of its network), a member everything but his own. */
 static void
 gather(struct core *core, const struct subscriber *subscriber, bool is_room, int64_t until_ms, struct gathered *out)
 {
@@ -211,9 +234,9 @@ gather(struct core *core, const struct subscriber *subscriber, bool is_room, int
 
 	query_text(&query, subscriber->group);
 	query_int(&query, subscriber->after_seq);
-	query_int(&query, subscriber->since_ms - SETTLE_MS);
+	query_int(&query, subscriber->since_ms - RULES_SETTLE_MS);
 	query_int(&query, until_ms);
-	query_int(&query, is_room ? 1 + (int)subscriber->network : 0);
+	query_int(&query, is_room ? 1 << subscriber->network : 0);
 	query_text(&query, subscriber->person);
 	while (query_step(&query))
 		gather_item(core, &query, out);
@@ -253,7 +276,8 @@ post(struct core *core, const struct subscriber *subscriber, bool is_room, const
 	}
 }
 
-static void
+/* False when this slot was had before, by its local date and label: what has gathered waits for the next one. */
+static bool
 freeze(struct core *core, struct group *group, const struct subscriber *subscriber, const char *slot, int64_t slot_ms, int64_t until_ms,
 		int64_t now_ms)
 {
@@ -269,27 +293,29 @@ freeze(struct core *core, struct group *group, const struct subscriber *subscrib
 		.group = group->name, .from_ms = gathered.first_ms, .to_ms = until_ms, .items = gathered.items, .count = gathered.count,
 		.older = gathered.older, .footer = footer,
 	};
-	if (record(core, subscriber, slot, &gathered, now_ms) && gathered.count + gathered.older &&
-			digest_build(speech_rules(group), &digest, &speech, &text) == 0) {
+	bool fresh = record(core, subscriber, slot, &gathered, now_ms);
+	if (fresh && gathered.count + gathered.older && digest_build(speech_rules(group), &digest, &speech, &text) == 0) {
 		FAULT_POINT("mid_digest");
 		post(core, subscriber, is_room, slot, &text, now_ms);
 		digest_text_fini(&text);
 	}
 	core->digests->erased_hour = 0;
-	log_info(LOG_RELAY, "digest group=%s slot=%s messages=%zu without_text=%zu late_ms=%" PRId64, group->name, slot,
-			gathered.count + gathered.older, gathered.older, now_ms - slot_ms);
+	log_info(LOG_RELAY, "digest group=%s slot=%s messages=%zu without_text=%zu late_ms=%" PRId64 "%s", group->name, slot,
+			gathered.count + gathered.older, gathered.older, now_ms - slot_ms, fresh ? "" : " had before");
 	gathered_fini(&gathered);
+	return fresh;
 }
 
 static void
-move_subscription(struct core *core, const struct subscriber *subscriber, int64_t since_ms)
+move_subscription(struct digests *digests, const struct subscriber *subscriber, int64_t since_ms)
 {
-	struct query query = store_query(core->store, SUBSCRIPTION_MOVE);
+	struct query query = store_query(digests->core->store, SUBSCRIPTION_MOVE);
 
 	query_int(&query, since_ms);
 	query_text(&query, subscriber->person);
 	query_text(&query, subscriber->group);
 	query_run(&query);
+	note_slot(digests, since_ms);
 }
 
 static void
@@ -384,8 +410,8 @@ serve(struct digests *digests, struct group *group, const struct subscriber *sub
 	}
 	if (!slot_ms || now_ms - slot_ms > LATE_MS)
 		return next_ms;
-	freeze(digests->core, group, subscriber, key, slot_ms, slot_ms - SETTLE_MS, now_ms);
-	move_subscription(digests->core, subscriber, slot_ms);
+	if (freeze(digests->core, group, subscriber, key, slot_ms, slot_ms - RULES_SETTLE_MS, now_ms))
+		move_subscription(digests, subscriber, slot_ms);
 	return next_ms;
 }
 
@@ -401,7 +427,7 @@ erase_read(struct digests *digests, int64_t now_ms)
 	query_int(&query, now_ms - KEEP_MS);
 	query_run(&query);
 	query = store_query(digests->core->store, ITEM_DROP);
-	query_int(&query, SETTLE_MS);
+	query_int(&query, RULES_SETTLE_MS);
 	query_run(&query);
 	digests->erased_hour = now_ms / HOUR_MS;
 }

@@ -13,12 +13,14 @@
 struct digests *digests_open(struct core *core) MUST_USE;
 void digests_close(struct digests *digests);
 
+/* Whether anybody gets digests of this group: then every message is to be noted. */
+bool digests_wanted(struct digests *digests, const struct group *group);
 /*
- * Keeps a message for later digests, in the verdict's transaction: only when the group has subscribers, or when
- * `for_room` (a rule said digest, so the other room is owed it too). It counts from due_ms on.
+ * Keeps a message for later digests as `text`, in the verdict's transaction. `rooms` (bits, 1 << network): a rule said digest, so
+ * that these rooms of the group are owed it too, from now on. Otherwise it counts from due_ms on.
  */
-void digests_note(struct digests *digests, struct group *group, const struct inbox_row *row, const struct incoming *in, int64_t due_ms,
-		bool for_room);
+void digests_note(struct digests *digests, struct group *group, const struct inbox_row *row, const struct incoming *in, const char *text,
+		int64_t due_ms, unsigned rooms);
 /* A held message was planned again. */
 void digests_replan(struct digests *digests, const struct group *group, int64_t inbox_seq, int64_t due_ms);
 

@@ -18,6 +18,8 @@
 
 #define HOUR_MS (3600 * 1000)
 #define MINUTE_MS (60 * 1000)
+#define DAY_MS (24 * HOUR_MS)
+#define TOLD_A_DAY 3 /* of one kind, to one person in one room: etiquette 5.4 */
 #define DECLINES_MAX 5 /* a minute, for a person and room: an answer costs more than a question */
 #define QUOTE_MAX 160 /* bytes of somebody else's words */
 #define CHECK_MARK "\xE2\x9C\x85"
@@ -170,6 +172,20 @@ notices_held(struct core *core, const struct group *group, const struct decision
 }
 
 void
+notices_postponed(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
+		const char *source_id)
+{
+	const struct verdict *verdict = &decision->verdict;
+
+	if (!(verdict->notice || verdict->stage[STAGE_TIMING].action == ACTION_DELIVER) ||
+			!notices_first_time(core, room, decision->person, "held on", verdict->due_ms))
+		return;
+	AUTO_FREE char *text = say_held(core, group, verdict);
+	AUTO_FREE char *what = xasprintf("held on %" PRId64, verdict->due_ms);
+	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, what, text);
+}
+
+void
 notices_held_there(struct core *core, const struct group *group, const struct group *target, const struct decision *decision,
 		const struct verdict *verdict, enum network network, const char *room, const char *source_id)
 {
@@ -189,6 +205,24 @@ notices_held_there(struct core *core, const struct group *group, const struct gr
 	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, kind, text);
 }
 
+/* So often a day and no more; the last says so. */
+static void
+tell_some(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
+		const char *source_id, const char *kind, const char *text)
+{
+	int64_t day = decision->verdict.now_ms / DAY_MS;
+
+	for (int i = 1; i <= TOLD_A_DAY; i++) {
+		AUTO_FREE char *numbered = xasprintf("%s %d", kind, i);
+		if (!notices_first_time(core, room, decision->person, numbered, day))
+			continue;
+		const char *last = i < TOLD_A_DAY ? "" : text_in(core_language(core, group), N_("This is the last notice of its kind today."));
+		AUTO_FREE char *whole = xasprintf("%s%s%s", text, *last ? " " : "", last);
+		notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, kind, whole);
+		return;
+	}
+}
+
 void
 notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
 		const char *source_id)
@@ -197,7 +231,7 @@ notices_rejected(struct core *core, const struct group *group, const struct deci
 			"Your message was not passed on: a rule of the group keeps it back ({reason}). !sd why explains."),
 			"reason", decision->verdict.reason);
 
-	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, "rejected", text);
+	tell_some(core, group, decision, network, room, source_id, "rejected", text);
 }
 
 void
@@ -207,7 +241,7 @@ notices_suggest(struct core *core, const struct group *group, const struct decis
 	AUTO_FREE char *text = str_fill(text_in(core_language(core, group), "This subject has a group of its own: {group}."), "group",
 			decision->verdict.target);
 
-	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, "suggest", text);
+	tell_some(core, group, decision, network, room, source_id, "suggest", text);
 }
 
 char *

@@ -22,6 +22,10 @@ void notices_held(struct core *core, const struct group *group, const struct dec
 void notices_held_there(struct core *core, const struct group *group, const struct group *target, const struct decision *decision,
 		const struct verdict *verdict, enum network network, const char *room, const char *source_id);
 
+/* What he was told of a held message is no longer so: it comes much later, as the decision says now. Once for each such instant. */
+void notices_postponed(struct core *core, const struct group *group, const struct decision *decision, enum network network,
+		const char *room, const char *source_id);
+
 /*
  * Something of a held message, or its hourglass, has arrived: once all of it has, the hourglass goes, and a check mark comes in its place
  * (etiquette 5.4). Saying so again is harmless.
@@ -46,11 +50,11 @@ void notices_decline(struct core *core, const struct inbox_row *row, const struc
 /* A direct message came in the clear where the room is encrypted: its author learns that it was not heeded, once an hour. */
 void notices_exposed(struct core *core, const struct inbox_row *row, const struct incoming *in);
 
-/* The author learns that a rule refused his message. */
+/* The author learns that a rule refused his message: three times a day, the last of which says so. */
 void notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);
 
-/* The author is shown the group where his subject belongs; his message stays. */
+/* The author is shown the group where his subject belongs, likewise; his message stays. */
 void notices_suggest(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);
 

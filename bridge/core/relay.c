@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/look.h"
 #include "base/metric.h"
 #include "base/now.h"
 #include "base/text.h"
@@ -31,6 +32,7 @@
 
 #define ATTEMPTS_MAX 3
 #define DELAY_STAMP_AFTER_MS (10 * 60 * 1000) /* xmpp.md 11.3 */
+#define LATER_MS (60 * 60 * 1000) /* etiquette 11.2: an author is told */
 
 struct relay {
 	struct core *core;
@@ -140,25 +142,43 @@ framed(const struct passage *passage, const struct group *group, bool late, cons
 	return xasprintf("[%s%s%s] %s%s", origin ? origin : "", origin ? ", " : "", when, passage->in->text, mark);
 }
 
+/* A name with a line's end in it would put words into others' mouths. */
+static char *
+named(const struct passage *passage, const char *text)
+{
+	char name[PEOPLE_NAME_MAX];
+
+	look_tidy(passage->in->author.name ? passage->in->author.name : "", name, sizeof(name));
+	return xasprintf("%s: %s", name[0] ? name : "?", text);
+}
+
+/* It has one on this network, but the alias leads to no room yet. A group may also be of one network only. */
+static bool
+is_missing(const struct group *group, enum network network)
+{
+	return network == NETWORK_MATRIX && group->matrix_wanted && !*group->room[network];
+}
+
 /* One crossing: the message into one room. By his ghost on the other network, by the bot where he is at home (decisions 2.5). */
 static bool
 say(const struct passage *passage, const struct group *group, enum network network, int64_t due_ms, const char *origin)
 {
 	const char *lane = group->room[network];
 	bool own = network == passage->row->network, late;
+	enum message_kind kind = passage->in->message;
 	char reply[512], seq[24];
 
-	if (!*lane) /* a group of one network, or an alias that leads to no room */
-		return network != NETWORK_MATRIX || !group->matrix_wanted;
+	if (!*lane)
+		return !is_missing(group, network);
 	due_ms = not_before_parent(passage, lane, due_ms);
 	late = due_ms > passage->row->received_ms;
 	AUTO_FREE char *text = framed(passage, group, late, origin);
-	AUTO_FREE char *spoken = own ? xasprintf("%s: %s", passage->in->author.name, text) : NULL;
+	AUTO_FREE char *spoken = own ? named(passage, text) : NULL;
 	snprintf(seq, sizeof(seq), "%" PRId64, passage->row->seq);
 	const char *source[] = { passage->row->network == NETWORK_XMPP ? "x" : "m", passage->row->room, passage->row->source_id, NULL };
 	struct outbox_draft draft = {
 		.outgoing = {
-			.kind = OUTGOING_MESSAGE, .lane = lane, .message = passage->in->message, .text = own ? spoken : text,
+			.kind = OUTGOING_MESSAGE, .lane = lane, .message = own && kind == MESSAGE_EMOTE ? MESSAGE_TEXT : kind, .text = own ? spoken : text,
 			.delay_ms = due_ms - passage->row->received_ms > DELAY_STAMP_AFTER_MS ? passage->row->received_ms :
 				passage->in->stray ? passage->in->origin_ms : 0,
 		},
@@ -180,43 +200,30 @@ other(enum network network)
 	return network == NETWORK_MATRIX ? NETWORK_XMPP : NETWORK_MATRIX;
 }
 
-/* Into the other room of its own group, or into a digest for it. */
-static bool
-cross(const struct passage *passage, const struct verdict *verdict)
+static void
+note_for_digests(const struct passage *passage, struct group *group, int64_t due_ms, unsigned rooms, const char *origin)
 {
-	bool digest = verdict->stage[STAGE_TIMING].action == ACTION_DIGEST;
-
-	digests_note(passage->core->digests, passage->group, passage->row, passage->in, verdict->due_ms, digest);
-	return digest || say(passage, passage->group, other(passage->row->network), verdict->due_ms, NULL);
+	if (!rooms && !digests_wanted(passage->core->digests, group))
+		return;
+	AUTO_FREE char *text = framed(passage, group, false, origin);
+	digests_note(passage->core->digests, group, passage->row, passage->in, text, due_ms, rooms);
 }
 
-/* Into both rooms of a sub-group, under that group's own hours. */
-static void
-route(const struct passage *passage, const struct message *message, const struct facts *facts, const struct decision *decision)
+/* Into this group's rooms of the networks `rooms` (bits, 1 << network), or into a digest for them. False when it cannot go into all. */
+static bool
+deliver(const struct passage *passage, struct group *group, unsigned rooms, const struct verdict *verdict, const char *origin)
 {
-	const char *target = decision->verdict.target;
-	struct group *group = groups_find(&passage->core->groups, target);
-	struct verdict verdict = { .due_ms = passage->row->received_ms };
+	bool digest = verdict->stage[STAGE_TIMING].action == ACTION_DIGEST, good = true;
 
-	if (!group) {
-		log_warning(LOG_RELAY, "route to unknown group target=%s group=%s", target, passage->group->name);
-		return;
+	note_for_digests(passage, group, verdict->due_ms, digest ? rooms : 0, origin);
+	for (int n = NETWORK_MATRIX; n <= NETWORK_XMPP; n++) {
+		enum network network = (enum network)n;
+		if (!(rooms & 1u << n) || (digest ? !is_missing(group, network) : say(passage, group, network, verdict->due_ms, origin)))
+			continue;
+		refusals_note(passage->core, passage->row->seq, group->name, *group->room[n] ? REFUSAL_TOO_BIG : REFUSAL_ROOM_GONE, NULL);
+		good = false;
 	}
-	if (!consent_allows_copy(passage->core, passage->group, group)) {
-		refusals_note(passage->core, passage->row->seq, target, REFUSAL_COPY, NULL);
-		return;
-	}
-	if (group->rules)
-		rules_judge_timing(group->rules, message, facts, passage->row->received_ms, &verdict);
-	bool digest = group->rules && verdict.stage[STAGE_TIMING].action == ACTION_DIGEST;
-	digests_note(passage->core->digests, group, passage->row, passage->in, verdict.due_ms, digest);
-	if (digest)
-		return;
-	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
-		if (!say(passage, group, (enum network)network, verdict.due_ms, passage->group->name))
-			refusals_note(passage->core, passage->row->seq, target, REFUSAL_TOO_BIG, NULL);
-	notices_held_there(passage->core, passage->group, group, decision, &verdict, passage->row->network, passage->row->room,
-			passage->row->source_id);
+	return good;
 }
 
 static void
@@ -238,16 +245,81 @@ describe(const struct passage *passage, struct message *message, struct facts *f
 	*facts = (struct facts){ .sender_moderator = passage->in->moderator };
 }
 
+/* It is told nothing, since it might answer (etiquette 5.4). */
+static bool
+is_program(const struct passage *passage)
+{
+	struct message message;
+	struct facts facts;
+
+	describe(passage, &message, &facts);
+	return passage->group->rules && rules_is_automated(passage->group->rules, &message);
+}
+
+/* Into both rooms of a sub-group, under that group's own hours. */
+static void
+route(const struct passage *passage, const struct decision *decision)
+{
+	const char *target = decision->verdict.target;
+	struct group *group = groups_find(&passage->core->groups, target);
+	struct message message;
+	struct facts facts;
+	struct verdict verdict;
+
+	if (!consent_allows_copy(passage->core, passage->group, group)) {
+		refusals_note(passage->core, passage->row->seq, target, REFUSAL_COPY, NULL);
+		return;
+	}
+	default_verdict(&verdict, passage->row->received_ms);
+	describe(passage, &message, &facts);
+	if (group->rules)
+		rules_judge_timing(group->rules, &message, &facts, passage->row->received_ms, &verdict);
+	deliver(passage, group, 1u << NETWORK_MATRIX | 1u << NETWORK_XMPP, &verdict, passage->group->name);
+	if (verdict.stage[STAGE_TIMING].action != ACTION_DIGEST && !is_program(passage))
+		notices_held_there(passage->core, passage->group, group, decision, &verdict, passage->row->network, passage->row->room,
+				passage->row->source_id);
+}
+
+static void
+take_timing(struct verdict *verdict, const struct verdict *from)
+{
+	verdict->stage[STAGE_TIMING] = from->stage[STAGE_TIMING];
+	verdict->observed[STAGE_TIMING] = from->observed[STAGE_TIMING];
+	verdict->notice = from->notice;
+	verdict->due_ms = from->due_ms;
+}
+
+/* A charter may name a group that is no longer configured, or its own: the message stays here then, under the hours of this group. */
+static void
+stay_here(const struct passage *passage, const struct message *message, const struct facts *facts, struct verdict *verdict)
+{
+	const struct group *group = groups_find(&passage->core->groups, verdict->target);
+	enum action *routing = &verdict->stage[STAGE_ROUTING].action;
+	struct verdict timing;
+
+	if (*routing == ACTION_HERE || (group && group != passage->group))
+		return;
+	log_warning(LOG_RELAY, "route leads nowhere target=%s group=%s", verdict->target, passage->group->name);
+	if (*routing == ACTION_MOVE) {
+		rules_judge_timing(passage->group->rules, message, facts, verdict->now_ms, &timing);
+		take_timing(verdict, &timing);
+	}
+	*routing = ACTION_HERE;
+	verdict->target[0] = '\0';
+}
+
 static void
 judge(const struct passage *passage, struct verdict *verdict)
 {
 	struct message message;
 	struct facts facts;
 
-	describe(passage, &message, &facts);
 	default_verdict(verdict, passage->row->received_ms);
-	if (passage->group->rules)
-		rules_judge(passage->group->rules, &message, &facts, passage->row->received_ms, verdict);
+	if (!passage->group->rules)
+		return;
+	describe(passage, &message, &facts);
+	rules_judge(passage->group->rules, &message, &facts, passage->row->received_ms, verdict);
+	stay_here(passage, &message, &facts, verdict);
 }
 
 /* A row of its own goes to the other room, and may have to wait there for the one that it answers. */
@@ -260,36 +332,38 @@ wait_for_parent(const struct passage *passage, struct verdict *verdict)
 	verdict->due_ms = not_before_parent(passage, passage->group->room[other(passage->row->network)], verdict->due_ms);
 }
 
+/* What its author hears of it. */
+static void
+tell_verdict(const struct passage *passage, const struct decision *decision, bool crossed)
+{
+	const struct inbox_row *row = passage->row;
+	const struct stage_verdict *stage = decision->verdict.stage;
+	enum action routing = stage[STAGE_ROUTING].action;
+
+	if (is_program(passage))
+		return;
+	if (stage[STAGE_ADMISSION].action == ACTION_REJECT)
+		notices_rejected(passage->core, passage->group, decision, row->network, row->room, row->source_id);
+	if (routing == ACTION_SUGGEST)
+		notices_suggest(passage->core, passage->group, decision, row->network, row->room, row->source_id);
+	if (crossed && stage[STAGE_TIMING].action != ACTION_DIGEST && routing != ACTION_MOVE)
+		notices_held(passage->core, passage->group, decision, row->network, row->room, row->source_id);
+}
+
 /* Everything that follows; what became of the message. */
 static enum inbox_fate
 carry_out(const struct passage *passage, const struct decision *decision)
 {
 	const struct verdict *verdict = &decision->verdict;
 	enum action routing = verdict->stage[STAGE_ROUTING].action;
-	bool crossed = true;
-	struct message message;
-	struct facts facts;
+	bool rejected = verdict->stage[STAGE_ADMISSION].action == ACTION_REJECT, crossed = !rejected;
 
-	/* A charter may name a group that is no longer configured: better here than nowhere. */
-	if (routing == ACTION_MOVE && !groups_find(&passage->core->groups, verdict->target))
-		routing = ACTION_COPY;
-	if (verdict->stage[STAGE_ADMISSION].action == ACTION_REJECT) {
-		notices_rejected(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
-		return FATE_REJECTED;
-	}
-	if (routing != ACTION_MOVE)
-		crossed = cross(passage, verdict);
-	if (!crossed)
-		refusals_note(passage->core, passage->row->seq, passage->group->name,
-				*passage->group->room[other(passage->row->network)] ? REFUSAL_TOO_BIG : REFUSAL_ROOM_GONE, NULL);
-	describe(passage, &message, &facts);
-	if (routing == ACTION_MOVE || routing == ACTION_COPY)
-		route(passage, &message, &facts, decision);
-	if (routing == ACTION_SUGGEST)
-		notices_suggest(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
-	if (crossed && verdict->stage[STAGE_TIMING].action != ACTION_DIGEST && routing != ACTION_MOVE)
-		notices_held(passage->core, passage->group, decision, passage->row->network, passage->row->room, passage->row->source_id);
-	return crossed ? FATE_DIGESTED : FATE_REFUSED;
+	if (crossed && routing != ACTION_MOVE)
+		crossed = deliver(passage, passage->group, 1u << other(passage->row->network), verdict, NULL);
+	if (!rejected && (routing == ACTION_MOVE || routing == ACTION_COPY))
+		route(passage, decision);
+	tell_verdict(passage, decision, crossed);
+	return rejected ? FATE_REJECTED : crossed ? FATE_DIGESTED : FATE_REFUSED;
 }
 
 static void
@@ -546,9 +620,63 @@ relay_work(struct relay *relay, int most)
 /* ---- a changed charter ---- */
 
 /*
- * The new verdict's instant for a message held by this group; never before now, so that no digest window is missed. What it answers
- * is older, and so was planned again before it.
+ * As if what this group holds came now: it goes when the group is open, however late, and waits for the next opening otherwise (etiquette 8.15).
+ * Its text is the same, so it stays admitted and where it was sent; and its author was promised that it comes whole.
  */
+static void
+judge_again(const struct passage *passage, int64_t now_ms, struct verdict *verdict)
+{
+	const struct rules *rules = passage->group->rules;
+	struct message message;
+	struct facts facts;
+
+	default_verdict(verdict, now_ms);
+	if (!rules)
+		return;
+	describe(passage, &message, &facts);
+	rules_judge_timing(rules, &message, &facts, now_ms, verdict);
+	if (verdict->stage[STAGE_TIMING].action != ACTION_DIGEST)
+		return;
+	verdict->due_ms = rules_next_opening(rules, now_ms);
+	verdict->notice = verdict->due_ms > now_ms;
+	verdict->stage[STAGE_TIMING].action = verdict->notice ? ACTION_HOLD : ACTION_DELIVER;
+}
+
+/* What is said of it from now on, and to its author at once when he was promised it sooner. A copy's decision is that of its own group. */
+static void
+decide_again(const struct passage *passage, struct verdict *verdict, int64_t now_ms)
+{
+	struct core *core = passage->core;
+	struct decision decision;
+
+	if (!decisions_get(core->store, passage->row->seq, &decision) || strcmp(decision.group, passage->group->name) != 0)
+		return;
+	int64_t before_ms = decision.verdict.due_ms;
+	take_timing(&decision.verdict, verdict);
+	if (verdict->due_ms <= now_ms)
+		decision.verdict.due_ms = decision.verdict.now_ms;
+	decision.revision = passage->group->revision;
+	decisions_save(core->store, &decision);
+	if (verdict->due_ms - before_ms > LATER_MS && !is_program(passage))
+		notices_postponed(core, passage->group, &decision, passage->row->network, passage->row->room, passage->row->source_id);
+}
+
+/* What a message answers is older, and so was planned again before it. */
+static void
+replan(const struct passage *passage)
+{
+	struct core *core = passage->core;
+	int64_t now_ms = now_rules_ms();
+	struct verdict verdict;
+
+	judge_again(passage, now_ms, &verdict);
+	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
+		verdict.due_ms = not_before_parent(passage, passage->group->room[network], verdict.due_ms);
+	outbox_replan(core->outbox, passage->row->seq, passage->group->name, verdict.due_ms);
+	digests_replan(core->digests, passage->group, passage->row->seq, verdict.due_ms);
+	decide_again(passage, &verdict, now_ms);
+}
+
 static void
 replan_row(struct relay *relay, struct group *group, int64_t seq)
 {
@@ -556,8 +684,6 @@ replan_row(struct relay *relay, struct group *group, int64_t seq)
 	struct inbox_row row;
 	struct incoming in = { 0 };
 	struct arena arena;
-	struct verdict verdict;
-	int64_t now_ms = now_rules_ms();
 
 	if (!inbox_get(core->inbox, seq, &row))
 		return;
@@ -565,22 +691,8 @@ replan_row(struct relay *relay, struct group *group, int64_t seq)
 	struct port *port = core->port[row.network];
 	if (row.raw)
 		port->ops->read(port, row.room, row.raw, row.size, &arena, &in);
-	if (in.kind == INCOMING_MESSAGE) {
-		struct passage passage = { .core = core, .row = &row, .in = &in, .group = group };
-		judge(&passage, &verdict);
-		if (verdict.stage[STAGE_TIMING].action != ACTION_DIGEST)
-			for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
-				verdict.due_ms = not_before_parent(&passage, group->room[network], verdict.due_ms);
-		int64_t due_ms = verdict.due_ms > now_ms ? verdict.due_ms : now_ms;
-		outbox_replan(core->outbox, seq, group->name, due_ms);
-		digests_replan(core->digests, group, seq, due_ms);
-		struct decision decision;
-		if (decisions_get(core->store, seq, &decision) && strcmp(decision.group, group->name) == 0) {
-			decision.verdict = verdict;
-			decision.revision = group->revision;
-			decisions_save(core->store, &decision);
-		}
-	}
+	if (in.kind == INCOMING_MESSAGE)
+		replan(&(struct passage){ .core = core, .row = &row, .in = &in, .group = group });
 	arena_fini(&arena);
 	inbox_row_fini(&row);
 }

@@ -12,7 +12,7 @@ void relay_close(struct relay *relay);
 /* Judges at most `most` rows, in the turn's transaction. True when there are more. */
 bool relay_work(struct relay *relay, int most);
 
-/* The group's charter changed: judges what it holds again, at the instant at which each message was received. */
+/* The group's hours or rules changed: judges again when what it holds is said, as if each message came now. */
 void relay_replan(struct relay *relay, struct group *group);
 
 /* True when this text is a reply's id in the other room of its pair: writes it. Both ids are source or remote ids. */

@@ -96,7 +96,7 @@ CREATE TABLE item (
 	body BLOB,
 	origin_ms INTEGER NOT NULL,
 	due_ms INTEGER NOT NULL,         -- not in a digest before
-	room_digest INTEGER NOT NULL DEFAULT 0 -- a rule said digest: 1 + network of the room that is owed it
+	room_digest INTEGER NOT NULL DEFAULT 0 -- a rule said digest: bits, 1 << network, of the rooms that are owed it
 );
 CREATE INDEX item_group ON item (grp, seq);
 

@@ -133,7 +133,7 @@
 	X(ITEM_LAST, "SELECT coalesce(max(seq), 0) FROM item") \
 	X(ITEM_REPLAN, "UPDATE item SET due_ms = ? WHERE inbox_seq = ? AND grp = ?") \
 	X(ITEM_RANGE, "SELECT seq, inbox_seq, person, author, body, origin_ms FROM item WHERE grp = ?1 AND seq > ?2 AND due_ms > ?3" \
-		" AND due_ms <= ?4 AND (?5 = 0 OR room_digest = ?5) AND person <> ?6 ORDER BY seq") \
+		" AND due_ms <= ?4 AND (?5 = 0 OR room_digest & ?5) AND person <> ?6 ORDER BY seq") \
 	X(ITEM_FORGET, "UPDATE item SET body = NULL WHERE origin_ms < ? AND body IS NOT NULL") \
 	X(ITEM_DROP, "DELETE FROM item WHERE due_ms <= (SELECT min(since_ms) FROM subscription s WHERE s.grp = item.grp) - ?" \
 		" OR NOT EXISTS (SELECT 1 FROM subscription s WHERE s.grp = item.grp)") \
@@ -144,6 +144,7 @@
 	X(SUBSCRIPTION_END, "DELETE FROM subscription WHERE person = ? AND grp = ?") \
 	X(SUBSCRIPTION_GET, "SELECT network, lane, after_seq, since_ms FROM subscription WHERE person = ? AND grp = ?") \
 	X(SUBSCRIPTION_ANY, "SELECT 1 FROM subscription WHERE grp = ? LIMIT 1") \
+	X(SUBSCRIPTION_LATEST, "SELECT coalesce(max(since_ms), 0) FROM subscription") \
 	X(SUBSCRIPTION_ALL, "SELECT person, grp, network, lane, after_seq, since_ms FROM subscription") \
 	X(SUBSCRIPTION_MOVE, "UPDATE subscription SET since_ms = ? WHERE person = ? AND grp = ?") \
 	X(DIGEST_ADD, "INSERT OR IGNORE INTO digest (person, grp, slot, from_seq, to_seq, messages, frozen_ms) VALUES (?, ?, ?, ?, ?, ?, ?)") \

@@ -42,6 +42,8 @@ fake_read(struct port *port, const char *room, const char *raw, size_t size, str
 	out->author.person = line(arena, &at);
 	out->author.stem = out->author.person + 1;
 	out->author.name = line(arena, &at);
+	if (((struct fake_port *)port)->author)
+		out->author = *((struct fake_port *)port)->author;
 	out->text = line(arena, &at);
 	out->reply_address = out->author.person;
 	while (*at) {

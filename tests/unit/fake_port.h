@@ -30,6 +30,7 @@ struct fake_port {
 	bool answers;       /* settles at once, with the remote id "r<id>" */
 	int resets;
 	const char *keys;   /* NULL: none */
+	const struct author *author; /* of what is read, when its format cannot say it; or NULL */
 	enum incoming_kind without; /* what a message is whose key is not there */
 	struct core *core;
 };

@@ -3,6 +3,7 @@
 #include "core/core.h"
 
 #include "base/log.h"
+#include "core/charters.h"
 #include "core_scene.h"
 
 #include <setjmp.h>
@@ -176,6 +177,48 @@ test_a_digest_waits_for_its_readers_room(void **state)
 	assert_int_equal(fake_port_count(&scene->xmpp, "carol@x"), 0);
 }
 
+/* The clock is set back behind a slot that was had: what is said then is in the next digest, and in no digest twice. */
+static void
+test_a_clock_set_back_loses_nothing(void **state)
+{
+	struct scene *scene = *state;
+
+	say_later(scene, "2026-11-23T10:00:00Z", "one");
+	come_to(scene, "2026-11-23T16:30:00Z");
+	assert_int_equal(scene->xmpp.count, 1);
+	say_later(scene, "2026-11-23T15:00:00Z", "two");
+	come_to(scene, "2026-11-23T16:31:00Z");
+	assert_int_equal(scene->xmpp.count, 1);
+	scene_reopen(scene);
+	say_later(scene, "2026-11-23T15:10:00Z", "three");
+	const char *text = come_to(scene, "2026-11-24T16:30:00Z");
+	assert_int_equal(scene->xmpp.count, 1);
+	assert_null(strstr(text, "one #later"));
+	assert_non_null(strstr(text, "two #later"));
+	assert_non_null(strstr(text, "three #later"));
+}
+
+/* The zone moves west: the same slot of the same day comes again, which makes no second digest. What was said meanwhile is not lost. */
+static void
+test_a_slot_that_comes_again_loses_nothing(void **state)
+{
+	struct scene *scene = *state;
+	struct complaint why;
+
+	say_later(scene, "2026-11-23T10:00:00Z", "one");
+	come_to(scene, "2026-11-23T16:30:00Z");
+	assert_int_equal(scene->xmpp.count, 1);
+	assert_int_equal(charters_apply(scene->core->charters, groups_find(&scene->core->groups, "marketing"),
+			"version 1\ngroup \"marketing\" {\n  tz America/New_York\n  digest at 17:30\n  time 20 lot when tag later then digest next\n}\n",
+			"@mod:hs", "test", &why), 0);
+	say_later(scene, "2026-11-23T18:00:00Z", "two");
+	come_to(scene, "2026-11-23T22:30:00Z");
+	assert_int_equal(scene->xmpp.count, 1);
+	const char *text = come_to(scene, "2026-11-24T22:30:00Z");
+	assert_int_equal(scene->xmpp.count, 2);
+	assert_non_null(strstr(text, "two #later"));
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -192,6 +235,8 @@ main(void)
 		T(test_items_end_with_the_last_subscription),
 		T(test_whoever_is_expelled_gets_none),
 		T(test_a_digest_waits_for_its_readers_room),
+		T(test_a_clock_set_back_loses_nothing),
+		T(test_a_slot_that_comes_again_loses_nothing),
 #undef T
 	};
 

@@ -3,6 +3,7 @@
 #include "core/core.h"
 
 #include "base/log.h"
+#include "core/charters.h"
 #include "core/outbox_rows.h"
 #include "core_scene.h"
 
@@ -176,6 +177,109 @@ test_parts_are_refused_together(void **state)
 	assert_int_equal(count_told(&scene->matrix, "Within an hour 2 more"), 1);
 }
 
+/* A moderator's new charter for a group. */
+static void
+apply(struct scene *scene, const char *group, const char *text)
+{
+	struct complaint why;
+
+	assert_int_equal(charters_apply(scene->core->charters, groups_find(&scene->core->groups, group), text, "@mod:hs", "test", &why), 0);
+	turns(scene);
+}
+
+#define HEAD "version 1\ngroup \"marketing\" {\n  tz Europe/Paris\n  hours mon-fri 08:30-18:30\n  time 30 ferme when closed then hold until opening\n"
+
+/* A group that is gone, or one's own: the message stays, under the hours of its own group, once, and who asks is told so. */
+static void
+test_a_route_that_leads_nowhere(void **state)
+{
+	struct scene *scene = *state;
+
+	apply(scene, "marketing", HEAD "  route 10 gone when tag gone then move \"cafe\"\n  route 20 own when tag own then copy \"marketing\"\n"
+		"  route 30 shown when tag shown then suggest \"cafe\"\n}\n");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#own words");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#shown words");
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 2);
+	assert_int_equal(scene->matrix.count, 0);
+	scratch_set_clock(scene->directory, "2026-11-23T18:04:00Z");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#gone words");
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 2);
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n!sd why");
+	assert_non_null(strstr(fake_port_last(&scene->matrix)->payload, "Held until Tue 24 Nov 08:30"));
+	assert_null(strstr(fake_port_last(&scene->matrix)->payload, "cafe"));
+	scratch_set_clock(scene->directory, "2026-11-24T07:30:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 3);
+}
+
+/* The sub-group reads in digests: both of its rooms are owed what was sent to it, with where it comes from. */
+static void
+test_a_copy_in_digests_reaches_both_rooms(void **state)
+{
+	struct scene *scene = *state;
+
+	apply(scene, "seo", "version 1\ngroup \"seo\" {\n  tz Europe/Paris\n  digest at 16:00\n  time 10 lot when open then digest next\n}\n");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\n#seo words");
+	assert_int_equal(fake_port_count(&scene->matrix, ROOM), 1);
+	scratch_set_clock(scene->directory, "2026-11-23T15:00:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->matrix, "!s:hs"), 1);
+	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 1);
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "Bob: [marketing] #seo words"));
+	assert_non_null(strstr(fake_port_last(&scene->matrix)->payload, "Bob: [marketing] #seo words"));
+}
+
+/* Where the bot says "Name: text", the name is one line, and what somebody does is not done by the bot. */
+static void
+test_a_name_is_one_line(void **state)
+{
+	struct scene *scene = *state;
+	const struct group *group = groups_find(&scene->core->groups, "marketing");
+	struct author author = { "@eve:hs", "eve:hs", "Eve\nBob: I resign" };
+
+	assert_non_null(group);
+	scene->matrix.author = &author;
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@eve:hs\n\n#seo words");
+	assert_int_equal(fake_port_count(&scene->matrix, "!s:hs"), 1);
+	assert_non_null(strstr(fake_port_last(&scene->matrix)->payload, "|Eve Bob: I resign: [marketing] #seo words"));
+}
+
+/* A sub-group whose alias leads to no room: that is what is said, and not that the message is too long. */
+static void
+test_a_missing_room_is_named(void **state)
+{
+	struct scene *scene = *state;
+
+	groups_add(&scene->core->groups, "far", "#far:hs", "far@rooms.x", false);
+	apply(scene, "marketing", HEAD "  route 10 far when tag far then copy \"far\"\n}\n");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#far words");
+	assert_int_equal(fake_port_count(&scene->xmpp, "far@rooms.x"), 1);
+	assert_int_equal(count_told(&scene->matrix, "too long"), 0);
+	assert_int_equal(count_told(&scene->matrix, "no longer exists"), 1);
+}
+
+/* Programs may answer, so they are told nothing; people three times a day. */
+static void
+test_notices_have_an_end(void **state)
+{
+	struct scene *scene = *state;
+
+	apply(scene, "marketing", HEAD "  bots \"@ci:hs\"\n  admit 10 promo when word in \"offer\" then reject reason promo\n"
+		"  route 10 shown when tag shown then suggest \"seo\"\n}\n");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@ci:hs\nCI\nAn offer");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@ci:hs\nCI\n#shown");
+	scratch_set_clock(scene->directory, "2026-11-23T18:04:00Z");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@ci:hs\nCI\nBuilt");
+	assert_int_equal(scene->matrix.count, 0);
+	for (int i = 0; i < 5; i++)
+		scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nAn offer");
+	assert_int_equal(count_told(&scene->matrix, "(promo)"), 3);
+	assert_int_equal(count_told(&scene->matrix, "last notice of its kind today"), 1);
+	scratch_set_clock(scene->directory, "2026-11-24T18:04:00Z");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nAn offer");
+	assert_int_equal(count_told(&scene->matrix, "(promo)"), 4);
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -191,6 +295,11 @@ main(void)
 		T(test_an_answer_is_planned_again_with_its_parent),
 		T(test_a_copy_waits_and_its_author_knows),
 		T(test_parts_are_refused_together),
+		T(test_a_route_that_leads_nowhere),
+		T(test_a_copy_in_digests_reaches_both_rooms),
+		T(test_a_name_is_one_line),
+		T(test_a_missing_room_is_named),
+		T(test_notices_have_an_end),
 #undef T
 	};
 
