@@ -67,6 +67,9 @@ skip_line(struct tags *tags)
 	return true;
 }
 
+/* Longer runs begin no code: each different length means another walk to the end of the text. */
+enum { TICKS_MAX = 32 };
+
 /* Over a run of backticks, and over the code that it begins when the same run ends it before the paragraph does. */
 static void
 skip_code(struct tags *tags)
@@ -75,6 +78,8 @@ skip_code(struct tags *tags)
 	const char *p = tags->p + ticks;
 
 	tags->p = p;
+	if (ticks > TICKS_MAX)
+		return;
 	while (p < tags->end && !begins(p, tags->end, "\n\n")) {
 		size_t n = run_of(p, tags->end, '`');
 

@@ -438,6 +438,34 @@ seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Runs of all lengths: what each costs has an end, so that nobody can make the text cost more than its length. */
+static void
+test_backticks(void **state)
+{
+	enum { SIZE = 1 << 18 };
+	char *text = malloc(SIZE + 1), run[41] = "", line[128];
+	size_t n = 0;
+	double t;
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t ticks = 1; n + ticks + 1 < SIZE; n++, ticks++) {
+		memset(text + n, '`', ticks);
+		text[n += ticks] = ' ';
+	}
+	text[n] = '\0';
+	t = seconds();
+	check("tag seo", text, false);
+	print_message("# 256 kB of backticks: %.2f ms\n", (seconds() - t) * 1000);
+	free(text);
+	memset(run, '`', 32);
+	snprintf(line, sizeof(line), "%s#seo %s", run, run);
+	check("tag seo", line, false);
+	memset(run, '`', 33);
+	snprintf(line, sizeof(line), "%s #seo %s", run, run);
+	check("tag seo", line, true);
+}
+
 /* 4,000 patterns and the longest bodies that arrive: the work grows with the text alone. */
 static void
 test_cost(void **state)
@@ -547,6 +575,7 @@ main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_words_property),
 		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_backticks),
 		cmocka_unit_test(test_logic),
 		cmocka_unit_test(test_inputs),
 		cmocka_unit_test(test_states),
