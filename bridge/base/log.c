@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One writer for every line, so that escaping and cutting cannot be forgotten. */
+/*
+ * One writer for every line, so that escaping and cutting cannot be forgotten. It waits for nobody: when whoever reads the log
+ * (the journal, a pipe) has stopped, lines are dropped and counted, and messages go on.
+ */
 #include "base/log.h"
 
 #include "base/now.h"
 #include "base/str.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +41,7 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 	bool journal;
+	unsigned long lost; /* lines that nobody took */
 	void (*hook)(enum log_level level, const char *line);
 } log_state = { .level = LOG_INFO };
 
@@ -78,22 +83,36 @@ log_register(void (*hook)(enum log_level level, const char *line))
 	log_state.hook = hook;
 }
 
-/* Escapes in place into `out`; what does not fit is cut. */
+/* Length of the character at p when it can be shown; 0 when it is a control character, or no UTF-8: the journal hides a whole line for one. */
+static size_t
+shown(const unsigned char *p)
+{
+	size_t n = *p < 0x80 ? 1 : *p < 0xE0 ? 2 : *p < 0xF0 ? 3 : 4;
+
+	if (*p < 0x20 || *p == 0x7F || (p[0] == 0xC2 && p[1] < 0xA0) || strnlen((const char *)p, n) < n)
+		return 0;
+	return str_is_clean((const char *)p, n) ? n : 0;
+}
+
+/* What cannot be shown becomes \xhh; what does not fit is cut. */
 static void
 escape(char *out, size_t size, const char *text)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t n = 0;
 
-	for (const unsigned char *p = (const unsigned char *)text; *p && n + 5 < size; p++) {
-		if (*p >= 0x20 && *p != 0x7F) {
-			out[n++] = (char)*p;
+	for (const unsigned char *p = (const unsigned char *)text; *p && n + 5 < size;) {
+		size_t length = shown(p);
+		if (length) {
+			memcpy(out + n, p, length);
+			n += length;
+			p += length;
 			continue;
 		}
 		out[n++] = '\\';
 		out[n++] = 'x';
 		out[n++] = hex[*p >> 4];
-		out[n++] = hex[*p & 15];
+		out[n++] = hex[*p++ & 15];
 	}
 	out[n] = '\0';
 }
@@ -122,12 +141,22 @@ shorten_people(char *line)
 			at = shorten_value(at + strlen(person_keys[i]));
 }
 
+/* Then a line of less than PIPE_BUF goes out without waiting. */
+static bool
+is_taken(void)
+{
+	struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&wait, 1, 0) > 0;
+}
+
 static void
 put(const char *line, int n)
 {
-	ssize_t ignored = n > 0 ? write(STDERR_FILENO, line, (size_t)n) : 0;
-
-	(void)ignored;
+	if (!is_taken())
+		log_state.lost++;
+	else if (n > 0)
+		(void)!write(STDERR_FILENO, line, (size_t)n);
 }
 
 static void
@@ -143,24 +172,32 @@ write_text(enum log_level level, const char *line)
 		put(stamped, snprintf(stamped, sizeof(stamped), "%s %s%s\n", when, word, line));
 }
 
-/* The line has no control characters any more; what is no UTF-8 becomes U+FFFD. */
 static void
 write_json(enum log_level level, enum log_area area, const char *message)
 {
-	AUTO_FREE char *clean = str_clean(message, strlen(message));
 	struct str out AUTO_STR;
 	char when[32];
 
 	str_init(&out, 8 * LINE_MAX_BYTES);
 	now_format_utc(now_real_ms(), when, sizeof(when));
 	str_addf(&out, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"", when, level_names[level], area_names[area]);
-	for (const char *p = clean; *p; p++) {
+	for (const char *p = message; *p; p++) {
 		if (*p == '"' || *p == '\\')
 			str_add_char(&out, '\\');
 		str_add_char(&out, *p);
 	}
 	str_add(&out, "\"}\n");
 	put(str_get(&out), (int)out.n);
+}
+
+/* Once somebody reads again. */
+static void
+tell_lost(void)
+{
+	unsigned long lost = log_state.lost;
+
+	log_state.lost = 0;
+	log_line(LOG_WARNING, LOG_MAIN, "the log was not read for a while lines_lost=%lu", lost);
 }
 
 void
@@ -171,6 +208,8 @@ log_line(enum log_level level, enum log_area area, const char *format, ...)
 	int saved = errno;
 	char line[LINE_MAX_BYTES];
 	va_list args;
+	if (log_state.lost && is_taken())
+		tell_lost();
 	va_start(args, format);
 	AUTO_FREE char *text = xvasprintf(format, args);
 	va_end(args);
@@ -192,4 +231,16 @@ log_failure(int code, const char *file, int line, const char *function)
 {
 	log_error(LOG_MAIN, "failed at=%s:%d in=%s error=\"%s\"", file, line, function, strerror(code < 0 ? -code : code));
 	return code;
+}
+
+void
+log_plain(const char *format, ...)
+{
+	char line[LINE_MAX_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	int n = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	put(line, n < (int)sizeof(line) ? n : (int)sizeof(line) - 1);
 }

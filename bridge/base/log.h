@@ -4,7 +4,8 @@
 
 /*
  * The log: one line a fact on stderr, "area: verb key=value ...", in English. Control
- * characters are escaped and long lines cut, because names come from strangers.
+ * characters and what is no UTF-8 are escaped and long lines cut, because names come from strangers.
+ * Nobody is waited for: lines that are not read are dropped, and their number is said when somebody reads again.
  * NEVER a message body, a token or a key, at any level; ids and sizes only.
  */
 
@@ -28,6 +29,9 @@ bool log_level_named(const char *name, enum log_level *out);
 
 /* Tests: every line goes to `hook` instead of stderr; NULL ends that. */
 void log_register(void (*hook)(enum log_level level, const char *line));
+
+/* A line as it is, with its own end, for whoever waits for these very words; never anything of strangers. */
+void log_plain(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Keeps errno. */
 void log_line(enum log_level level, enum log_area area, const char *format, ...) PRINTF_LIKE(3, 4);

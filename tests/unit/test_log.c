@@ -74,6 +74,54 @@ test_control_characters_are_escaped(void **state)
 	assert_string_equal(end(), "<6>xmpp: nick=a\\x0ab\\x1b[31m\n");
 }
 
+/* The journal shows "[blob data]" in place of a line with one of these, and a terminal obeys U+009B as it does ESC [. */
+static void
+test_what_hides_a_line_is_escaped(void **state)
+{
+	(void)state;
+	begin(LOG_INFO, LOG_TEXT, true);
+	log_info(LOG_XMPP, "nick=%s", "caf\xC3\xA9 \xE2\x82\xAC \xC2\x9B" "31m \xC2\x85 \xFF \xE2\x82");
+	assert_string_equal(end(), "<6>xmpp: nick=caf\xC3\xA9 \xE2\x82\xAC \\xc2\\x9b31m \\xc2\\x85 \\xff \\xe2\\x82\n");
+}
+
+/* Neither is a character cut in two where the line ends. */
+static void
+test_a_cut_leaves_whole_characters(void **state)
+{
+	char text[3000];
+
+	(void)state;
+	for (size_t shift = 0; shift < 3; shift++) {
+		memset(text, 'x', shift);
+		for (size_t i = shift; i + 3 < sizeof(text); i += 3)
+			memcpy(text + i, "\xE2\x82\xAC", 4);
+		begin(LOG_INFO, LOG_TEXT, true);
+		log_info(LOG_MAIN, "%s", text);
+		size_t n = strlen(end());
+		assert_in_range(n, 900, 1100);
+		assert_memory_equal(said + n - 4, "\xE2\x82\xAC\n", 4);
+	}
+}
+
+/* Whoever reads the log may stop; we do not wait for him, and he learns what he missed. */
+static void
+test_a_log_that_nobody_reads(void **state)
+{
+	char rest[65536];
+
+	(void)state;
+	begin(LOG_INFO, LOG_TEXT, true);
+	alarm(10); /* ends a program that waits */
+	for (int i = 0; i < 3000; i++)
+		log_info(LOG_MAIN, "line=%d %0100d", i, 0);
+	assert_true(read(ends[0], rest, sizeof(rest)) > 0);
+	log_info(LOG_MAIN, "heard again");
+	alarm(0);
+	const char *again = strstr(end(), "<4>warning: main: the log was not read for a while lines_lost=");
+	assert_non_null(again);
+	assert_non_null(strstr(again, "\n<6>main: heard again\n"));
+}
+
 static void
 test_people_are_cut_short(void **state)
 {
@@ -100,7 +148,7 @@ test_json(void **state)
 	assert_non_null(line);
 	assert_string_equal(json_string_value(json_object_get(line, "level")), "warning");
 	assert_string_equal(json_string_value(json_object_get(line, "area")), "relay");
-	assert_string_equal(json_string_value(json_object_get(line, "message")), "said \"a\\b\\x09\" who=@al...:example.org \xEF\xBF\xBD");
+	assert_string_equal(json_string_value(json_object_get(line, "message")), "said \"a\\b\\x09\" who=@al...:example.org \\xff");
 	json_decref(line);
 }
 
@@ -125,6 +173,9 @@ main(void)
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_the_journal_gets_priorities_and_no_time),
 		cmocka_unit_test(test_control_characters_are_escaped),
+		cmocka_unit_test(test_what_hides_a_line_is_escaped),
+		cmocka_unit_test(test_a_cut_leaves_whole_characters),
+		cmocka_unit_test(test_a_log_that_nobody_reads),
 		cmocka_unit_test(test_people_are_cut_short),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_long_lines_are_cut),
