@@ -125,7 +125,7 @@ tests_unit_test_stanza_SOURCES = tests/unit/test_stanza.c
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 
 # The base and the command line.
-unit_tests += tests/unit/test_audit tests/unit/test_check tests/unit/test_config tests/unit/test_control tests/unit/test_loop tests/unit/test_now tests/unit/test_seal \
+unit_tests += tests/unit/test_audit tests/unit/test_check tests/unit/test_config tests/unit/test_control tests/unit/test_http tests/unit/test_loop tests/unit/test_now tests/unit/test_seal \
 	tests/unit/test_str tests/unit/test_text
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c
 tests_unit_test_check_SOURCES = tests/unit/test_check.c
@@ -133,6 +133,7 @@ tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_control_SOURCES = tests/unit/test_control.c
 unit_tests += tests/unit/test_look
 tests_unit_test_look_SOURCES = tests/unit/test_look.c
+tests_unit_test_http_SOURCES = tests/unit/test_http.c
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
 tests_unit_test_now_SOURCES = tests/unit/test_now.c
 tests_unit_test_seal_SOURCES = tests/unit/test_seal.c

@@ -113,6 +113,8 @@ make_easy(const struct curl_slist *headers)
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	/* Else a request that ends while a name server keeps silent has the whole loop wait for curl's resolving thread. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	return easy;
 }
 
