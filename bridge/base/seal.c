@@ -111,13 +111,15 @@ make_key_file(const char *path)
 static int
 read_key_file(const char *path, unsigned char key[KEY])
 {
+	unsigned char more;
 	struct stat info;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return errno == ENOENT ? SEAL_E_MISSING : -errno;
 	ssize_t n = read(fd, key, KEY);
-	int error = n < 0 ? -errno : n == KEY ? 0 : SEAL_E_SHORT;
+	/* One that is longer is a text, as base64: the bytes that were meant are others. */
+	int error = n < 0 ? -errno : n == KEY && read(fd, &more, 1) == 0 ? 0 : SEAL_E_SHORT;
 	if (!error && (fstat(fd, &info) < 0 || info.st_mode & S_IRWXO))
 		error = SEAL_E_READABLE;
 	close(fd);

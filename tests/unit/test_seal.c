@@ -73,6 +73,8 @@ test_files(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 	put_key("short", 5, 0600);
 	assert_int_equal(seal_open(&seal, path, true), SEAL_E_SHORT);
+	put_key("0123456789abcdef0123456789abcdef\n", 33, 0600);
+	assert_int_equal(seal_open(&seal, path, true), SEAL_E_SHORT);
 	put_key("0123456789abcdef0123456789abcdef", 32, 0604);
 	assert_int_equal(seal_open(&seal, path, true), SEAL_E_READABLE);
 	unlink(path);
