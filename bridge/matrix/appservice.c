@@ -420,19 +420,48 @@ client_of(struct MHD_Connection *connection)
 	return info ? info->socket_context : NULL;
 }
 
+/* How the body's end is found: of both headers together there may be one, and it must be plain, for libmicrohttpd takes the first. */
+struct frame {
+	unsigned headers;
+	bool plain;
+};
+
+static enum MHD_Result
+note_frame(void *context, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct frame *frame = context;
+	bool length = strcasecmp(key, "Content-Length") == 0, coding = strcasecmp(key, "Transfer-Encoding") == 0;
+
+	(void)kind;
+	frame->headers += length || coding;
+	if (length)
+		frame->plain = value && *value && value[strspn(value, "0123456789")] == '\0';
+	if (coding)
+		frame->plain = value && strcasecmp(value, "chunked") == 0;
+	return MHD_YES;
+}
+
+static bool
+is_ambiguous(struct MHD_Connection *connection)
+{
+	struct frame frame = { 0, true };
+
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, note_frame, &frame);
+	return frame.headers > 1 || !frame.plain;
+}
+
 /* What can be said from the headers alone; NULL: read on. */
 static const struct answer *
 judge_headers(struct appservice *appservice, struct MHD_Connection *connection, const struct endpoint *endpoint)
 {
 	struct client *client = client_of(connection);
 	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
-	const char *encoding = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Transfer-Encoding");
 
 	if (!is_authorised(appservice, connection))
 		return &forbidden;
 	if (client)
 		client->known = true;
-	if (length && encoding)
+	if (is_ambiguous(connection))
 		return &ambiguous;
 	if (length && strtoull(length, NULL, 10) > APPSERVICE_BODY_MAX)
 		return &too_large;

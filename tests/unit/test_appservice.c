@@ -309,7 +309,19 @@ test_chunked(void **state)
 	assert_string_equal(scene->first, "{\"events\":[]}");
 	assert_int_equal(exchange(scene, "PUT /_matrix/app/v1/transactions/1 HTTP/1.1\r\n" AUTHORISED
 		"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &answer) / 100, 4);
-	assert_int_equal(scene->taken, 1);
+	/* Two lengths, or a coding that is not known: where the body ends is a matter of opinion. */
+	static const char *const smuggled[] = {
+		"Content-Length: 2\r\nContent-Length: 13\r\n\r\n{\"events\":[]}", "Content-Length: 13\r\nContent-Length: 2\r\n\r\n{\"events\":[]}",
+		"Content-Length: 2, 13\r\n\r\n{\"events\":[]}", "Content-Length: +2\r\n\r\n{}", "Content-Length: -1\r\n\r\n{}", "Content-Length: 0x2\r\n\r\n{}",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+		"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+	};
+	for (size_t i = 0; i < sizeof(smuggled) / sizeof(smuggled[0]); i++) {
+		AUTO_FREE char *request = xasprintf("PUT /_matrix/app/v1/transactions/1 HTTP/1.1\r\n" AUTHORISED "%s", smuggled[i]);
+		unsigned status = exchange(scene, request, &answer);
+		if (status / 100 == 2 || scene->taken != 1)
+			fail_msg("%u for %s", status, smuggled[i]);
+	}
 }
 
 /* Without a length in front, the limit holds while the body arrives. */
