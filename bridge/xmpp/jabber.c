@@ -258,7 +258,7 @@ stream_settings_of(const struct jabber_settings *settings)
 	return (struct stream_settings){ settings->host, settings->port, settings->component, settings->secret };
 }
 
-int
+void
 jabber_open(struct port **out, const struct jabber_settings *settings, const struct jabber_parts *parts)
 {
 	struct jabber *jabber = xcalloc(1, sizeof(*jabber));
@@ -279,13 +279,8 @@ jabber_open(struct port **out, const struct jabber_settings *settings, const str
 	if (r < 0)
 		log_warning(LOG_XMPP, "no record of what was sent directory=%s error=\"%s\": a chat may come twice after a crash", settings->state,
 				strerror(-r));
-	r = stream_open(&jabber->stream, parts->loop, jabber->ctx, &stream_settings, &stream_table, jabber);
-	if (r < 0) {
-		jabber_close(&jabber->port);
-		return r;
-	}
+	stream_open(&jabber->stream, parts->loop, jabber->ctx, &stream_settings, &stream_table, jabber);
 	*out = &jabber->port;
-	return 0;
 }
 
 void

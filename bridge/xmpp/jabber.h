@@ -41,7 +41,7 @@ struct jabber_parts {
 	struct plumb *plumb; /* may be NULL */
 };
 
-int jabber_open(struct port **out, const struct jabber_settings *settings, const struct jabber_parts *parts) MUST_USE;
+void jabber_open(struct port **out, const struct jabber_settings *settings, const struct jabber_parts *parts);
 void jabber_close(struct port *port);
 
 /* How many groups' rooms are joined with their gap filled. */

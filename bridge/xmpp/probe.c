@@ -263,12 +263,12 @@ run(struct probe *probe, const struct jabber_settings *settings, char *detail, s
 	probe->listener = xasprintf("bot@%s/" JID_RESOURCE, settings->component);
 	probe->ctx = stanza_context();
 	int r = loop_open(&probe->loop);
-	if (r == 0)
-		r = stream_open(&probe->stream, probe->loop, probe->ctx, &stream_settings, &events, probe);
-	if (r == 0)
+	if (r == 0) {
+		stream_open(&probe->stream, probe->loop, probe->ctx, &stream_settings, &events, probe);
 		drive(probe);
-	else
+	} else {
 		snprintf(detail, size, "%s", strerror(-r));
+	}
 	stream_close(probe->stream);
 	loop_close(probe->loop);
 	xmpp_ctx_free(probe->ctx);

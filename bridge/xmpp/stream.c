@@ -478,6 +478,37 @@ connect_to(struct stream *stream, const struct addrinfo *address)
 	return r;
 }
 
+/*
+ * Anew for each round, since a name may have moved to another address meanwhile; if nobody can say, the last addresses are tried
+ * again. A name, unlike a number, makes us wait for the name server.
+ */
+static bool
+resolve(struct stream *stream)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV }, *found;
+	char port[8];
+
+	snprintf(port, sizeof(port), "%u", (unsigned)stream->settings.port);
+	int r = getaddrinfo(stream->settings.host, port, &hints, &found);
+	if (r) {
+		note_trouble(stream, gai_strerror(r));
+	} else {
+		if (stream->addresses)
+			freeaddrinfo(stream->addresses);
+		stream->addresses = found;
+	}
+	stream->address = stream->addresses;
+	return stream->address;
+}
+
+static void
+cannot_connect(struct stream *stream)
+{
+	log_warning(LOG_XMPP, "cannot connect host=%s port=%u reason=\"%s\"", stream->settings.host, (unsigned)stream->settings.port,
+			stream->trouble);
+	loop_timer_set(&stream->timer, backoff_ms(stream->attempt++));
+}
+
 /* The timer's work: to connect, or to give up waiting for the handshake. */
 static void
 connect_next(void *context)
@@ -493,15 +524,15 @@ connect_next(void *context)
 		loop_timer_set(&stream->timer, backoff_ms(stream->attempt++));
 		return;
 	}
-	if (!stream->address)
-		stream->address = stream->addresses;
+	if (!stream->address && !resolve(stream)) {
+		cannot_connect(stream);
+		return;
+	}
 	int r = connect_to(stream, stream->address);
 	stream->address = stream->address->ai_next;
 	if (r < 0) {
 		note_trouble(stream, strerror(-r));
-		log_warning(LOG_XMPP, "cannot connect host=%s port=%u reason=\"%s\"", stream->settings.host, (unsigned)stream->settings.port,
-				strerror(-r));
-		loop_timer_set(&stream->timer, backoff_ms(stream->attempt++));
+		cannot_connect(stream);
 		return;
 	}
 	stream->state = CONNECTING;
@@ -546,20 +577,13 @@ on_broken(void *context)
 
 /* ---- for its owner ---- */
 
-int
+void
 stream_open(struct stream **out, struct loop *loop, xmpp_ctx_t *ctx, const struct stream_settings *settings,
 		const struct stream_events *events, void *context)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
 	struct stream *stream = xcalloc(1, sizeof(*stream));
-	char port[8];
 
 	*stream = (struct stream){ .loop = loop, .ctx = ctx, .settings = *settings, .events = events, .context = context, .fd = -1 };
-	snprintf(port, sizeof(port), "%u", (unsigned)settings->port);
-	if (getaddrinfo(settings->host, port, &hints, &stream->addresses) != 0) {
-		free(stream);
-		return -EHOSTUNREACH;
-	}
 	snprintf(stream->beat, sizeof(stream->beat), "beat-");
 	seal_random_text(stream->beat + strlen("beat-"), 16, "abcdefghijklmnopqrstuvwxyz234567");
 	str_init(&stream->out, OUT_MAX);
@@ -568,7 +592,6 @@ stream_open(struct stream **out, struct loop *loop, xmpp_ctx_t *ctx, const struc
 	loop_timer_init(&stream->broken, loop, on_broken, stream);
 	loop_timer_init(&stream->pause, loop, look_for_room, stream);
 	*out = stream;
-	return 0;
 }
 
 void
@@ -596,7 +619,8 @@ stream_close(struct stream *stream)
 	loop_timer_stop(&stream->broken);
 	loop_timer_stop(&stream->pause);
 	str_fini(&stream->out);
-	freeaddrinfo(stream->addresses);
+	if (stream->addresses)
+		freeaddrinfo(stream->addresses);
 	free(stream);
 }
 

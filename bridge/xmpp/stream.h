@@ -33,10 +33,9 @@ struct stream_settings {
 	const char *component, *secret;
 };
 
-/* Resolves the host. 0; -EHOSTUNREACH when it has no address; -errno. */
-int stream_open(struct stream **out, struct loop *loop, xmpp_ctx_t *ctx, const struct stream_settings *settings,
-		const struct stream_events *events, void *context) MUST_USE;
-/* Begins to connect, and from then on comes back after each loss (0.2, 0.5, 1 .. 30 s). */
+void stream_open(struct stream **out, struct loop *loop, xmpp_ctx_t *ctx, const struct stream_settings *settings,
+		const struct stream_events *events, void *context);
+/* Begins to connect, and from then on comes back after each loss (0.2, 0.5, 1 .. 30 s). The host's name is resolved for each round. */
 void stream_start(struct stream *stream);
 /* Says good-bye as far as that takes no waiting. No event comes from it. NULL is fine. */
 void stream_close(struct stream *stream);

@@ -411,7 +411,7 @@ open_scene(void **state)
 	settings.port = listen_anywhere(scene);
 	scene->settings = &settings;
 	assert_int_equal(loop_open(&scene->loop), 0);
-	assert_int_equal(stream_open(&scene->stream, scene->loop, ctx, &settings, &scene_events, scene), 0);
+	stream_open(&scene->stream, scene->loop, ctx, &settings, &scene_events, scene);
 	stream_start(scene->stream);
 	*state = scene;
 	return 0;
@@ -569,7 +569,7 @@ test_blame(void **state)
 			fail_msg("case %u", i);
 		/* The pause between attempts grows; this is not what is tested here. */
 		stream_close(scene->stream);
-		assert_int_equal(stream_open(&scene->stream, scene->loop, ctx, scene->settings, &scene_events, scene), 0);
+		stream_open(&scene->stream, scene->loop, ctx, scene->settings, &scene_events, scene);
 		stream_start(scene->stream);
 	}
 }

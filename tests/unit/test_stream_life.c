@@ -32,6 +32,7 @@ static struct {
 	int socket_error, connect_error, option_error, add_error, recv_error, send_error; /* once */
 	size_t send_most;    /* bytes a send() takes; 0: all */
 	bool no_host;
+	unsigned asked; /* for an address */
 	unsigned ups, downs, blamed, stanzas, lines;
 	bool full;           /* nothing can be taken */
 } world;
@@ -130,6 +131,7 @@ __wrap_send(int fd, const void *p, size_t n, int flags)
 int
 __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
+	world.asked++;
 	return world.no_host ? EAI_NONAME : __real_getaddrinfo(host, service, hints, out);
 }
 
@@ -207,7 +209,7 @@ set_up(void **state)
 	log_register(count_line);
 	scene->ctx = stanza_context();
 	assert_int_equal(loop_open(&scene->loop), 0);
-	assert_int_equal(stream_open(&scene->stream, scene->loop, scene->ctx, &settings, &events, scene), 0);
+	stream_open(&scene->stream, scene->loop, scene->ctx, &settings, &events, scene);
 	stream_start(scene->stream);
 	*state = scene;
 	return 0;
@@ -468,7 +470,6 @@ static void
 test_connecting_fails(void **state)
 {
 	struct scene *scene = *state;
-	struct stream *none = NULL;
 
 	world.socket_error = EMFILE;
 	pass(scene, 0);
@@ -491,8 +492,28 @@ test_connecting_fails(void **state)
 		pass(scene, 60000);
 	}
 	assert_int_equal(world.downs, 0);
+}
+
+/* No name server at the start, as when a computer boots: that is waited out. Later the last address is better than none. */
+static void
+test_no_such_host(void **state)
+{
+	struct scene *scene = *state;
+
 	world.no_host = true;
-	assert_int_equal(stream_open(&none, scene->loop, scene->ctx, &settings, &events, scene), -EHOSTUNREACH);
+	pass(scene, 0);
+	assert_string_equal(stream_trouble(scene->stream), gai_strerror(EAI_NONAME));
+	assert_int_equal(world.far, -1);
+	world.no_host = false;
+	come_up(scene, 200);
+	unsigned asked = world.asked;
+	world.no_host = true;
+	close(world.far);
+	world.far = -1;
+	pass(scene, 0);
+	pass(scene, 60000);
+	assert_true(server_got("<stream:stream"));
+	assert_int_equal(world.asked, asked + 1);
 }
 
 static void
@@ -688,7 +709,7 @@ test_without_has_room(void **state)
 
 	always.has_room = NULL;
 	stream_close(scene->stream);
-	assert_int_equal(stream_open(&scene->stream, scene->loop, scene->ctx, &settings, &always, scene), 0);
+	stream_open(&scene->stream, scene->loop, scene->ctx, &settings, &always, scene);
 	stream_start(scene->stream);
 	world.full = true;
 	come_up(scene, 0);
@@ -738,6 +759,7 @@ main(void)
 		STREAM_TEST(test_foreign_elements),
 		STREAM_TEST(test_skipped),
 		STREAM_TEST(test_connecting_fails),
+		STREAM_TEST(test_no_such_host),
 		STREAM_TEST(test_reading_fails),
 		STREAM_TEST(test_much_at_once),
 		STREAM_TEST(test_writing_fails),
