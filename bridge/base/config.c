@@ -180,6 +180,60 @@ config_free(struct config *config)
 	free(config);
 }
 
+/* ---- read again ---- */
+
+static bool
+is_same_group(const struct config_group *one, const struct config_group *other)
+{
+	bool same = str_equal(one->name, other->name);
+
+	for (const struct config_row *row = config_rows; row->name; row++)
+		if (str_starts(row->name, "groups.*."))
+			same = same && config_keys_same(row, one, other);
+	return same;
+}
+
+static bool
+has_same_groups(const struct config *one, const struct config *other)
+{
+	bool same = one->group_count == other->group_count;
+
+	for (size_t i = 0; same && i < one->group_count; i++)
+		same = is_same_group(&one->groups[i], &other->groups[i]);
+	return same;
+}
+
+static void
+exchange(char **one, char **other)
+{
+	char *kept = *one;
+
+	*one = *other;
+	*other = kept;
+}
+
+void
+config_renew(struct config *config, struct config *fresh, struct str *rest)
+{
+	struct config_permission *permissions = config->permissions;
+	size_t count = config->permission_count;
+
+	config->permissions = fresh->permissions;
+	config->permission_count = fresh->permission_count;
+	fresh->permissions = permissions;
+	fresh->permission_count = count;
+	exchange(&config->logging.level, &fresh->logging.level);
+	exchange(&config->logging.format, &fresh->logging.format);
+	for (const struct config_row *row = config_rows; row->name; row++)
+		if (!str_starts(row->name, "logging.") && !str_starts(row->name, "groups.*.") && !config_keys_same(row, config, fresh))
+			str_addf(rest, "%s%s", rest->n ? ", " : "", row->name);
+	for (const struct config_row *row = config_registration_rows; row->name; row++)
+		if (!config_keys_same(row, config, fresh))
+			str_addf(rest, "%s%s", rest->n ? ", " : "", row->name);
+	if (!has_same_groups(config, fresh))
+		str_addf(rest, "%sgroups", rest->n ? ", " : "");
+}
+
 bool
 config_is_admin(const struct config *config, const char *person)
 {

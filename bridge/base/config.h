@@ -105,6 +105,12 @@ int config_read_registration(struct config *config, char *why, size_t size) MUST
 /* NULL is fine; secrets are cleared. */
 void config_free(struct config *config);
 
+/*
+ * Takes over from a configuration that was read anew what can change while we run: permissions and logging, whose old values `fresh`
+ * gets. Names of the other keys, and of those of the registration, in which both differ are added to `rest`, parted by ", ".
+ */
+void config_renew(struct config *config, struct config *fresh, struct str *rest);
+
 /* Whether `permissions:` makes this person an operator. */
 bool config_is_admin(const struct config *config, const char *person);
 

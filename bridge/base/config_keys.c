@@ -33,6 +33,16 @@ judge_domain(const char *value)
 	return NULL;
 }
 
+/* Servers write it so in what they send us, and we compare. */
+static const char *
+judge_component(const char *value)
+{
+	for (const char *p = value; *p; p++)
+		if (isupper((unsigned char)*p))
+			return "must be written in small letters";
+	return judge_domain(value);
+}
+
 static const char *
 judge_address(const char *value)
 {
@@ -167,7 +177,7 @@ const struct config_row config_rows[] = {
 	{ "appservice.ghosts", KIND_TEXT, false, AT(appservice.ghosts), "_xmpp_", judge_localpart },
 	{ "xmpp.host", KIND_TEXT, false, AT(xmpp.host), "127.0.0.1", judge_domain },
 	{ "xmpp.port", KIND_PORT, false, AT(xmpp.port), "5347", judge_port },
-	{ "xmpp.component", KIND_TEXT, true, AT(xmpp.component), NULL, judge_domain },
+	{ "xmpp.component", KIND_TEXT, true, AT(xmpp.component), NULL, judge_component },
 	{ "xmpp.secret", KIND_TEXT, false, AT(xmpp.secret), NULL, NULL },
 	{ "xmpp.secret_file", KIND_PATH, false, AT(xmpp.secret_file), NULL, NULL },
 	{ "xmpp.nick", KIND_TEXT, false, AT(xmpp.nick), "Sourdine", judge_nick },
@@ -335,6 +345,31 @@ config_keys_set(const struct config_row *row, const char *text, const char *dire
 	case KIND_LATER:
 		break;
 	}
+}
+
+bool
+config_keys_same(const struct config_row *row, const void *one, const void *other)
+{
+	const void *a = (const char *)one + row->offset, *b = (const char *)other + row->offset;
+
+	switch (row->kind) {
+	case KIND_TEXT:
+	case KIND_PATH:
+	case KIND_URL:
+		return str_equal(*(char *const *)a, *(char *const *)b);
+	case KIND_PORT:
+		return *(const uint16_t *)a == *(const uint16_t *)b;
+	case KIND_COUNT:
+	case KIND_SPAN:
+		return *(const unsigned *)a == *(const unsigned *)b;
+	case KIND_FLAG:
+		return *(const bool *)a == *(const bool *)b;
+	case KIND_PEOPLE:
+	case KIND_GROUPS:
+	case KIND_LATER:
+		break;
+	}
+	return true;
 }
 
 void

@@ -43,6 +43,8 @@ bool config_keys_nearest(const char *section, const char *key, char *out, size_t
 void config_keys_set(const struct config_row *row, const char *text, const char *directory, void *base);
 /* Where `base` has the row's text; NULL when it is no text. */
 char **config_keys_text(const struct config_row *row, void *base);
+/* Whether two of them have the same value there; permissions and groups are not looked at. */
+bool config_keys_same(const struct config_row *row, const void *one, const void *other);
 /* Frees all texts of a struct config, or of a struct config_group. */
 void config_keys_free(void *base, bool group);
 

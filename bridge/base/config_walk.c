@@ -56,6 +56,9 @@ read_person(void *context, const char *person, const yaml_node_t *at, const yaml
 
 	if (!matrix && !(str_starts(person, "xmpp:") && !config_judge_jid(person + 5)))
 		return complain(walk, at, "\"%s\" is nobody: write \"@name:example.org\" or \"xmpp:name@example.org\"", person);
+	for (const char *p = matrix ? "" : person + 5; *p; p++)
+		if (isupper((unsigned char)*p))
+			return complain(walk, at, "\"%s\": a JID is written in small letters here", person);
 	if (!role || !str_equal(role, "admin"))
 		return complain(walk, value, "the only permission is admin");
 	config->permissions = xrealloc(config->permissions, (config->permission_count + 1) * sizeof(*config->permissions));

@@ -27,7 +27,6 @@
 #include <unistd.h>
 
 #define WORDS_MAX 4
-#define BACKUP_NAME "backup.new"
 
 struct answers {
 	struct answers_parts parts;
@@ -234,7 +233,7 @@ tell_status(struct answers *answers, char **words, size_t word_count)
 static json_t *
 tell_backup(struct answers *answers, char **words, size_t word_count)
 {
-	AUTO_FREE char *path = config_state_file(answers->parts.config, BACKUP_NAME);
+	AUTO_FREE char *path = config_state_file(answers->parts.config, CONTROL_COPY);
 
 	(void)words, (void)word_count;
 	if (answers->copy)
@@ -251,7 +250,6 @@ tell_backup(struct answers *answers, char **words, size_t word_count)
 static bool
 go_on_copying(struct answers *answers)
 {
-	AUTO_FREE char *path = config_state_file(answers->parts.config, BACKUP_NAME);
 	int r = answers->copy ? store_copy_step(answers->copy) : 0;
 
 	if (!answers->copy || r == 1)
@@ -259,7 +257,7 @@ go_on_copying(struct answers *answers)
 	store_copy_end(answers->copy);
 	answers->copy = NULL;
 	answer(answers, answers->copy_ticket, r ? json_pack("{s:s}", "error", "the database cannot be copied: is the disk full?") :
-			json_pack("{s:s}", "path", path));
+			json_pack("{s:b}", "copied", true));
 	return false;
 }
 
@@ -329,8 +327,14 @@ tell_audit(struct answers *answers, char **words, size_t word_count)
 static json_t *
 tell_log(struct answers *answers, char **words, size_t word_count)
 {
+	json_t *document = log_rows(answers->parts.core->store, words[0], now_rules_ms() - strtoll(words[1], NULL, 10));
+
 	(void)word_count;
-	return log_rows(answers->parts.core->store, words[0], now_rules_ms() - strtoll(words[1], NULL, 10));
+	/* One that was parted again has left its log. */
+	if (groups_find(&answers->parts.core->groups, words[0]) || json_array_size(json_object_get(document, "rows")))
+		return document;
+	json_decref(document);
+	return json_pack("{s:s}", "error", "there is no such group");
 }
 
 /* ---- devices ---- */

@@ -7,7 +7,7 @@
  *
  *   status                    the document that `sourdine status` prints; see cli_status()
  *   ledger                    the books over the newest 100,000 messages: {accepted, difference, delivered, ...}, see ledger.h
- *   backup                    copies the database to STATE/backup.new, then {"path": ...}; the asker takes it away
+ *   backup                    copies the database to STATE/backup.new, then {"copied": true}; the asker takes it away
  *   audit GROUP MS REPAIR     both rooms' archives of the last MS milliseconds against the journal, see core/audit.h; REPAIR is 0 or 1
  *   devices USER              our devices, of users after this one ("-": all), 500 at most: {"devices", "generation"}, see report.h
  *   log GROUP MS              the moderators' log: {"rows": [{at_ms, actor, verb, before, after}]}

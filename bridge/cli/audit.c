@@ -32,6 +32,12 @@ cli_parse_span(const char *text, int64_t *out)
 	return false;
 }
 
+bool
+cli_is_group(const char *word)
+{
+	return *word && strlen(word) < CONTROL_LINE_MAX / 2 && !strpbrk(word, " \t\r\n");
+}
+
 static int64_t
 whole(const json_t *object, const char *key)
 {
@@ -56,16 +62,24 @@ print_ids(const json_t *list, const char *word)
 		printf("    ... and %" PRId64 " more\n", whole(list, "count") - (int64_t)json_array_size(ids));
 }
 
-/* How many faults were found. */
+static const char *const faults[][2] = {
+	{ "missing", "never reached us" }, { "lost", "not in the other room" }, { "duplicated", "twice there" },
+	{ "out_of_order", "out of order there" },
+};
+
 static int64_t
-print_direction(const char *name, const json_t *direction)
+count_faults(const json_t *direction)
 {
-	static const char *const faults[][2] = {
-		{ "missing", "never reached us" }, { "lost", "not in the other room" }, { "duplicated", "twice there" },
-		{ "out_of_order", "out of order there" },
-	};
 	int64_t found = whole(direction, "unknown");
 
+	for (size_t i = 0; i < 4; i++)
+		found += whole(json_child(direction, faults[i][0]), "count");
+	return found;
+}
+
+static void
+print_direction(const char *name, const json_t *direction)
+{
 	printf("%s: %" PRId64 " messages, %" PRId64 " crossed, %" PRId64 " held or on their way, %" PRId64
 			" ended otherwise (digest, command, refused), %" PRId64 " too new to tell\n", name, whole(direction, "messages"),
 			whole(direction, "crossed"), whole(direction, "waiting"), whole(direction, "ended"), whole(direction, "recent"));
@@ -73,29 +87,27 @@ print_direction(const char *name, const json_t *direction)
 			"\n", whole(json_child(direction, "missing"), "count"), whole(json_child(direction, "lost"), "count"),
 			whole(json_child(direction, "duplicated"), "count"), whole(json_child(direction, "out_of_order"), "count"),
 			whole(direction, "unknown"));
-	for (size_t i = 0; i < 4; i++) {
-		const json_t *list = json_child(direction, faults[i][0]);
-		found += whole(list, "count");
-		print_ids(list, faults[i][1]);
-	}
-	return found;
+	for (size_t i = 0; i < 4; i++)
+		print_ids(json_child(direction, faults[i][0]), faults[i][1]);
 }
 
 static int
 print_report(const json_t *report, const char *text, bool json)
 {
 	const char *error = json_text(report, "error");
+	const json_t *to_xmpp = json_child(report, "to_xmpp"), *to_matrix = json_child(report, "to_matrix");
 
-	if (error || !json_child(report, "to_xmpp"))
+	if (error || !to_xmpp)
 		return cli_fail(CLI_PROBLEM, "%s", error ? error : "the daemon's answer cannot be read");
 	if (json) {
 		puts(text);
-		return CLI_FINE;
+	} else {
+		print_direction("to XMPP", to_xmpp);
+		print_direction("to Matrix", to_matrix);
+		if (json_is_on(report, "repaired"))
+			puts("What never reached us was taken in now; ask again in a minute.");
 	}
-	int64_t found = print_direction("to XMPP", json_child(report, "to_xmpp")) + print_direction("to Matrix", json_child(report, "to_matrix"));
-	if (json_is_on(report, "repaired"))
-		puts("What never reached us was taken in now; ask again in a minute.");
-	return found ? CLI_PROBLEM : CLI_FINE;
+	return count_faults(to_xmpp) + count_faults(to_matrix) ? CLI_PROBLEM : CLI_FINE;
 }
 
 int
@@ -108,6 +120,8 @@ cli_audit(const struct cli_options *options)
 
 	if (options->since && !cli_parse_span(options->since, &span_ms))
 		return cli_fail(CLI_USAGE, "--since wants a number and m, h or d, such as 24h");
+	if (!cli_is_group(options->words[0]))
+		return cli_fail(CLI_USAGE, "\"%s\" is the name of no group", options->words[0]);
 	if (config_read(&config, options->config, why, sizeof(why)))
 		return cli_fail(CLI_CONFIG, "%s", why);
 	AUTO_FREE char *socket = config_state_file(config, "control");

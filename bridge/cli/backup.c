@@ -28,11 +28,11 @@
 
 /* ---- files ---- */
 
-/* The whole file; malloc'd. 0 or -errno. */
+/* The whole file, which is the admin's and may be a link; malloc'd. 0 or -errno. */
 static int
 read_file(const char *path, char **out, size_t *n)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char *text = xcalloc(1, FILE_MAX + 1);
 	ssize_t got = 1;
 
@@ -168,15 +168,19 @@ copy_stopped(const struct config *config, const char *to)
 			"it is an older release's; start the daemon once" : r > 0 ? "\"sourdine check database\" says why" : strerror(-r));
 }
 
-/* The running daemon's answer: a path in its state directory, or a sentence. */
+/*
+ * The running daemon's answer: its copy lies in the state directory, or a sentence. Whoever runs this may do more than the daemon's
+ * user, so the daemon does not say which file is read and deleted.
+ */
 static int
-fetch_copy(const char *text, const char *to)
+fetch_copy(const struct config *config, const char *text, const char *to)
 {
 	json_t *answer = json_read_answer(text, strlen(text));
-	const char *path = json_text(answer, "path"), *error = json_text(answer, "error");
+	const char *error = json_text(answer, "error");
+	AUTO_FREE char *path = config_state_file(config, CONTROL_COPY);
 	int status = CLI_FINE;
 
-	if (!path) {
+	if (!json_is_on(answer, "copied")) {
 		status = cli_fail(CLI_PROBLEM, "%s", error ? error : "the daemon's answer cannot be read");
 	} else {
 		int r = copy_file(path, to);
@@ -198,7 +202,7 @@ copy_database(const struct config *config, const char *to)
 		return copy_stopped(config, to);
 	if (r)
 		return cli_fail(CLI_UNAVAILABLE, "%s: the daemon does not answer: %s", socket, strerror(-r));
-	return fetch_copy(text, to);
+	return fetch_copy(config, text, to);
 }
 
 static int

@@ -214,13 +214,16 @@ has_rival(const struct config *config)
 static void
 find_daemon(struct check *check)
 {
-	AUTO_FREE char *path = config_state_file(check->config, "control");
-	char *text = NULL;
+	AUTO_FREE char *path = config_state_file(check->config, "control"), *text = NULL;
+	int r = control_ask(path, "status", CONTROL_PATIENCE_MS, &text);
 
-	if (control_ask(path, "status", CONTROL_PATIENCE_MS, &text) == 0)
+	if (r == 0)
 		check->daemon = json_read_answer(text, strlen(text));
-	free(text);
-	check->rival = !check->daemon && check->with_registration && has_rival(check->config);
+	check->silent = r == -EACCES || r == -ETIMEDOUT || r == -EPROTO || r == -ECONNRESET;
+	check->rival = !check->daemon && !check->silent && check->with_registration && has_rival(check->config);
+	if (check->silent)
+		check_say(check, LEVEL_FAIL, "config", r == -EACCES ? "run this as root, or as the user that the daemon runs as" :
+				"if its log stands still, start it again", "%s: the running daemon cannot be asked: %s", path, strerror(-r));
 }
 
 /* The configuration comes first whatever area is asked for; false when nothing else can be looked at. */

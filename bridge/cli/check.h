@@ -19,6 +19,7 @@ struct check {
 	struct config *config;
 	bool with_secret, with_registration; /* both could be read */
 	bool rival;      /* another Sourdine answers at our appservice port: its XMPP connection is left alone */
+	bool silent;     /* a daemon may run, but its control socket cannot be asked: its XMPP connection is left alone */
 	json_t *daemon;  /* the running daemon's status, or NULL when none runs */
 	bool json;       /* collect instead of printing */
 	json_t *findings;
@@ -41,7 +42,7 @@ const char *check_area(size_t i);
 
 /* ---- answers that were seen in the wild, ---- */
 
-enum step { STEP_TOKEN, STEP_MASK, STEP_PING, STEP_XMPP };
+enum step { STEP_TOKEN, STEP_MASK, STEP_PING, STEP_XMPP, STEP_ROOM };
 
 /* What an answer means; NULL: nobody knows. Its `sentence` is NULL when the answer is one already. */
 struct known {

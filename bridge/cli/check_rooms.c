@@ -129,6 +129,19 @@ check_features(struct check *check, const struct config_group *group, const stru
 				"%s: %s gives its messages no stanza-ids, so that replies lose what they answer", group->name, group->xmpp);
 }
 
+/* `detail`: the room's own condition, or what the daemon's status makes of it. */
+static void
+complain_muc(struct check *check, const char *group, const char *room, const char *detail)
+{
+	const struct known *row = check_find_known(STEP_ROOM, detail);
+
+	if (row && row->sentence)
+		check_say(check, LEVEL_FAIL, "rooms", row->fix, "%s: %s: %s (%s)", group, room, row->sentence, detail);
+	else
+		check_say(check, LEVEL_FAIL, "rooms", row ? row->fix : "the room must let the bot in as a participant", "%s: %s: %s", group, room,
+				detail);
+}
+
 static void
 check_muc(struct check *check, const struct config_group *group)
 {
@@ -139,8 +152,7 @@ check_muc(struct check *check, const struct config_group *group)
 
 	check->unreachable |= result == JABBER_UNREACHABLE;
 	if (result != JABBER_FINE)
-		check_say(check, LEVEL_FAIL, "rooms", "the room must let the bot in as a participant", "%s: %s: %s", group->name, group->xmpp,
-				detail);
+		complain_muc(check, group->name, group->xmpp, detail);
 	else if (facts.visitor)
 		check_say(check, LEVEL_FAIL, "rooms", "give the bot and the ghosts a voice (affiliation member), or let the room not be moderated",
 				"%s: the bot has no voice in %s", group->name, group->xmpp);
@@ -163,8 +175,8 @@ check_mucs_by_status(struct check *check)
 		if (!trouble)
 			continue;
 		out++;
-		check_say(check, LEVEL_FAIL, "rooms", "the room must let the bot in as a participant", "%s: the running daemon is not in %s: %s",
-				json_text(group, "name"), json_text(group, "xmpp"), trouble);
+		AUTO_FREE char *detail = xasprintf("the running daemon is not in it: %s", trouble);
+		complain_muc(check, json_text(group, "name"), json_text(group, "xmpp"), detail);
 	}
 	if (!out)
 		check_say(check, LEVEL_OK, "rooms", NULL, "the running daemon is in its XMPP rooms (seen from its status)");
@@ -185,7 +197,7 @@ check_rooms(struct check *check)
 	bool matrix = check->with_registration && homeserver_answers(check);
 	const struct jabber_settings settings = check_jabber_settings(config);
 	char detail[CHECK_DETAIL];
-	bool xmpp = check->with_secret && !check->daemon && !check->rival && jabber_probe(&settings, detail, sizeof(detail)) == JABBER_FINE;
+	bool xmpp = check->with_secret && !check->daemon && !check->rival && !check->silent && jabber_probe(&settings, detail, sizeof(detail)) == JABBER_FINE;
 
 	for (size_t i = 0; i < config->group_count; i++) {
 		if (config->groups[i].matrix && matrix)

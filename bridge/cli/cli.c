@@ -106,6 +106,15 @@ cli_fail(int status, const char *format, ...)
 	return status;
 }
 
+void
+cli_open_log(const struct config *config)
+{
+	enum log_level level = LOG_INFO;
+
+	if (log_level_named(config->logging.level, &level))
+		log_open(level, str_equal(config->logging.format, "json") ? LOG_JSON : LOG_TEXT, config_environment(CONFIG_ENV_JOURNAL));
+}
+
 static int
 run_daemon(const struct cli_options *options)
 {
@@ -114,9 +123,7 @@ run_daemon(const struct cli_options *options)
 
 	if (config_load(&config, options->config, why, sizeof(why)))
 		return cli_fail(CLI_CONFIG, "%s", why);
-	enum log_level level = LOG_INFO;
-	if (log_level_named(config->logging.level, &level))
-		log_open(level, str_equal(config->logging.format, "json") ? LOG_JSON : LOG_TEXT, config_environment(CONFIG_ENV_JOURNAL));
+	cli_open_log(config);
 	int status = cli_run(config, options->test_clock);
 	config_free(config);
 	return status;

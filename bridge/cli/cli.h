@@ -31,8 +31,10 @@ struct cli_options {
 /* Parses argv, runs the sub-command, returns its status: all of the program but main(). */
 int cli_main(int argc, char **argv);
 
-/* The daemon, until SIGTERM. `test_clock` may be NULL. */
-int cli_run(const struct config *config, const char *test_clock);
+/* The daemon, until SIGTERM; at SIGHUP it changes the configuration by config_renew(). `test_clock` may be NULL. */
+int cli_run(struct config *config, const char *test_clock);
+/* The log, as the configuration wants it. */
+void cli_open_log(const struct config *config);
 
 int cli_check(const struct cli_options *options);
 int cli_registration(const struct cli_options *options);
@@ -61,6 +63,9 @@ struct cli_option_view {
 };
 bool cli_command_at(size_t i, struct cli_command_view *out);
 bool cli_option_at(size_t i, struct cli_option_view *out);
+
+/* Whether the word can be the name of a group, of the configuration or made in chat. */
+bool cli_is_group(const char *word);
 
 /* "30d", "24h", "15m" in milliseconds. False: it is none. */
 bool cli_parse_span(const char *text, int64_t *out);

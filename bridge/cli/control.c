@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -274,6 +275,7 @@ int
 control_ask(const char *path, const char *request, int64_t patience_ms, char **out)
 {
 	struct sockaddr_un address;
+	struct timeval patience = { patience_ms / 1000, patience_ms % 1000 * 1000 };
 	int error = name_socket(path, &address);
 	int fd = error ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct str text;
@@ -283,7 +285,11 @@ control_ask(const char *path, const char *request, int64_t patience_ms, char **o
 	if (fd < 0)
 		return -errno;
 	str_init(&text, CONTROL_MAX);
+	/* unix(7): connect() waits while the queue is full, which that of a daemon that hangs is after some health checks. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	error = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : write_line(fd, request);
+	if (error == -EAGAIN)
+		error = -ETIMEDOUT;
 	if (!error)
 		error = read_all(fd, now_monotonic_ms() + patience_ms, &text);
 	close(fd);

@@ -37,6 +37,7 @@ void control_answer(struct control *control, uint64_t ticket, const char *json, 
 void control_close(struct control *control);
 
 #define CONTROL_PATIENCE_MS 5000
+#define CONTROL_COPY "backup.new" /* of the state directory: the database's copy, made for who asked for a backup, who removes it */
 
 /*
  * The other end, blocking for at most patience_ms: the document, malloc'd, the caller's.

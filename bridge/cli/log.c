@@ -90,6 +90,17 @@ print_log(const json_t *document, bool csv)
 	return CLI_FINE;
 }
 
+/* A group that was joined in chat is in no configuration; one that was parted again has left its log. */
+static bool
+is_known(const struct config *config, const char *group, const json_t *document)
+{
+	bool known = json_array_size(json_object_get(document, "rows"));
+
+	for (size_t i = 0; i < config->group_count; i++)
+		known |= strcmp(config->groups[i].name, group) == 0;
+	return known;
+}
+
 static int
 print_stopped(const struct config *config, const char *group, int64_t span_ms, bool csv)
 {
@@ -99,7 +110,7 @@ print_stopped(const struct config *config, const char *group, int64_t span_ms, b
 	if (r)
 		return cli_fail(CLI_PROBLEM, "the database in %s cannot be read; \"sourdine check database\" says why", config->state);
 	json_t *document = log_rows(store, group, now_real_ms() - span_ms);
-	int status = print_log(document, csv);
+	int status = is_known(config, group, document) ? print_log(document, csv) : cli_fail(CLI_PROBLEM, "there is no such group");
 	json_decref(document);
 	store_close(store);
 	return status;
@@ -110,12 +121,7 @@ ask_log(const struct config *config, const char *group, int64_t span_ms, bool cs
 {
 	AUTO_FREE char *socket = config_state_file(config, "control"), *text = NULL;
 	AUTO_FREE char *request = xasprintf("log %s %" PRId64, group, span_ms);
-	bool known = false;
 
-	for (size_t i = 0; i < config->group_count; i++)
-		known |= strcmp(config->groups[i].name, group) == 0;
-	if (!known)
-		return cli_fail(CLI_USAGE, "%s names no group \"%s\"", config->path, group);
 	int r = control_ask(socket, request, CONTROL_PATIENCE_MS, &text);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return print_stopped(config, group, span_ms, csv);
@@ -136,6 +142,8 @@ cli_log(const struct cli_options *options)
 
 	if (options->since && !cli_parse_span(options->since, &span_ms))
 		return cli_fail(CLI_USAGE, "--since wants a number and m, h or d, such as 30d");
+	if (!cli_is_group(options->words[0]))
+		return cli_fail(CLI_USAGE, "\"%s\" is the name of no group", options->words[0]);
 	if (config_read(&config, options->config, why, sizeof(why)))
 		return cli_fail(CLI_CONFIG, "%s", why);
 	int status = ask_log(config, options->words[0], span_ms, options->csv);

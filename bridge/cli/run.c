@@ -42,7 +42,7 @@
 
 /* Everything that runs. Opened in the order of the fields. */
 struct daemon {
-	const struct config *config;
+	struct config *config;
 	const char *clock_path; /* or NULL */
 	struct loop *loop;
 	struct loop_timer timer; /* the next due instant */
@@ -76,8 +76,8 @@ announce_ready(struct daemon *daemon)
 	LIST_FOR_EACH(group, all, struct group, link)
 		groups++;
 	daemon->ready = true;
-	dprintf(STDERR_FILENO, "ready: %u groups, %.1f s\n", groups, (double)(now_monotonic_ms() - daemon->started_ms) / 1000);
-	supervisor_notify("READY=1");
+	log_plain("ready: %u groups, %.1f s\n", groups, (double)(now_monotonic_ms() - daemon->started_ms) / 1000);
+	supervisor_notify("READY=1\nSTATUS="); /* no longer waiting, as say_alive() said */
 }
 
 /* A peer that refuses us for good: nothing is lost by stopping, and nothing gets better by going on. */
@@ -132,14 +132,34 @@ timer_fired(void *context)
 /* ---- signals and clocks ---- */
 
 static void
+reload_config(struct daemon *daemon)
+{
+	struct config *fresh;
+	char why[CONFIG_WHY];
+	AUTO_STR struct str rest;
+
+	if (config_load(&fresh, daemon->config->path, why, sizeof(why))) {
+		log_error(LOG_MAIN, "configuration not read again, what was in force stays: %s", why);
+		return;
+	}
+	str_init(&rest, CONFIG_WHY);
+	config_renew(daemon->config, fresh, &rest);
+	config_free(fresh);
+	cli_open_log(daemon->config);
+	log_notice(LOG_MAIN, "configuration read again%s%s", rest.n ? "; what changed in these keys waits for the next start: " : "",
+			str_get(&rest));
+}
+
+static void
 reload(struct daemon *daemon)
 {
 	char why[CONFIG_WHY];
 
+	reload_config(daemon);
 	if (charters_reload(daemon->core->charters, why, sizeof(why)))
-		log_error(LOG_RULES, "not reloaded, what was in force stays: %s", why);
+		log_error(LOG_RULES, "charters not read again, what was in force stays: %s", why);
 	else
-		log_notice(LOG_MAIN, "charters read again; a changed configuration file needs a restart");
+		log_notice(LOG_MAIN, "charters read again");
 }
 
 static void
@@ -415,7 +435,7 @@ open_matrix(struct daemon *daemon)
 	return 0;
 }
 
-static int
+static void
 open_jabber(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
@@ -431,11 +451,8 @@ open_jabber(struct daemon *daemon)
 		.outbox = core->outbox, .people = core->people, .plumb = core->plumb,
 	};
 
-	int r = jabber_open(&daemon->jabber, &settings, &parts);
-	if (r)
-		return cli_fail(CLI_CONFIG, "the XMPP server's address %s cannot be used: %s", config->xmpp.host, strerror(-r));
+	jabber_open(&daemon->jabber, &settings, &parts);
 	core->port[NETWORK_XMPP] = daemon->jabber;
-	return 0;
 }
 
 static int
@@ -506,10 +523,10 @@ open_all(struct daemon *daemon)
 		status = open_core(daemon);
 	if (!status)
 		status = open_matrix(daemon);
-	if (!status)
-		status = open_jabber(daemon);
-	if (!status)
+	if (!status) {
+		open_jabber(daemon);
 		status = open_metrics(daemon);
+	}
 	return status ? status : start(daemon);
 }
 
@@ -550,7 +567,7 @@ close_all(struct daemon *daemon)
 }
 
 int
-cli_run(const struct config *config, const char *test_clock)
+cli_run(struct config *config, const char *test_clock)
 {
 	struct daemon daemon = {
 		.config = config, .clock_path = test_clock, .signal_fd = -1, .clock_fd = -1, .step_fd = -1, .started_ms = now_monotonic_ms(),

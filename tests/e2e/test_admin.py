@@ -66,6 +66,9 @@ def test_backup_under_load_and_restore(team):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "without which it cannot be read" in done.stdout
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    answer = bridge.ask("backup")
+    assert answer == {"copied": True}, "no path: whoever asks may be root"
+    (bridge.state / "backup.new").unlink()
     assert not (bridge.state / "backup.new").exists()
     say("after", 10)
     team.bob.wait(team.muc, said[-1][0])
@@ -91,7 +94,10 @@ def test_a_backup_with_its_key_brings_a_lost_state_back(team):
     bridge.write_charter("seo", 'version 1\ngroup "seo" {\n}\n')
     crosses(team, "before the fire")
     bridge.stop()
-    assert bridge.run("backup", backup).returncode == 0
+    shutil.move(bridge.charters / "seo.charter", bridge.folder / "seo.elsewhere")
+    (bridge.charters / "seo.charter").symlink_to(bridge.folder / "seo.elsewhere")
+    done = bridge.run("backup", backup)
+    assert done.returncode == 0, done.stderr
     assert bridge.run("backup", "--with-key", bridge.folder / "whole.db").returncode == 0
     shutil.rmtree(bridge.state)
     (bridge.charters / "seo.charter").unlink()
@@ -137,8 +143,11 @@ def tamper(bridge, sql, *values):
 
 def audit(bridge, *arguments):
     done = bridge.run("audit", "marketing", "--json", *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    report = json.loads(done.stdout)
+    faults = ("missing", "lost", "duplicated", "out_of_order")
+    found = sum(one["unknown"] + sum(one[fault]["count"] for fault in faults) for one in (report["to_xmpp"], report["to_matrix"]))
+    assert done.returncode == (1 if found else 0), done.stdout + done.stderr
+    return report
 
 
 def test_audit(team):
@@ -191,6 +200,7 @@ def test_the_log_of_the_moderators(team):
     rows = list(csv.reader(done.stdout.splitlines()))
     assert rows[0] == ["at", "actor", "verb", "before", "after"] and len(rows) == 2
     assert rows[1][1] == "'@alice:hs.test" and rows[1][3:] == ["0", "1"]
-    assert bridge.run("log", "nothing").returncode == 2
+    for unknown, status in (("nothing", 1), ("no group", 2)):
+        assert bridge.run("log", unknown).returncode == status and bridge.run("audit", unknown).returncode == status
     bridge.stop()
     assert bridge.run("log", "marketing", "--since", "30d").stdout == bridge.run("log", "marketing").stdout

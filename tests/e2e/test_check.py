@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -168,7 +169,30 @@ def test_an_alias_that_does_not_exist(folder):
 def test_a_muc_service_that_does_not_exist(folder):
     text = folder.config.read_text()
     folder.world.write(folder.config, re.sub(r"(\n    xmpp: ).*", r"\1team@nowhere.invalid", text), 0o640)
-    fails(folder, "rooms", PROBLEM, "team@nowhere.invalid")
+    fails(folder, "rooms", PROBLEM, "team@nowhere.invalid", "finds no such service for rooms", fix=["must end with its domain"])
+
+
+def test_a_host_that_does_not_exist(folder):
+    change(folder, "host: 127.0.0.1", "host: nowhere.invalid")
+    fails(folder, "xmpp", UNREACHABLE, "no such host" if "no such host" in say(folder, "xmpp")[1] else "no name server answers", fix=["xmpp.host"])
+
+
+def test_a_daemon_that_cannot_be_asked(team):
+    """One that hangs is no other Sourdine, and health checks end however many went before them."""
+    bridge = team.bridge
+    os.kill(bridge.process.pid, signal.SIGSTOP)
+    try:
+        for _ in range(12):
+            done = bridge.world.run("-c", bridge.config, "status", "-q", timeout=30)
+            assert done.returncode == UNREACHABLE
+        done = bridge.run("check")
+    finally:
+        os.kill(bridge.process.pid, signal.SIGCONT)
+    assert re.search(r"^FAIL  config: .*control: the running daemon cannot be asked: Connection timed out", done.stdout, re.M), done.stdout
+    assert "another Sourdine" not in done.stdout and "choose another appservice.port" not in done.stdout, done.stdout
+    assert "warn  xmpp: not looked at" in done.stdout
+    team.alice.send(team.room, "still there?")
+    team.bob.wait(team.muc, "still there?")
 
 
 def test_a_broken_charter(folder):

@@ -127,6 +127,22 @@ def test_a_charter_broken_later_leaves_the_last_good_one(team):
 
 
 @with_hours
+def test_hangup_reads_the_configuration_again(team):
+    """Who is an operator changes at once; of the rest the log names what waits; a broken file changes nothing."""
+    bridge = team.bridge
+    assert "no moderator" in ask_matrix(team.dave, team.room, "!sd whoami")
+    text = bridge.config.read_text()
+    bridge.world.write(bridge.config, text + f'permissions: {{"{team.dave.user_id}": admin}}\nlimits: {{ghosts: 7}}\n', 0o640)
+    bridge.hangup()
+    until(lambda: "what changed in these keys waits for the next start: limits.ghosts" in bridge.said(), what="the file being read")
+    assert "administrator says so" in ask_matrix(team.dave, team.room, "!sd whoami")
+    bridge.world.write(bridge.config, text + "permissions: x\n", 0o640)
+    bridge.hangup()
+    until(lambda: "not read again, what was in force stays" in bridge.said(), what="the broken file being refused")
+    assert "administrator says so" in ask_matrix(team.dave, team.room, "!sd whoami")
+
+
+@with_hours
 def test_a_second_daemon_on_the_same_state(team):
     bridge = team.bridge
     done = bridge.run("run", timeout=30)

@@ -128,6 +128,13 @@ test_words(void **state)
 		{ STEP_XMPP, "refuses our secret for the component x, or knows no such component (it does not say which)", NULL, "ejabberd_service" },
 		{ STEP_XMPP, "what answers is the XMPP server's port for clients, where", NULL, "5347" },
 		{ STEP_XMPP, "Connection refused", "nobody listens", "Component" },
+		{ STEP_XMPP, "Name or service not known", "no such host", "xmpp.host" },
+		{ STEP_XMPP, "Temporary failure in name resolution", "no name server answers", "xmpp.host" },
+		{ STEP_ROOM, "the room refuses the bot: remote-server-not-found, Server-to-server connection failed: DNS", "finds no such service", "domain" },
+		{ STEP_ROOM, "the room refuses the bot: registration-required", "members only", "make the bot a member" },
+		{ STEP_ROOM, "the running daemon is not in it: it does not let us in: members only: make the bot a member of the room", NULL, "member" },
+		{ STEP_ROOM, "the room refuses the bot: conflict, nick", "nick", "xmpp.nick" },
+		{ STEP_ROOM, "the room did not answer", NULL, "s2s" },
 		{ STEP_XMPP, "cannot read the stream: not well-formed", "speaks no XMPP", "5347" },
 	};
 

@@ -188,6 +188,8 @@ static const struct {
 	{ "homeserver: {domain: '@a:b'}\n", ":1:22: \"domain\" must be a server's name such as example.org" },
 	{ "appservice: {hostname: localhost}\n", ":1:24: \"hostname\" must be a numeric address such as 127.0.0.1" },
 	{ "appservice: {bot: Bot}\n", ":1:19: \"bot\" may hold only a-z, 0-9 and . _ = - / +" },
+	{ "xmpp: {component: Sourdine.example.org}\n", ":1:19: \"component\" must be written in small letters" },
+	{ "permissions: {'xmpp:Admin@example.org': admin}\n", ":1:15: \"xmpp:Admin@example.org\": a JID is written in small letters here" },
 	{ "language: de\n", ":1:11: \"language\" must be en or fr" },
 	{ "groups:\n  a: {matrix: marketing}\n",
 		":2:15: \"matrix\" must be an alias such as \"#team:example.org\" or a room id" },
@@ -370,6 +372,37 @@ test_names(void **state)
 	assert_true(keys >= 25);
 }
 
+/* At SIGHUP: who is an operator, and what is logged, changes at once; of the rest the names are said. */
+static void
+test_renew(void **state)
+{
+	(void)state;
+	static const char more[] = "permissions: {'@a:example.org': admin, '@b:example.org': admin}\nlogging: {level: debug, format: json}\n";
+	struct config *config = read_good(MINIMAL "permissions: {'@old:example.org': admin}\ngroups: {one: {xmpp: a@b}}\n");
+	AUTO_FREE char *text = xasprintf("%s%sgroups: {one: {xmpp: a@b}}\n", MINIMAL, more);
+	struct config *fresh = read_good(text);
+	struct str rest AUTO_STR;
+
+	str_init(&rest, CONFIG_WHY);
+	config_renew(config, fresh, &rest);
+	config_free(fresh);
+	assert_string_equal(str_get(&rest), "");
+	assert_true(config_is_admin(config, "@a:example.org") && config_is_admin(config, "@b:example.org"));
+	assert_false(config_is_admin(config, "@old:example.org"));
+	assert_string_equal(config->logging.level, "debug");
+	assert_string_equal(config->logging.format, "json");
+	fresh = read_good("homeserver: {address: 'http://127.0.0.1:8008/', domain: example.com}\n" APPSERVICE
+		"xmpp: {component: sourdine.example.org, secret: other, port: 1}\nstate: state\nlimits: {ghosts: 3, idle: 2d}\n"
+		"encryption: {require: true}\ngroups: {one: {xmpp: a@b, create: true}}\n");
+	config_renew(config, fresh, &rest);
+	config_free(fresh);
+	assert_string_equal(str_get(&rest),
+			"homeserver.domain, xmpp.port, xmpp.secret, encryption.require, limits.ghosts, limits.idle, groups");
+	assert_string_equal(config->homeserver.domain, "example.org");
+	assert_int_equal(config->permission_count, 0);
+	config_free(config);
+}
+
 static void
 test_manual(void **state)
 {
@@ -425,6 +458,7 @@ main(void)
 		cmocka_unit_test(test_registration),
 		cmocka_unit_test(test_no_secret_in_complaints),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_renew),
 		cmocka_unit_test(test_manual),
 	};
 

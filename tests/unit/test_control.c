@@ -228,12 +228,28 @@ test_idlers(void **state)
 	assert_int_equal(loop_once(loop, 0), 0);
 }
 
+/* Nobody takes what waits in the queue: whoever asks gives up in time, the tenth as well as the first. */
+static void
+test_a_daemon_that_hangs(void **state)
+{
+	(void)state;
+	char *text;
+
+	assert_int_equal(control_open(&control, loop, path, answer, NULL), 0);
+	alarm(20); /* ends a program that waits */
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(control_ask(path, "status", 50, &text), -ETIMEDOUT);
+	alarm(0);
+	control_close(control);
+	assert_int_equal(loop_once(loop, 0), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers), cmocka_unit_test(test_nobody), cmocka_unit_test(test_leftover), cmocka_unit_test(test_idlers),
-		cmocka_unit_test(test_later), cmocka_unit_test(test_endless),
+		cmocka_unit_test(test_later), cmocka_unit_test(test_endless), cmocka_unit_test(test_a_daemon_that_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
