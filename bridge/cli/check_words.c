@@ -55,6 +55,8 @@ static const struct known rows[] = {
 		"xmpp.port must be the server's port for components, 5347 unless it was changed; else the XMPP server's log says more" },
 	{ STEP_ROOM, "remote-server-not-found", NULL, "the XMPP server finds no such service for rooms",
 		"groups.*.xmpp must end with its domain: that of Component \"...\" \"muc\" on Prosody, hosts: of mod_muc on ejabberd" },
+	{ STEP_ROOM, "remote domains", NULL, "the XMPP server has no such service for rooms, and may not ask other servers",
+		"groups.*.xmpp must end with its domain: that of Component \"...\" \"muc\" on Prosody, hosts: of mod_muc on ejabberd" },
 	{ STEP_ROOM, "remote-server-timeout", NULL, "the room's server does not answer ours", "is it running, and may ours connect to it (s2s)?" },
 	{ STEP_ROOM, "room did not answer", NULL, NULL, "is its server running, and may ours connect to it (s2s)?" },
 	{ STEP_ROOM, "registration-required", NULL, "it is for members only", "make the bot a member of the room" },

@@ -169,7 +169,7 @@ def test_an_alias_that_does_not_exist(folder):
 def test_a_muc_service_that_does_not_exist(folder):
     text = folder.config.read_text()
     folder.world.write(folder.config, re.sub(r"(\n    xmpp: ).*", r"\1team@nowhere.invalid", text), 0o640)
-    fails(folder, "rooms", PROBLEM, "team@nowhere.invalid", "finds no such service for rooms", fix=["must end with its domain"])
+    fails(folder, "rooms", PROBLEM, "team@nowhere.invalid", "no such service for rooms", fix=["must end with its domain"])
 
 
 def test_a_host_that_does_not_exist(folder):

@@ -131,6 +131,8 @@ test_words(void **state)
 		{ STEP_XMPP, "Name or service not known", "no such host", "xmpp.host" },
 		{ STEP_XMPP, "Temporary failure in name resolution", "no name server answers", "xmpp.host" },
 		{ STEP_ROOM, "the room refuses the bot: remote-server-not-found, Server-to-server connection failed: DNS", "finds no such service", "domain" },
+		{ STEP_ROOM, "the room refuses the bot: not-allowed, Communication with remote domains is not enabled", "no such service", "domain" },
+		{ STEP_ROOM, "the room refuses the bot: not-allowed", "does not let the bot make one", "make rooms" },
 		{ STEP_ROOM, "the room refuses the bot: registration-required", "members only", "make the bot a member" },
 		{ STEP_ROOM, "the running daemon is not in it: it does not let us in: members only: make the bot a member of the room", NULL, "member" },
 		{ STEP_ROOM, "the room refuses the bot: conflict, nick", "nick", "xmpp.nick" },
