@@ -42,6 +42,14 @@ check_say(struct check *check, enum level level, const char *area, const char *f
 	fflush(stdout);
 }
 
+bool
+check_leave(struct check *check, const char *area)
+{
+	if (check->silent)
+		check_say(check, LEVEL_WARN, area, "see what stands above of the daemon", "not looked at, for a daemon may run that cannot be asked");
+	return check->silent;
+}
+
 /* ---- config ---- */
 
 static bool

@@ -19,7 +19,7 @@ struct check {
 	struct config *config;
 	bool with_secret, with_registration; /* both could be read */
 	bool rival;      /* another Sourdine answers at our appservice port: its XMPP connection is left alone */
-	bool silent;     /* a daemon may run, but its control socket cannot be asked: its XMPP connection is left alone */
+	bool silent;     /* a daemon may run, but its control socket cannot be asked: see check_leave() */
 	json_t *daemon;  /* the running daemon's status, or NULL when none runs */
 	bool json;       /* collect instead of printing */
 	json_t *findings;
@@ -28,6 +28,9 @@ struct check {
 
 /* One finding. `fix` may be NULL; never a secret in either. */
 void check_say(struct check *check, enum level level, const char *area, const char *fix, const char *format, ...) PRINTF_LIKE(5, 6);
+
+/* Whether what belongs to a daemon that cannot be asked is to be left alone: its database, its port, its connection. Said for the area. */
+bool check_leave(struct check *check, const char *area);
 
 /* The areas that have a file of their own. */
 void check_machine(struct check *check);

@@ -348,7 +348,7 @@ check_encryption(struct check *check)
 	AUTO_FACTS struct encryption_facts facts = { .devices = NULL };
 	char why[CONFIG_WHY];
 
-	if (!check_build(check))
+	if (!check_build(check) || check_leave(check, "encryption"))
 		return;
 	if (encryption_learn(check->config, &facts, why, sizeof(why))) {
 		check_say(check, LEVEL_FAIL, "encryption", "\"sourdine check database\" says more", "%s", why);

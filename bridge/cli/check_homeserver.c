@@ -141,8 +141,10 @@ check_ping(struct check *check)
 				config->appservice.port, config->state);
 		return;
 	}
+	if (check_leave(check, "homeserver"))
+		return;
 	int r = check->daemon ? 0 : check_responder_open(&responder, config);
-	if (r && !(r == -EADDRINUSE && check->silent)) {
+	if (r) {
 		check_say(check, LEVEL_FAIL, "homeserver", r == -EADDRINUSE ? "end the other program, or choose another appservice.port" :
 				"appservice.hostname must be an address of this machine", "we cannot listen on %s port %d: %s",
 				config->appservice.hostname, config->appservice.port, strerror(-r));

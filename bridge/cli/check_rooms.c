@@ -207,6 +207,8 @@ check_rooms(struct check *check)
 	}
 	if (check->daemon)
 		check_mucs_by_status(check);
+	if (check_leave(check, "rooms"))
+		return;
 	if (!matrix || (!xmpp && !check->daemon))
 		check_say(check, LEVEL_WARN, "rooms", "mend what stands above, or see \"sourdine check\" without an area",
 				"the rooms of a server that refuses us could not be looked at");

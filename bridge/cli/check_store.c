@@ -144,7 +144,7 @@ check_store(struct check *check)
 		check_running(check);
 		return;
 	}
-	if (!check_directory(check))
+	if (!check_directory(check) || check_leave(check, "database"))
 		return;
 	if (access(path, F_OK) < 0) {
 		check_say(check, LEVEL_OK, "database", NULL, "%s: there is none yet; the first start makes it", path);

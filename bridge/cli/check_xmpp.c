@@ -128,10 +128,8 @@ check_xmpp(struct check *check)
 		check_say(check, LEVEL_WARN, "xmpp", "end the other Sourdine first", "not looked at: it would throw the other Sourdine out");
 		return;
 	}
-	if (check->silent) {
-		check_say(check, LEVEL_WARN, "xmpp", "see what stands above of the daemon", "not looked at: it would throw the running daemon out");
+	if (check_leave(check, "xmpp"))
 		return;
-	}
 	if (!check->with_secret)
 		return;
 	AUTO_FREE char *what = xasprintf("%s on %s port %d", config->xmpp.component, config->xmpp.host, config->xmpp.port);

@@ -138,11 +138,11 @@ reload_config(struct daemon *daemon)
 	char why[CONFIG_WHY];
 	AUTO_STR struct str rest;
 
+	str_init(&rest, CONFIG_WHY);
 	if (config_load(&fresh, daemon->config->path, why, sizeof(why))) {
 		log_error(LOG_MAIN, "configuration not read again, what was in force stays: %s", why);
 		return;
 	}
-	str_init(&rest, CONFIG_WHY);
 	config_renew(daemon->config, fresh, &rest);
 	config_free(fresh);
 	cli_open_log(daemon->config);

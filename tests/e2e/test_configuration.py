@@ -132,11 +132,12 @@ def test_hangup_reads_the_configuration_again(team):
     bridge = team.bridge
     assert "no moderator" in ask_matrix(team.dave, team.room, "!sd whoami")
     text = bridge.config.read_text()
-    bridge.world.write(bridge.config, text + f'permissions: {{"{team.dave.user_id}": admin}}\nlimits: {{ghosts: 7}}\n', 0o640)
+    fresh = text.replace("permissions:\n", f'permissions:\n  "{team.dave.user_id}": admin\n') + "limits: {ghosts: 7}\n"
+    bridge.world.write(bridge.config, fresh, 0o640)
     bridge.hangup()
     until(lambda: "what changed in these keys waits for the next start: limits.ghosts" in bridge.said(), what="the file being read")
     assert "administrator says so" in ask_matrix(team.dave, team.room, "!sd whoami")
-    bridge.world.write(bridge.config, text + "permissions: x\n", 0o640)
+    bridge.world.write(bridge.config, text + "state: elsewhere\n", 0o640)
     bridge.hangup()
     until(lambda: "not read again, what was in force stays" in bridge.said(), what="the broken file being refused")
     assert "administrator says so" in ask_matrix(team.dave, team.room, "!sd whoami")
