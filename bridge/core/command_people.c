@@ -43,7 +43,7 @@ command_why(struct asking *asking)
 		command_answer(asking, command_say(asking, N_("I know of no such message. Answer the message with !sd why, or ask after your own latest one.")));
 		return;
 	}
-	if (strcmp(decision.person, asking->in->author.person) != 0 && !asking->in->moderator) {
+	if (strcmp(decision.person, asking->in->author.person) != 0 && !command_moderates(asking)) {
 		command_answer(asking, command_say(asking, N_("That message is somebody else's: only its author and the moderators are told.")));
 		return;
 	}
@@ -138,13 +138,17 @@ subscribe(struct asking *asking)
 	tell_next_digest(asking);
 }
 
+/* He is in this group's room; that he is in another one's is no reason to read this one's messages. */
 static bool
 is_inside(const struct asking *asking)
 {
+	const struct incoming *in = asking->in;
 	char name[PEOPLE_NAME_MAX];
 
-	if (!asking->in->direct || asking->in->direct_room)
+	if (!in->direct)
 		return true;
+	if (in->direct_room)
+		return strcmp(in->direct_room, asking->group->room[asking->row->network]) == 0;
 	return asking->row->network == NETWORK_MATRIX &&
 			people_name(asking->core->people, asking->group->room[NETWORK_MATRIX], asking->in->author.person, name, sizeof(name));
 }
@@ -181,7 +185,8 @@ command_link(struct asking *asking)
 	AUTO_FREE char *person = NULL;
 
 	query_text(&query, code);
-	if (asking->row->network == NETWORK_XMPP && asking->in->direct && !asking->in->direct_room && query_step(&query) &&
+	/* From the account itself, whichever room he may be seen in; not through a room. */
+	if (asking->row->network == NETWORK_XMPP && asking->in->direct && !strchr(asking->in->reply_address, '/') && query_step(&query) &&
 			query_get_int(&query, 2) >= now_rules_ms()) {
 		person = xstrdup(query_get_text(&query, 0));
 		asking->group = groups_find(&asking->core->groups, query_get_text(&query, 1));

@@ -341,7 +341,7 @@ digests_unsubscribe(struct digests *digests, struct group *group, const char *pe
 	bool found = query_step(&query);
 	if (found) {
 		subscriber = (struct subscriber){
-			.person = xstrdup(person), .group = xstrdup(group->name), .lane = xstrdup(query_get_text(&query, 1)),
+			.person = xstrdup(query_get_text(&query, 4)), .group = xstrdup(group->name), .lane = xstrdup(query_get_text(&query, 1)),
 			.network = query_get_int(&query, 0) == NETWORK_XMPP ? NETWORK_XMPP : NETWORK_MATRIX,
 			.after_seq = query_get_int(&query, 2), .since_ms = query_get_int(&query, 3),
 		};

@@ -82,6 +82,29 @@ people_set_member(struct people *people, const char *room, const char *mxid, con
 		people_set_name(people, room, mxid, shown);
 }
 
+void
+people_keep_members(struct people *people, const char *room, bool (*is_there)(void *context, const char *person), void *context)
+{
+	struct query query = store_query(people->store, NAME_WHO);
+	char **gone = NULL;
+	size_t count = 0;
+
+	query_text(&query, room);
+	while (query_step(&query)) {
+		const char *person = query_get_text(&query, 0);
+		if (is_there(context, person))
+			continue;
+		gone = xrealloc(gone, (count + 1) * sizeof(*gone));
+		gone[count++] = xstrdup(person);
+	}
+	query_done(&query);
+	for (size_t i = 0; i < count; i++) {
+		people_set_name(people, room, gone[i], "");
+		free(gone[i]);
+	}
+	free(gone);
+}
+
 bool
 people_name(struct people *people, const char *room, const char *person, char *out, size_t size)
 {

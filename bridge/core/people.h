@@ -23,6 +23,8 @@ struct people;
 void people_set_name(struct people *people, const char *room, const char *person, const char *name);
 /* He is in the room: under this name, or under his localpart when he has none (NULL, "" or blank). */
 void people_set_member(struct people *people, const char *room, const char *mxid, const char *name);
+/* Forgets whoever is not in the room any more, of all that are known to be. Walks all of the room's names. */
+void people_keep_members(struct people *people, const char *room, bool (*is_there)(void *context, const char *person), void *context);
 /* False when he is not known to be in the room. Cut on a character boundary. */
 bool people_name(struct people *people, const char *room, const char *person, char *out, size_t size);
 /* Whether somebody in the room has a name that people could take for this one (look_alike()). Walks all of the room's names. */

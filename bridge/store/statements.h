@@ -141,8 +141,9 @@
 	\
 	X(SUBSCRIPTION_SET, "INSERT INTO subscription (person, grp, network, lane, after_seq, since_ms) VALUES (?, ?, ?, ?, ?, ?)" \
 		" ON CONFLICT DO UPDATE SET lane = excluded.lane") \
-	X(SUBSCRIPTION_END, "DELETE FROM subscription WHERE person = ? AND grp = ?") \
-	X(SUBSCRIPTION_GET, "SELECT network, lane, after_seq, since_ms FROM subscription WHERE person = ? AND grp = ?") \
+	X(SUBSCRIPTION_END, "DELETE FROM subscription WHERE grp = ?2 AND (person = ?1 OR 'xmpp:' || lane = ?1)") \
+	X(SUBSCRIPTION_GET, "SELECT network, lane, after_seq, since_ms, person FROM subscription WHERE grp = ?2" \
+		" AND (person = ?1 OR 'xmpp:' || lane = ?1)") \
 	X(SUBSCRIPTION_ANY, "SELECT 1 FROM subscription WHERE grp = ? LIMIT 1") \
 	X(SUBSCRIPTION_LATEST, "SELECT coalesce(max(since_ms), 0) FROM subscription") \
 	X(SUBSCRIPTION_ALL, "SELECT person, grp, network, lane, after_seq, since_ms FROM subscription") \
@@ -210,6 +211,7 @@
 	X(NAME_END, "DELETE FROM name WHERE room = ? AND person = ?") \
 	X(NAME_EACH, "SELECT name FROM name WHERE room = ? LIMIT 20000") \
 	X(NAME_GET, "SELECT name FROM name WHERE room = ? AND person = ?") \
+	X(NAME_WHO, "SELECT person FROM name WHERE room = ?") \
 	X(GHOST_GET, "SELECT address, device, name, ready FROM ghost WHERE network = ? AND person = ?") \
 	X(GHOST_WHO, "SELECT person FROM ghost WHERE network = ? AND address = ?") \
 	X(GHOST_SET, "INSERT OR REPLACE INTO ghost (network, person, address, device, name, ready) VALUES (?, ?, ?, ?, ?, ?)") \

@@ -3,6 +3,8 @@
 #include "plumb_scene.h"
 
 #include "base/now.h"
+#include "core/decisions.h"
+#include "core/digests.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +54,67 @@ test_by_direct_message(void **state)
 	assert_int_equal(count_said(&scene->xmpp, "The group marketing, joined from chat"), 2);
 }
 
+/* Whoever may read in one group may not therefore read in another. */
+static void
+test_a_digest_of_another_group(void **state)
+{
+	struct scene *scene = *state;
+
+	join(scene);
+	bob_writes(scene, "!mode #wired digest", MUC);
+	assert_int_equal(count_said(&scene->xmpp, "Please say that in the group's room"), 1);
+	assert_false(said(&scene->xmpp, "From now on you get wired"));
+	bob_writes(scene, "!mode #marketing digest", MUC);
+	assert_true(said(&scene->xmpp, "From now on you get marketing"));
+}
+
+/* Nor does the power in one room tell about messages of another group. */
+static void
+test_why_of_another_group(void **state)
+{
+	struct scene *scene = *state;
+	struct decision decision;
+
+	join(scene);
+	accept_row(scene, NETWORK_XMPP, "wired@rooms.x", "xmpp:carol@x", "between us", "");
+	turns(scene);
+	assert_true(decisions_last(scene->store, "wired", "xmpp:carol@x", &decision));
+	AUTO_FREE char *text = xasprintf("!why #wired h%lld", (long long)decision.inbox_seq);
+	for (int may = 0; may < 2; may++) {
+		scene->xmpp.moderator = may ? BOB : NULL;
+		accept_row(scene, NETWORK_XMPP, "bob@x", BOB, text, may ? "direct\nof " MUC : "moderator\ndirect\nof " MUC);
+		turns(scene);
+		assert_int_equal(count_said(&scene->xmpp, "only its author and the moderators are told"), 1);
+	}
+}
+
+/* Somebody whose account the room hides proves it from there, whichever other room shows it; and from there he ends what he began. */
+static void
+test_a_linked_account(void **state)
+{
+	struct scene *scene = *state;
+	const char *code = NULL;
+
+	join(scene);
+	accept_row(scene, NETWORK_XMPP, MUC, "xmpp:" MUC "/k", "!sd mode digest", "");
+	turns(scene);
+	for (int i = 0; i < scene->xmpp.fake.count; i++)
+		code = strstr(scene->xmpp.fake.rows[i].payload, "Send !link ") ? strstr(scene->xmpp.fake.rows[i].payload, "Send !link ") + 11 : code;
+	assert_non_null(code);
+	AUTO_FREE char *text = xasprintf("!link %.8s", code);
+	accept_row(scene, NETWORK_XMPP, "erin@x", "xmpp:erin@x", text, "direct\nof wired@rooms.x");
+	turns(scene);
+	assert_true(said(&scene->xmpp, "From now on you get marketing"));
+	accept_row(scene, NETWORK_XMPP, "erin@x", "xmpp:erin@x", text, "direct");
+	turns(scene);
+	assert_int_equal(count_said(&scene->xmpp, "That code is not known"), 1);
+	digests_subscribe(scene->core->digests, plumbed(scene), "xmpp:" MUC "/k", NETWORK_XMPP, "erin@x", now_rules_ms());
+	accept_row(scene, NETWORK_XMPP, "erin@x", "xmpp:erin@x", "!mode #marketing live", "direct");
+	turns(scene);
+	assert_true(said(&scene->xmpp, "Digests have ended"));
+	assert_false(digests_subscribed(scene->core->digests, plumbed(scene), "xmpp:" MUC "/k"));
+}
+
 static void
 keep(struct scene *scene, const char *command)
 {
@@ -96,6 +159,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_in_a_visited_room),
 		TEST(test_by_direct_message),
+		TEST(test_a_digest_of_another_group),
+		TEST(test_why_of_another_group),
+		TEST(test_a_linked_account),
 		TEST(test_yes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "core/charters.h"
+#include "core/digests.h"
 #include "core_scene.h"
 
 #include <setjmp.h>
@@ -145,6 +146,11 @@ test_whoever_is_expelled_gets_none(void **state)
 	inbox_expelled(scene->core->inbox, MUC, "xmpp:carol@x");
 	inbox_expelled(scene->core->inbox, MUC, "xmpp:" MUC "/k");
 	inbox_expelled(scene->core->inbox, "elsewhere@rooms.x", "xmpp:dave@x");
+	/* He had proven his account while the room hid it. */
+	digests_subscribe(scene->core->digests, groups_of_room(&scene->core->groups, MUC), "xmpp:" MUC "/l", NETWORK_XMPP, "frank@x", 0);
+	assert_int_equal(ask(scene, "SELECT count(*) FROM subscription"), 2);
+	inbox_expelled(scene->core->inbox, MUC, "xmpp:frank@x");
+	assert_int_equal(ask(scene, "SELECT count(*) FROM subscription"), 1);
 	turns(scene);
 	scene_reopen(scene);
 	assert_int_equal(ask(scene, "SELECT count(*) FROM link"), 0);
