@@ -46,18 +46,34 @@ power_set_creation(struct power *power, const json_t *event)
 	json_array_append_new(power->creators, json_string(sender));
 }
 
+/* Old room versions allow numbers in quotes, and homeservers took those with a fraction. False leaves *out alone. */
+static bool
+take_number(const json_t *object, const char *key, int64_t *out)
+{
+	const json_t *value = json_object_get(object, key);
+	const char *text = json_string_value(value);
+	char *end;
+
+	if (json_is_real(value) && json_real_value(value) > -1e15 && json_real_value(value) < 1e15) {
+		*out = (int64_t)json_real_value(value);
+		return true;
+	}
+	if (!text)
+		return json_whole(object, key, out);
+	int64_t number = strtoll(text, &end, 10);
+	if (end == text || *end)
+		return false;
+	*out = number;
+	return true;
+}
+
 static int64_t
 level_of(const json_t *content, const char *person)
 {
-	const json_t *value = json_object_get(json_child(content, "users"), person);
 	int64_t level = 0;
 
-	if (json_is_integer(value))
-		return json_integer_value(value);
-	/* Old room versions allow numbers in quotes. */
-	if (json_is_string(value))
-		return strtoll(json_string_value(value), NULL, 10);
-	json_whole(content, "users_default", &level);
+	if (!take_number(json_child(content, "users"), person, &level))
+		take_number(content, "users_default", &level);
 	return level;
 }
 
@@ -77,7 +93,7 @@ int64_t
 power_level(const struct power *power, const char *person, int64_t *needed)
 {
 	*needed = STATE_DEFAULT;
-	json_whole(power->levels, "state_default", needed);
+	take_number(power->levels, "state_default", needed);
 	return power->levels ? level_of(power->levels, person) : 0;
 }
 

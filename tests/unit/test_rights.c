@@ -41,11 +41,13 @@ test_levels(void **state)
 		{ "{\"users\":{\"@a:x\":50}}", "@a:x", true }, { "{\"users\":{\"@a:x\":49}}", "@a:x", false },
 		{ "{\"users\":{\"@a:x\":50}}", "@A:x", false }, { "{\"users\":{\"@a:x\":50}}", "", false },
 		{ "{\"users\":{\"@a:x\":100},\"state_default\":100}", "@a:x", true }, { "{\"users\":{\"@a:x\":99},\"state_default\":100}", "@a:x", false },
-		{ "{\"state_default\":0}", "@b:x", true }, { "{\"users_default\":50}", "@b:x", true }, { "{\"users_default\":\"50\"}", "@b:x", false },
+		{ "{\"state_default\":0}", "@b:x", true }, { "{\"users_default\":50}", "@b:x", true }, { "{\"users_default\":\"50\"}", "@b:x", true },
 		{ "{\"users\":{\"@a:x\":\"50\"}}", "@a:x", true }, { "{\"users\":{\"@a:x\":\"x\"}}", "@a:x", false },
-		{ "{\"users\":{\"@a:x\":50.5},\"users_default\":0}", "@a:x", false }, { "{\"users\":{\"@a:x\":null}}", "@a:x", false },
+		{ "{\"users\":{\"@a:x\":50.5},\"users_default\":0}", "@a:x", true }, { "{\"users\":{\"@a:x\":null}}", "@a:x", false },
 		{ "{\"users\":{\"@a:x\":[100]}}", "@a:x", false }, { "{\"users\":[\"@a:x\"]}", "@a:x", false },
-		{ "{\"state_default\":\"0\"}", "@a:x", false }, { "{\"users\":{\"@a:x\":-1},\"state_default\":-2}", "@a:x", true },
+		{ "{\"users\":{\"@a:x\":50},\"state_default\":\"100\"}", "@a:x", false }, { "{\"users\":{\"@a:x\":50},\"state_default\":100.0}", "@a:x", false },
+		{ "{\"state_default\":\"high\"}", "@a:x", false }, { "{\"state_default\":\"\"}", "@a:x", false }, { "{\"users\":{\"@a:x\":1e300}}", "@a:x", false },
+		{ "{\"state_default\":\"0\"}", "@a:x", true }, { "{\"users\":{\"@a:x\":-1},\"state_default\":-2}", "@a:x", true },
 		{ "{\"users\":{\"@a:x\":9223372036854775807}}", "@a:x", true },
 	};
 
