@@ -5,13 +5,17 @@
  */
 #include "xmpp/expelled.h"
 
+#include "base/log.h"
 #include "xmpp/hear.h"
 #include "xmpp/jid.h"
 #include "xmpp/member.h"
+#include "xmpp/muc.h"
 #include "xmpp/roster.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define ANSWER_MS 20000
 
 static void
 tell(struct room *room, const char *nick, const char *jid, const char *occupant_id)
@@ -47,4 +51,32 @@ expelled_see_message(struct room *room, xmpp_stanza_t *message)
 		return;
 	AUTO_FREE char *bare = jid_bare(jid);
 	tell(room, "", bare, NULL);
+}
+
+static void
+on_outcasts(void *context, enum answer answer, xmpp_stanza_t *iq)
+{
+	struct room *room = context;
+	xmpp_stanza_t *query = answer == ANSWER_RESULT ? stanza_find(iq, "query", NS_MUC_ADMIN) : NULL;
+
+	if (answer == ANSWER_ERROR)
+		log_info(LOG_XMPP, "the ban list is not shown room=%s condition=%s", room->jid, stanza_error(iq, NULL));
+	for (xmpp_stanza_t *item = query ? xmpp_stanza_get_children(query) : NULL; item; item = xmpp_stanza_get_next(item)) {
+		if (!stanza_is(item, "item", NULL) || strcmp(stanza_get(item, "affiliation"), "outcast") != 0 || !strchr(stanza_get(item, "jid"), '@'))
+			continue;
+		AUTO_FREE char *bare = jid_bare(stanza_get(item, "jid"));
+		tell(room, "", bare, NULL);
+	}
+}
+
+void
+expelled_ask(struct room *room)
+{
+	const struct occupant *bot = room->listener->nick ? roster_find(room, room->listener->nick) : NULL;
+
+	if (!bot || !bot->moderator || muc_is_visit(room))
+		return;
+	xmpp_stanza_t *iq = stanza_make(room->jabber->ctx, "iq", "get", NULL, room->jabber->listener, room->jid);
+	stanza_set(stanza_add(stanza_add(iq, "query", NS_MUC_ADMIN), "item", NS_MUC_ADMIN), "affiliation", "outcast");
+	jabber_ask(room->jabber, iq, ANSWER_MS, on_outcasts, room);
 }

@@ -12,6 +12,9 @@
  */
 void expelled_see_presence(struct room *room, const char *nick, xmpp_stanza_t *x);
 
+/* The room is entered: asks for its ban list (XEP-0045 §9.2), which only an owner or admin is shown. Somebody may have been banned meanwhile. */
+void expelled_ask(struct room *room);
+
 /* The room's own message about an account that is not in it (§9.1, §9.4), as far as the service sends one. */
 void expelled_see_message(struct room *room, xmpp_stanza_t *message);
 

@@ -436,10 +436,13 @@ hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t
 		return;
 	if (!body_of(message))
 		return;
-	struct occupant *occupant = roster_find(room, nick);
+	/* Whoever has the nick now need not be he who had it then: that is believed only where nothing else tells. */
+	struct occupant *occupant = occupant_id ? roster_find_id(room, occupant_id) : roster_find(room, nick);
 	/* Under a nick that is one of ours now it was somebody else's, when none of ours said it. */
 	if (!jid && occupant && occupant->jid && !jid_in_domain(occupant->jid, jabber->settings.component))
 		jid = xstrdup(occupant->jid);
+	if (occupant && jid && !str_equal(occupant->jid, jid))
+		occupant = NULL;
 	AUTO_FREE char *reply = xasprintf("%s/%s", room->address, nick);
 	struct speaker speaker;
 	identify(room, nick, jid, occupant_id, occupant && occupant->moderator, &speaker);

@@ -473,6 +473,7 @@ muc_become_ready(struct room *room)
 	log_info(LOG_XMPP, "room ready room=%s occupants=%zu", room->jid, room->occupants.count);
 	if (group_of(room))
 		plumb_entered(room->jabber->parts.plumb, group_of(room), NETWORK_XMPP);
+	expelled_ask(room);
 	outbox_wake(room->jabber->parts.outbox);
 }
 

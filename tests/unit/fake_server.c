@@ -354,6 +354,17 @@ take_grant(struct fake_server *fake, xmpp_stanza_t *iq, xmpp_stanza_t *query)
 	say(fake, "<iq type='result' from='%s' to='%s' id='%s'/>", stanza_get(iq, "to"), stanza_get(iq, "from"), stanza_get(iq, "id"));
 }
 
+/* XEP-0045 §9.2. */
+static void
+take_ban_list(struct fake_server *fake, xmpp_stanza_t *iq)
+{
+	if (!fake->outcasts)
+		say_error(fake, "iq", stanza_get(iq, "to"), stanza_get(iq, "from"), stanza_get(iq, "id"), "auth", "forbidden");
+	else
+		say(fake, "<iq type='result' from='%s' to='%s' id='%s'><query xmlns='" NS_MUC_ADMIN "'>%s</query></iq>", stanza_get(iq, "to"),
+				stanza_get(iq, "from"), stanza_get(iq, "id"), fake->outcasts);
+}
+
 static void
 take_description(struct fake_server *fake, const char *room, const char *to, const char *id)
 {
@@ -377,6 +388,8 @@ take_iq(struct fake_server *fake, xmpp_stanza_t *iq)
 		take_description(fake, room, from, id);
 	else if ((query = stanza_find(iq, "query", NS_MAM)))
 		take_archive_query(fake, iq, query);
+	else if (stanza_find(iq, "query", NS_MUC_ADMIN) && strcmp(stanza_get(iq, "type"), "get") == 0)
+		take_ban_list(fake, iq);
 	else if ((query = stanza_find(iq, "query", NS_MUC_ADMIN)))
 		take_grant(fake, iq, query);
 	else if (stanza_find(iq, "ping", NULL) && strchr(to, '/') && !find_jid(fake, room, from))

@@ -56,6 +56,7 @@ struct fake_server {
 	const char *message_error, *message_error_type;
 	/* Condition with which this join is refused, or NULL. May be NULL. */
 	const char *(*refuse)(struct fake_server *fake, const char *jid, const char *room, const char *nick);
+	const char *outcasts;         /* items of the ban list, as XML; NULL: it is not shown */
 	char members[1024];           /* bare JIDs that were made members, each with a blank */
 };
 

@@ -8,6 +8,7 @@
 #include "core/outbox_rows.h"
 #include "fake_port.h"
 #include "fake_server.h"
+#include "xmpp/hear.h"
 #include "xmpp/inside.h"
 #include "xmpp/member.h"
 #include "xmpp/muc.h"
@@ -717,7 +718,7 @@ test_members_only_grant_refused(void **state)
 	READY(scene);
 	say(scene, "let me in");
 	WAIT(scene, told(scene, "admits members only") == 1 && is_all_done(scene));
-	assert_int_equal(fake_server_count(&scene->fake, NS_MUC_ADMIN), 1);
+	assert_int_equal(fake_server_count(&scene->fake, NS_MUC_ADMIN), 2); /* the ban list was asked for, too */
 }
 
 static const char *refusal;
@@ -857,6 +858,65 @@ test_a_ban_of_somebody_absent_ends_a_digest(void **state)
 	room_of(scene)->members_only = true;
 	fake_server_say(&scene->fake, ABOUT("none", "hugo@home.x"));
 	WAIT(scene, !is_subscribed(scene, "hugo@home.x"));
+}
+
+#define OUTCAST(jid) "<item affiliation='outcast' jid='" jid "'/>"
+
+/* He was banned while nobody of ours was there: a bot that may see the ban list looks into it when it comes in. */
+static void
+test_a_ban_meanwhile_ends_a_digest(void **state)
+{
+	struct scene *scene = *state;
+
+	READY(scene);
+	subscribe(scene, "gina@home.x");
+	subscribe(scene, "hugo@home.x");
+	scene->fake.outcasts = OUTCAST("gina@home.x") OUTCAST("evil.x") "<item affiliation='member' jid='hugo@home.x'/>";
+	fake_server_hang_up(&scene->fake);
+	WAIT(scene, room_of(scene)->phase == ROOM_OUT);
+	READY(scene);
+	assert_int_equal(fake_server_count(&scene->fake, "outcast"), 0); /* it is nobody there, and does not ask */
+	scene->fake.bot_affiliation = "admin";
+	fake_server_hang_up(&scene->fake);
+	WAIT(scene, !is_subscribed(scene, "gina@home.x"));
+	assert_int_equal(fake_server_count(&scene->fake, "outcast"), 1);
+	assert_true(is_subscribed(scene, "hugo@home.x"));
+	/* It may be refused. */
+	scene->fake.outcasts = NULL;
+	fake_server_hang_up(&scene->fake);
+	WAIT(scene, fake_server_count(&scene->fake, "outcast") == 2);
+	READY(scene);
+	assert_true(is_subscribed(scene, "hugo@home.x"));
+}
+
+/* ---- who said it, when the archive tells ---- */
+
+/* Somebody has the nick now who did not have it then. */
+static void
+test_a_nick_that_changed_hands(void **state)
+{
+	struct scene *scene = *state;
+	static const char text[] = "<message xmlns='jabber:client' type='groupchat' from='" MUC "/Dora' id='1'><body>%s</body>"
+		"<occupant-id xmlns='" NS_OCCUPANT_ID "' id='%s'/></message>";
+	static const char *const cases[][3] = { { "said then", "then" }, { "said by herself", "now", "xmpp:dora@home.x" } };
+
+	READY(scene);
+	struct room *room = room_of(scene);
+	fake_server_enter(&scene->fake, "dora@home.x/desk", MUC, "Dora");
+	WAIT(scene, roster_find(room, "Dora"));
+	room->has_occupant_ids = true;
+	roster_find(room, "Dora")->occupant_id = xstrdup("now");
+	roster_find(room, "Dora")->moderator = true;
+	for (size_t i = 0; i < 2; i++) {
+		AUTO_FREE char *raw = xasprintf(text, cases[i][0], cases[i][1]);
+		int before = scene->matrix.count;
+		xmpp_stanza_t *message = reader_parse(room->jabber->ctx, raw, strlen(raw));
+		hear_archived(room, cases[i][0], message, now_real_ms());
+		stanza_free(message);
+		WAIT(scene, scene->matrix.count == before + 1);
+		assert_non_null(strstr(scene->matrix.rows[before].payload, cases[i][0]));
+		assert_int_equal(strcmp(scene->matrix.rows[before].author, "xmpp:dora@home.x") == 0, cases[i][2] != NULL);
+	}
 }
 
 /* ---- places ---- */
@@ -1573,6 +1633,7 @@ main(void)
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
 		TEST(test_a_ban_ends_a_digest), TEST(test_a_ban_of_somebody_absent_ends_a_digest),
+		TEST(test_a_ban_meanwhile_ends_a_digest), TEST(test_a_nick_that_changed_hands),
 		TEST(test_idle_with_a_message), TEST(test_pace), TEST(test_pace_and_bot_kicked), TEST(test_foresees), TEST(test_foresees_within_limits),
 		TEST(test_ids_of_its_own), TEST(test_no_archive),
 		TEST(test_archive_fails_for_now), TEST(test_archive_out_of_reach), TEST(test_archive_fails_for_long), TEST(test_archive_forbidden),
