@@ -132,9 +132,12 @@ plumb_refused(struct plumb *plumb, struct group *group, enum network network, en
 {
 	struct visit *visit = plumb ? plumb_visit_find(plumb, group) : NULL;
 
-	(void)network;
-	if (!visit)
-		return; /* a group's room is entered again and again; status says what is wrong */
+	if (!visit) {
+		/* A group's room is entered again and again; status says what is wrong. But a ban that nobody was there to see is one. */
+		if (why == REFUSAL_BANNED)
+			plumb_expelled(plumb, network, group->room[network], why);
+		return;
+	}
 	visit->refused = true;
 	visit->why = why;
 	free(visit->detail);

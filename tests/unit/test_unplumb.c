@@ -167,6 +167,24 @@ test_expelled(void **state)
 	assert_non_null(groups_find(&scene->core->groups, "wired"));
 }
 
+/* Nobody was there to see the ban: it is the refusal that tells. Any other refusal may pass. */
+static void
+test_banned_meanwhile(void **state)
+{
+	struct scene *scene = *state;
+
+	join(scene);
+	plumb_refused(scene->core->plumb, plumbed(scene), NETWORK_XMPP, REFUSAL_NOT_MEMBER, "members only");
+	turns(scene);
+	assert_non_null(plumbed(scene));
+	plumb_refused(scene->core->plumb, plumbed(scene), NETWORK_XMPP, REFUSAL_BANNED, "banned");
+	plumb_refused(scene->core->plumb, groups_find(&scene->core->groups, "wired"), NETWORK_XMPP, REFUSAL_BANNED, "banned");
+	turns(scene);
+	assert_null(plumbed(scene));
+	assert_true(said(&scene->matrix, "I was sent away from " MUC));
+	assert_non_null(groups_find(&scene->core->groups, "wired"));
+}
+
 /* Moderators of the MUC learn, once, that the Matrix room has moved. */
 static void
 test_moved(void **state)
@@ -399,6 +417,7 @@ main(void)
 		TEST(test_held_messages_are_told),
 		TEST(test_messages_that_nobody_has_judged_yet),
 		TEST(test_expelled),
+		TEST(test_banned_meanwhile),
 		TEST(test_moved),
 		TEST(test_invitations),
 		TEST(test_too_many_visits_for_a_request),
