@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define RETRY_MS 1000
+#define FAILURES_MAX 10 /* a pause twice as long after each: a quarter of an hour */
 #define REFUSED_MS 60000 /* a person whose room cannot be made is not asked again before */
 
 struct direct {
@@ -22,6 +23,7 @@ struct direct {
 	const char *person;
 	struct http_request *request;
 	bool looked;             /* his devices were asked for */
+	unsigned failures;       /* in a row */
 	bool refused;
 	enum refusal why;        /* of `refused` */
 	char detail[256];        /* the same in words */
@@ -86,12 +88,17 @@ on_made(void *context, const struct http_answer *answer)
 	matrix_judge(direct->matrix, answer, &judged);
 	const char *id = json_text(judged.json, "room_id");
 	if (judged.is == JUDGED_FINE && id && id[0] == '!') {
+		direct->failures = 0;
 		room_made_direct(direct->matrix, id, direct->person);
 		log_info(LOG_MATRIX, "made a direct room person=%s room=%s", direct->person, id);
 		outbox_wake(direct->matrix->parts.outbox);
-	} else if (judged.is == JUDGED_AGAIN) {
-		loop_timer_set(&direct->timer, judged.delay_ms > RETRY_MS ? judged.delay_ms : RETRY_MS);
+	} else if (judged.is == JUDGED_AGAIN && direct->failures < FAILURES_MAX) {
+		/* Where his server is away the homeserver makes the room first, then fails to invite him: each attempt leaves one behind. */
+		int64_t pause_ms = (int64_t)RETRY_MS << direct->failures;
+		direct->failures += judged.status >= 500;
+		loop_timer_set(&direct->timer, judged.delay_ms > pause_ms ? judged.delay_ms : pause_ms);
 	} else {
+		direct->failures = 0;
 		snprintf(direct->detail, sizeof(direct->detail), "%s: %s", judged.errcode, judged.error);
 		give_up(direct, REFUSAL_NOT_MEMBER);
 	}

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "base/now.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -169,7 +170,11 @@ collect_answer(struct http_request *request, CURLcode code, struct http_answer *
 		answer->timed_out = code == CURLE_OPERATION_TIMEDOUT;
 		answer->failure = request->failure[0] ? request->failure : curl_easy_strerror(code);
 	} else if (curl_easy_header(request->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
-		long seconds = strtol(header->value, NULL, 10);
+		char *end;
+		int64_t seconds = strtol(header->value, &end, 10);
+		time_t date = end == header->value ? curl_getdate(header->value, NULL) : -1;
+		if (date >= 0)
+			seconds = date - now_real_ms() / 1000;
 		answer->retry_after_ms = (seconds < 0 ? 0 : seconds < 86400 ? seconds : 86400) * 1000;
 	}
 }

@@ -31,7 +31,7 @@ struct http_answer {
 	long status;            /* HTTP status; 0: none came */
 	const char *body;       /* NUL-terminated, "" when there is none */
 	size_t size;
-	int64_t retry_after_ms; /* of the header Retry-After in seconds; 0: none */
+	int64_t retry_after_ms; /* of the header Retry-After, seconds or a date; 0: none */
 	int64_t date_ms;        /* of the header Date, which has whole seconds; 0: none. Only of http_ask_once() */
 	const char *failure;    /* curl's sentence when status is 0, else NULL */
 	bool timed_out;         /* with status 0: it was slow rather than gone */

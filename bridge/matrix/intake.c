@@ -151,7 +151,8 @@ intake_set_aside(struct matrix *matrix, const char *body, size_t size)
 
 /* ---- reading ---- */
 
-static void
+/* False: what follows from it is not known yet. It is seen once more then. */
+static bool
 see_member(struct matrix *matrix, const char *room, const struct event *event)
 {
 	bool gone = strcmp(event->membership, "leave") == 0 || strcmp(event->membership, "ban") == 0;
@@ -162,20 +163,25 @@ see_member(struct matrix *matrix, const char *room, const struct event *event)
 		struct ghost *ghost = ghost_find(matrix, event->subject);
 		/* The archive tells of the past; what is true now was asked for when the room was entered. */
 		if (!gone || event->archive)
-			return;
+			return true;
 		if (strcmp(event->subject, matrix->bot) == 0)
 			room_lost(matrix, room, event->origin_ms);
 		else if (ghost)
 			ghost_left(ghost, room);
-		return;
+		return true;
 	}
-	expelled_see(matrix, room, event->sender, event->subject, event->membership);
+	if (!expelled_see(matrix, room, event->sender, event->subject, event->membership))
+		return false;
 	if (gone)
 		people_set_name(matrix->parts.people, room, event->subject, "");
 	else if (joined)
 		people_set_member(matrix->parts.people, room, event->subject, event->name);
-	if (gone && people_direct_of(matrix->parts.people, room, person, sizeof(person)) && strcmp(person, event->subject) == 0)
+	/* Of the past the room's members tell, when it is entered. */
+	if (gone && !event->archive && people_direct_of(matrix->parts.people, room, person, sizeof(person)) && strcmp(person, event->subject) == 0) {
 		people_save_direct(matrix->parts.people, person, "");
+		room_abandon(matrix, room);
+	}
+	return true;
 }
 
 bool
@@ -320,7 +326,8 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 		read_verification(matrix, room, &event, arena, out);
 		break;
 	case EVENT_MEMBER:
-		see_member(matrix, room, &event);
+		if (!see_member(matrix, room, &event))
+			out->kind = INCOMING_LATER;
 		break;
 	case EVENT_POWER:
 		room_set_power(matrix, room, event.content);

@@ -213,6 +213,25 @@ enter_direct(struct matrix *matrix, const char *id)
 	walk_restart(room, WALK_CIPHER);
 }
 
+/* The bot was put out; it tries again after a while, if the room is still wanted then. */
+static void
+lose(struct room *room)
+{
+	plumb_expelled(room->matrix->parts.plumb, NETWORK_MATRIX, room->id, REFUSAL_NOT_MEMBER);
+	log_warning(LOG_MATRIX, "the bot is no longer in a room, it tries to return room=%s", room->id);
+	snprintf(room->trouble, sizeof(room->trouble), "the bot was put out of the room");
+	room->inside = false;
+	walk_halt(room);
+	room->step = WALK_JOIN;
+	loop_timer_set(&room->timer, LOST_RETRY_MS);
+	if (!room->group || room->group->kind == GROUP_CONFIGURED)
+		return;
+	/* Nobody wants it back there, not even to say goodbye. */
+	room->kept_out = true;
+	room->why = REFUSAL_NOT_MEMBER;
+	outbox_wake(room->matrix->parts.outbox);
+}
+
 static void
 enter_groups(struct matrix *matrix, struct list *groups, const json_t *joined)
 {
@@ -230,8 +249,28 @@ enter_groups(struct matrix *matrix, struct list *groups, const json_t *joined)
 			plumb_left(matrix->parts.plumb, group, NETWORK_MATRIX);
 			continue;
 		}
+		/* It was in there when the rooms were joined: somebody put it out while nobody was there to see it. */
+		if (!room->inside && group->kind == GROUP_PLUMBED) {
+			lose(room);
+			continue;
+		}
 		/* An alias is followed at each arrival: what is remembered of it may be out of date. */
 		walk_restart(room, *group->matrix_wanted == '#' ? WALK_RESOLVE : room->inside ? WALK_CIPHER : WALK_JOIN);
+	}
+}
+
+/* Invitations that were being looked at when the homeserver went. */
+static void
+enter_candidates(struct matrix *matrix, const json_t *joined)
+{
+	struct room *room;
+
+	LIST_FOR_EACH(room, &matrix->rooms, struct room, link) {
+		if (!room->candidate)
+			continue;
+		room->inside = lists(joined, room->id);
+		room->read = false;
+		walk_restart(room, room->inside ? WALK_CIPHER : WALK_JOIN);
 	}
 }
 
@@ -243,6 +282,7 @@ room_enter_all(struct matrix *matrix, const json_t *joined)
 
 	enter_groups(matrix, &matrix->parts.groups->all, joined);
 	enter_groups(matrix, &matrix->parts.groups->visits, joined);
+	enter_candidates(matrix, joined);
 	json_array_foreach(joined, i, id)
 		if (json_is_string(id))
 			enter_direct(matrix, json_string_value(id));
@@ -420,6 +460,15 @@ room_made_direct(struct matrix *matrix, const char *id, const char *person)
 }
 
 void
+room_abandon(struct matrix *matrix, const char *id)
+{
+	struct room *room = room_find(matrix, id);
+
+	if (room && !room->group && room->inside)
+		walk_restart(room, WALK_LEAVE);
+}
+
+void
 room_lost(struct matrix *matrix, const char *id, int64_t stamp_ms)
 {
 	struct room *room = room_find(matrix, id);
@@ -431,13 +480,7 @@ room_lost(struct matrix *matrix, const char *id, int64_t stamp_ms)
 		walk_restart(room, WALK_MEMBERS);
 		return;
 	}
-	plumb_expelled(matrix->parts.plumb, NETWORK_MATRIX, id, REFUSAL_NOT_MEMBER);
-	log_warning(LOG_MATRIX, "the bot is no longer in a room, it tries to return room=%s", id);
-	snprintf(room->trouble, sizeof(room->trouble), "the bot was put out of the room");
-	room->inside = false;
-	walk_halt(room);
-	room->step = WALK_JOIN;
-	loop_timer_set(&room->timer, LOST_RETRY_MS);
+	lose(room);
 }
 
 void

@@ -44,6 +44,8 @@ void room_stand(struct matrix *matrix, const char *id, struct standing *out);
 void room_invited(struct matrix *matrix, const char *id, const char *by);
 /* The bot made a direct room. */
 void room_made_direct(struct matrix *matrix, const char *id, const char *person);
+/* A direct room whose person has left: the bot leaves it too. */
+void room_abandon(struct matrix *matrix, const char *id);
 /* The bot was put out, says an event of `stamp_ms` (the homeserver's clock): enters again after a while. */
 void room_lost(struct matrix *matrix, const char *id, int64_t stamp_ms);
 

@@ -29,7 +29,7 @@ struct survey {
 	char *room, *from; /* owns */
 	struct list seen;  /* owns: seen::link */
 	unsigned pages;
-	bool passed;       /* an event older than reader->since_ms was seen */
+	bool older, newer; /* than reader->since_ms: the page has such events. A stamp of another server's proves nothing alone */
 	struct http_request *request;
 	struct loop_timer retry;
 };
@@ -102,11 +102,10 @@ on_event(void *context, const struct json_event *event)
 	struct matrix *matrix = survey->matrix;
 	char id[256];
 
-	if (event->stamp_ms < survey->reader->since_ms) {
-		survey->passed = true;
-		return;
-	}
-	if (!is_message(event->type) || !matrix_take_id(event->event_id, id, sizeof(id)))
+	bool older = event->stamp_ms < survey->reader->since_ms;
+	survey->older = survey->older || older;
+	survey->newer = survey->newer || !older;
+	if (older || !is_message(event->type) || !matrix_take_id(event->event_id, id, sizeof(id)))
 		return;
 	struct seen *seen = xcalloc(1, sizeof(*seen));
 	seen->id = xstrdup(id);
@@ -150,7 +149,7 @@ on_page(void *context, const struct http_answer *answer)
 	} else {
 		free(survey->from);
 		survey->from = end.p ? xstrndup(end.p, end.n) : NULL;
-		if (!survey->from || survey->passed)
+		if (!survey->from || (survey->older && !survey->newer))
 			finish(survey, NULL);
 		else if (++survey->pages == PAGES_MAX)
 			finish(survey, "the Matrix room's archive is too long: ask for less time with --since");
@@ -169,6 +168,7 @@ next_page(void *context)
 	AUTO_FREE char *next = survey->from ? matrix_path("&from=%s", survey->from) : xstrdup("");
 	AUTO_FREE char *whole = xasprintf("%s%s", path, next);
 
+	survey->older = survey->newer = false;
 	survey->request = matrix_ask(survey->matrix, "GET", whole, NULL, on_page, survey);
 }
 

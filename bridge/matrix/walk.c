@@ -229,11 +229,17 @@ took_create(struct room *room, const struct judged *judged, const struct http_an
 	return refused(room, "cannot make a room", judged);
 }
 
+static bool
+is_joined_by_alias(const struct room *room)
+{
+	return room->group && !room->stranger && *room->group->matrix_wanted == '#';
+}
+
 static void
 ask_join(struct room *room)
 {
 	/* By its alias when there is one: that also names the servers to ask for a room of elsewhere. */
-	const char *by = room->group && !room->stranger ? room->group->matrix_wanted : room->id;
+	const char *by = is_joined_by_alias(room) ? room->group->matrix_wanted : room->id;
 	AUTO_FREE char *path = matrix_path("/_matrix/client/v3/join/%s?user_id=%s", by, room->matrix->bot);
 	json_t *body = json_object();
 
@@ -244,8 +250,13 @@ ask_join(struct room *room)
 static enum walk_step
 took_join(struct room *room, const struct judged *judged, const struct http_answer *answer)
 {
+	const char *id = json_text(judged->json, "room_id");
+
 	(void)answer;
 	if (judged->is == JUDGED_FINE) {
+		/* Its alias may have been moved while the bot was kept out. */
+		if (id && is_joined_by_alias(room))
+			set_id(room, id);
 		room->inside = true;
 		room->read = false;
 		room->entered_ms = now_real_ms();
@@ -318,6 +329,12 @@ learn_names(struct room *room, const json_t *joined)
 	}
 }
 
+static bool
+is_joined(void *context, const char *person)
+{
+	return json_object_get(context, person) != NULL;
+}
+
 /* A direct room: still (or really) only the bot and its person? */
 static bool
 is_room_of_two(struct room *room, const json_t *members)
@@ -378,6 +395,17 @@ becomes_visit(struct room *room, const json_t *members)
 	return true;
 }
 
+/* Its person has another direct room now, and in the old one nobody would be answered. */
+static void
+leave_older(const struct room *room)
+{
+	char id[PEOPLE_ADDRESS_MAX];
+	struct room *older = people_direct(room->matrix->parts.people, room->person, id, sizeof(id)) ? room_find(room->matrix, id) : NULL;
+
+	if (older && older != room && !older->group)
+		walk_restart(older, WALK_LEAVE);
+}
+
 static enum walk_step
 took_direct_members(struct room *room, const json_t *members)
 {
@@ -395,8 +423,10 @@ took_direct_members(struct room *room, const json_t *members)
 		log_notice(LOG_MATRIX, "leaves a direct room that is not encrypted, it has one that is person=%s room=%s", room->person, room->id);
 		return WALK_LEAVE;
 	}
-	if (room->candidate)
+	if (room->candidate) {
+		leave_older(room);
 		people_save_direct(people, room->person, room->id);
+	}
 	room->candidate = false;
 	return WALK_ARCHIVE;
 }
@@ -412,7 +442,11 @@ took_members(struct room *room, const struct judged *judged, const struct http_a
 	}
 	if (!room->group)
 		return took_direct_members(room, json_object_get(judged->json, "chunk"));
-	learn_names(room, json_child(judged->json, "joined"));
+	json_t *joined = json_object_get(judged->json, "joined");
+	learn_names(room, joined);
+	/* Whoever left while nobody showed us is a stranger now, whatever power he is still said to have. */
+	if (json_is_object(joined))
+		people_keep_members(room->matrix->parts.people, room->id, is_joined, joined);
 	return WALK_POWER;
 }
 

@@ -61,6 +61,7 @@ test_waits_as_told(void **state)
 		{ "{\"errcode\":\"M_LIMIT_EXCEEDED\"}", "Retry-After: 2\r\n", 2100, 2200 },
 		{ "<html>slow down</html>", "Retry-After: 2\r\n", 2100, 2200 },
 		{ "{\"errcode\":\"M_LIMIT_EXCEEDED\"}", "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n", 450, 550 },
+		{ "{\"errcode\":\"M_LIMIT_EXCEEDED\"}", "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n", 590000, 600000 },
 		{ "{\"errcode\":\"M_LIMIT_EXCEEDED\"}", "", 450, 550 },
 		{ "{\"errcode\":\"M_LIMIT_EXCEEDED\",\"retry_after_ms\":0}", "", 450, 550 },
 		{ "{\"errcode\":\"M_LIMIT_EXCEEDED\",\"retry_after_ms\":-5}", "", 450, 550 },
@@ -489,6 +490,7 @@ static void
 close_in_favour(struct scene *scene)
 {
 	fake_homeserver_say(&scene->fake, "GET", "/directory/room/", 200, "{\"room_id\":\"!new:hs\"}", -1);
+	fake_homeserver_say(&scene->fake, "POST", "/join/#m:hs", 200, "{\"room_id\":\"!new:hs\"}", -1);
 	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.tombstone\",\"event_id\":\"$t\",\"sender\":\"@mod:hs\",\"room_id\":\"" ROOM "\","
 		"\"state_key\":\"\",\"content\":{\"body\":\"moved\",\"replacement_room\":\"!new:hs\"}}"), 200);
 }
@@ -514,6 +516,26 @@ test_tombstone(void **state)
 	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "PUT", "/rooms/!new:hs/send/") == 1 && scene_is_quiet(scene));
 	assert_int_equal(scene_say(scene, "$n", "@alice:hs", "!new:hs", "here"), 200);
 	WAIT(scene, told(scene, "Alice|here"));
+}
+
+/* The bot is kept out, and the alias is moved before it is let in: it is in the new room then, and knows it. */
+static void
+test_alias_moves_meanwhile(void **state)
+{
+	struct scene *scene = *state;
+
+	fake_homeserver_say(&scene->fake, "POST", "/join/", 403, FORBIDDEN, 1);
+	fake_homeserver_say(&scene->fake, "GET", "/rooms/!new:hs/state/m.room.create", 200,
+		"{\"sender\":\"@mod:hs\",\"content\":{\"room_version\":\"12\",\"predecessor\":{\"room_id\":\"" ROOM "\"}}}", -1);
+	fake_homeserver_say(&scene->fake, "GET", "/rooms/" ROOM "/state/", 403, FORBIDDEN, -1);
+	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/join/") == 1);
+	scene_spin(scene, 50);
+	fake_homeserver_say(&scene->fake, "POST", "/join/#m:hs", 200, "{\"room_id\":\"!new:hs\"}", -1);
+	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
+		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
+	JOINED(scene);
+	assert_non_null(fake_homeserver_find(&scene->fake, 0, "GET", "/rooms/!new:hs/messages", 0));
+	assert_string_equal(groups_find(&scene->core->groups, "m")->room[NETWORK_MATRIX], "!new:hs");
 }
 
 /* The new room does not say that it continues the old one (CVE-2021-32659): it is left again, and nothing of it crosses. */
@@ -656,6 +678,7 @@ main(void)
 		TEST(test_kicked),
 		TEST(test_alias_gone),
 		TEST(test_alias_of_nothing),
+		TEST(test_alias_moves_meanwhile),
 		TEST(test_tombstone),
 		TEST(test_tombstone_in_favour_of_a_stranger),
 		TEST(test_many_rooms),
