@@ -118,17 +118,22 @@ def test_a_subscription_outlives_leaving_the_room(team):
 
 
 @pytest.mark.charter(CHARTER)
-@pytest.mark.parametrize("away", [False, True], ids=["inside", "away"])
-def test_a_ban_ends_it(team, away):
+@pytest.mark.parametrize("when", ["inside", "away", "bridge down"])
+def test_a_ban_ends_it(team, when):
     ask_matrix(team.alice, team.room, "!sd mode digest")
     heard = subscribe(team)
-    if away:
+    if when == "away":
         team.carol.leave(team.muc)
         team.dave.leave(team.room)
         until(lambda: "Carol" not in team.bob.occupants(team.muc), what="Carol's departure")
+    if when == "bridge down":
+        team.bob.set_affiliation(team.muc, BOT_JID, "admin")
+        team.bridge.kill()
     team.bob.set_affiliation(team.muc, team.carol.jid, "outcast")
     team.alice.ban(team.room, team.dave.user_id)
     until(lambda: "Carol" not in team.bob.occupants(team.muc), what="Carol's departure")
+    if when == "bridge down":
+        team.bridge.start()
     crosses(team)
     team.bridge.set_clock("2026-11-23 17:30:00")
     until(lambda: saying(team.alice.whispers(BOT), "maquette"), what="Alice's digest")
