@@ -457,6 +457,7 @@ go_on(struct room *room)
 	}
 	pace_end_entry(room);
 	room->phase = ROOM_CATCHING;
+	expelled_ask(room); /* first: digests wait for what the archive says, and come behind this answer too */
 	archive_catch_up(room);
 }
 
@@ -473,7 +474,6 @@ muc_become_ready(struct room *room)
 	log_info(LOG_XMPP, "room ready room=%s occupants=%zu", room->jid, room->occupants.count);
 	if (group_of(room))
 		plumb_entered(room->jabber->parts.plumb, group_of(room), NETWORK_XMPP);
-	expelled_ask(room);
 	outbox_wake(room->jabber->parts.outbox);
 }
 
