@@ -234,6 +234,20 @@ parse(const char *place, const char *text, char *why, size_t size)
 	return r ? NULL : rules;
 }
 
+/* A group in it would be in force nowhere, and its hours kept by nobody. */
+static struct rules *
+parse_site(const char *path, const char *text, char *why, size_t size)
+{
+	struct rules *rules = parse(path, text, why, size);
+	const char *group = rules ? rules_group(rules) : NULL;
+
+	if (!group)
+		return rules;
+	snprintf(why, size, "%s:1:1: this file holds the block site alone; the group \"%s\" belongs into %s.charter", path, group, group);
+	rules_free(rules);
+	return NULL;
+}
+
 /* The file's text, or NULL when there is no such file or it cannot be read (then *broken). */
 static char *
 file_text(const struct charters *charters, const char *name, char **path, bool *broken, char *why, size_t size)
@@ -259,7 +273,7 @@ load_site(struct charters *charters, char *why, size_t size)
 	int revision;
 	AUTO_FREE char *text = file_text(charters, "site", &path, &broken, why, size);
 	AUTO_FREE char *kept = last_text(core, "", &revision);
-	struct rules *rules = text ? parse(path, text, why, size) : NULL;
+	struct rules *rules = text ? parse_site(path, text, why, size) : NULL;
 
 	if (!rules && (text || broken)) {
 		if (!kept)

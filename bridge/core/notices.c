@@ -235,6 +235,32 @@ notices_rejected(struct core *core, const struct group *group, const struct deci
 }
 
 void
+notices_moved(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
+		const char *source_id)
+{
+	AUTO_FREE char *text = str_fill(text_in(core_language(core, group),
+			"Your message goes to the group {group} only: a rule of this group sends its subject there."), "group", decision->verdict.target);
+
+	tell_some(core, group, decision, network, room, source_id, "moved", text);
+}
+
+void
+notices_digested(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
+		const char *source_id)
+{
+	const struct verdict *verdict = &decision->verdict;
+	const char *language = core_language(core, group);
+	char when[64];
+
+	if (!notices_first_time(core, room, decision->person, "digested", verdict->due_ms))
+		return;
+	speech_instant(core, group, verdict->due_ms, verdict->now_ms, when, sizeof(when));
+	AUTO_FREE char *text = verdict->due_ms == INT64_MAX ? xstrdup(text_in(language, N_("Your message is kept for a digest; none is in sight."))) :
+		str_fill(text_in(language, N_("Your message is kept for the digest of {when}.")), "when", when);
+	notices_tell(core, group, network, notices_lane(core, decision, network), room, source_id, "digested", text);
+}
+
+void
 notices_suggest(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
 		const char *source_id)
 {

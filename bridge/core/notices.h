@@ -54,6 +54,14 @@ void notices_exposed(struct core *core, const struct inbox_row *row, const struc
 void notices_rejected(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);
 
+/* The author learns that his message is said in another group alone, likewise. */
+void notices_moved(struct core *core, const struct group *group, const struct decision *decision, enum network network,
+		const char *room, const char *source_id);
+
+/* The author learns in which digest of the other room his message comes: once for each. */
+void notices_digested(struct core *core, const struct group *group, const struct decision *decision, enum network network,
+		const char *room, const char *source_id);
+
 /* The author is shown the group where his subject belongs, likewise; his message stays. */
 void notices_suggest(struct core *core, const struct group *group, const struct decision *decision, enum network network,
 		const char *room, const char *source_id);

@@ -256,8 +256,8 @@ is_program(const struct passage *passage)
 	return passage->group->rules && rules_is_automated(passage->group->rules, &message);
 }
 
-/* Into both rooms of a sub-group, under that group's own hours. */
-static void
+/* Into both rooms of a sub-group, under that group's own hours. False when nothing may go there. */
+static bool
 route(const struct passage *passage, const struct decision *decision)
 {
 	const char *target = decision->verdict.target;
@@ -268,7 +268,7 @@ route(const struct passage *passage, const struct decision *decision)
 
 	if (!consent_allows_copy(passage->core, passage->group, group)) {
 		refusals_note(passage->core, passage->row->seq, target, REFUSAL_COPY, NULL);
-		return;
+		return false;
 	}
 	default_verdict(&verdict, passage->row->received_ms);
 	describe(passage, &message, &facts);
@@ -278,6 +278,7 @@ route(const struct passage *passage, const struct decision *decision)
 	if (verdict.stage[STAGE_TIMING].action != ACTION_DIGEST && !is_program(passage))
 		notices_held_there(passage->core, passage->group, group, decision, &verdict, passage->row->network, passage->row->room,
 				passage->row->source_id);
+	return true;
 }
 
 static void
@@ -332,22 +333,26 @@ wait_for_parent(const struct passage *passage, struct verdict *verdict)
 	verdict->due_ms = not_before_parent(passage, passage->group->room[other(passage->row->network)], verdict->due_ms);
 }
 
-/* What its author hears of it. */
+/* What its author hears of it: of every verdict but delivery (etiquette 5.4). */
 static void
 tell_verdict(const struct passage *passage, const struct decision *decision, bool crossed)
 {
 	const struct inbox_row *row = passage->row;
 	const struct stage_verdict *stage = decision->verdict.stage;
-	enum action routing = stage[STAGE_ROUTING].action;
+	void (*tell)(struct core *core, const struct group *group, const struct decision *decision, enum network network, const char *room,
+			const char *source_id) = stage[STAGE_TIMING].action == ACTION_DIGEST ? notices_digested : notices_held;
 
 	if (is_program(passage))
 		return;
-	if (stage[STAGE_ADMISSION].action == ACTION_REJECT)
-		notices_rejected(passage->core, passage->group, decision, row->network, row->room, row->source_id);
-	if (routing == ACTION_SUGGEST)
+	if (stage[STAGE_ROUTING].action == ACTION_SUGGEST)
 		notices_suggest(passage->core, passage->group, decision, row->network, row->room, row->source_id);
-	if (crossed && stage[STAGE_TIMING].action != ACTION_DIGEST && routing != ACTION_MOVE)
-		notices_held(passage->core, passage->group, decision, row->network, row->room, row->source_id);
+	if (stage[STAGE_ADMISSION].action == ACTION_REJECT)
+		tell = notices_rejected;
+	else if (!crossed)
+		return;
+	else if (stage[STAGE_ROUTING].action == ACTION_MOVE)
+		tell = notices_moved;
+	tell(passage->core, passage->group, decision, row->network, row->room, row->source_id);
 }
 
 /* Everything that follows; what became of the message. */
@@ -360,8 +365,8 @@ carry_out(const struct passage *passage, const struct decision *decision)
 
 	if (crossed && routing != ACTION_MOVE)
 		crossed = deliver(passage, passage->group, 1u << other(passage->row->network), verdict, NULL);
-	if (!rejected && (routing == ACTION_MOVE || routing == ACTION_COPY))
-		route(passage, decision);
+	if (!rejected && (routing == ACTION_MOVE || routing == ACTION_COPY) && !route(passage, decision))
+		crossed = crossed && routing == ACTION_COPY;
 	tell_verdict(passage, decision, crossed);
 	return rejected ? FATE_REJECTED : crossed ? FATE_DIGESTED : FATE_REFUSED;
 }

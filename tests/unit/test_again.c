@@ -210,6 +210,23 @@ test_a_broken_file_takes_nobodys_hours(void **state)
 	assert_int_equal(fake_port_count(&scene->xmpp, "l@rooms.x"), 0);
 }
 
+/* In the site's file a group would be in force nowhere: that is said, and the last good file stays. */
+static void
+test_a_group_in_the_sites_file_is_refused(void **state)
+{
+	struct scene *scene = *state;
+	char why[256];
+
+	scratch_write(scene->directory, "charters/site.charter", "version 1\nsite {\n}\n" "group \"seo\" {\n  hours mon 9h-10h\n}\n");
+	assert_int_equal(charters_reload(scene->core->charters, why, sizeof(why)), CHARTERS_E_BROKEN);
+	assert_non_null(strstr(why, "site.charter:1:1: this file holds the block site alone; the group \"seo\" belongs into seo.charter"));
+	apply_site(scene, "version 1\nsite {\n  closed 2026-11-23\n}\n");
+	scratch_write(scene->directory, "charters/site.charter", "version 1\n" "group \"seo\" {\n}\n");
+	assert_int_equal(charters_reload(scene->core->charters, why, sizeof(why)), 0);
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nOn a day off");
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 0);
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -228,6 +245,7 @@ main(void)
 		T(test_its_author_hears_of_a_later_instant),
 		T(test_the_site_moves_what_is_held),
 		T(test_a_broken_file_takes_nobodys_hours),
+		T(test_a_group_in_the_sites_file_is_refused),
 #undef T
 	};
 

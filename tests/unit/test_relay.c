@@ -280,6 +280,28 @@ test_notices_have_an_end(void **state)
 	assert_int_equal(count_told(&scene->matrix, "(promo)"), 4);
 }
 
+/* Whatever becomes of a message but its delivery, its author hears of it. */
+static void
+test_what_is_moved_or_digested_is_told(void **state)
+{
+	struct scene *scene = *state;
+
+	apply(scene, "marketing", HEAD "  digest at 16:00\n  route 10 seo when tag seo then move \"seo\"\n  time 10 lot when tag lot then digest next\n}\n");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#seo words");
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 0);
+	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 1);
+	assert_int_equal(count_told(&scene->matrix, "Your message goes to the group seo only"), 1);
+	for (int i = 0; i < 2; i++)
+		scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#lot words");
+	assert_int_equal(count_told(&scene->matrix, "Your message is kept for the digest of Mon 23 Nov 16:00."), 1);
+	scratch_set_clock(scene->directory, "2026-11-23T14:59:00Z");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#lot words");
+	assert_int_equal(count_told(&scene->matrix, "Your message is kept for the digest of Tue 24 Nov 16:00."), 1);
+	scratch_set_clock(scene->directory, "2026-11-23T15:00:00Z");
+	turns(scene);
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "Messages: 2"));
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -300,6 +322,7 @@ main(void)
 		T(test_a_name_is_one_line),
 		T(test_a_missing_room_is_named),
 		T(test_notices_have_an_end),
+		T(test_what_is_moved_or_digested_is_told),
 #undef T
 	};
 
