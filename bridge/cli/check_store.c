@@ -80,8 +80,10 @@ check_database(struct check *check, const char *directory)
 		check_say(check, LEVEL_OK, "database", NULL, "the database is whole (%lld bytes)", (long long)store_size(store));
 		check_ledger(check, store);
 	} else {
-		check_say(check, LEVEL_FAIL, "database", r > 0 ? fixes[r] : "run this as the user that the daemon runs as",
-				"the database in %s %s%s%s", directory, r > 0 ? faults[r] : strerror(-r), *why ? ": " : "", why);
+		check_say(check, LEVEL_FAIL, "database", r > 0 ? fixes[r] : r == -ENOSPC ? "make room on the disk of the state directory" :
+				"run this as the user that the daemon runs as",
+				"the database in %s %s%s%s", directory, r > 0 ? faults[r] : "cannot be read", r < 0 || *why ? ": " : "",
+				r < 0 ? strerror(-r) : why);
 		check->misconfigured |= r > 0;
 	}
 	store_close(store);

@@ -306,8 +306,10 @@ open_state(struct daemon *daemon, bool *created)
 		return cli_fail(CLI_CONFIG, "the state directory %s lies on a network file system, which can lose messages: use a local disk", directory);
 	case STORE_E_LOCKED:
 		return cli_fail(CLI_PROBLEM, "another Sourdine runs with the state directory %s", directory);
+	case -ENOSPC:
+		return cli_fail(CLI_PROBLEM, "the disk of the state directory %s is full: make room there; nothing is lost", directory);
 	default:
-		return cli_fail(CLI_CONFIG, "the state directory %s cannot be used: %s", directory, strerror(-r));
+		return cli_fail(r == -EIO || r == -ENOMEM || r == -EMFILE || r == -EBUSY ? CLI_PROBLEM : CLI_CONFIG, "the state directory %s cannot be used: %s", directory, strerror(-r));
 	}
 }
 

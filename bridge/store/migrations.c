@@ -10,6 +10,7 @@
 #include "store/schema.h"
 #include "store/store.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 
@@ -93,14 +94,41 @@ static const char *const steps[] = {
 };
 #define SCHEMA_VERSION (int)(sizeof(steps) / sizeof(steps[0]) + 1)
 
+int
+migrations_fault(sqlite3 *db)
+{
+	int code = sqlite3_extended_errcode(db), reason = sqlite3_system_errno(db);
+
+	switch (code & 0xFF) {
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+		return -EACCES;
+	case SQLITE_BUSY:
+		return -EBUSY;
+	case SQLITE_IOERR:
+		/* A limit on the size of files shows so, too; SQLite does not keep the reason for its shared memory. */
+		if (code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE)
+			return -ENOSPC;
+		return reason ? -reason : -EIO;
+	case SQLITE_CANTOPEN:
+		return reason ? -reason : -EIO;
+	default:
+		return STORE_E_CORRUPT;
+	}
+}
+
 static int
 pragma(sqlite3 *db, const char *sql, int *out)
 {
 	sqlite3_stmt *statement;
 
 	if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
-		return STORE_E_CORRUPT;
-	int r = sqlite3_step(statement) == SQLITE_ROW ? 0 : STORE_E_CORRUPT;
+		return migrations_fault(db);
+	int r = sqlite3_step(statement) == SQLITE_ROW ? 0 : migrations_fault(db);
 	*out = sqlite3_column_int(statement, 0);
 	sqlite3_finalize(statement);
 	return r;
@@ -114,9 +142,10 @@ apply(sqlite3 *db, const char *sql, int version)
 
 	if (sqlite3_exec(db, all, NULL, NULL, NULL) == SQLITE_OK)
 		return 0;
+	int r = migrations_fault(db);
 	log_error(LOG_STORE, "migration failed to=%d error=\"%s\"", version, sqlite3_errmsg(db));
 	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	return STORE_E_CORRUPT;
+	return r;
 }
 
 static int
@@ -133,10 +162,12 @@ create(sqlite3 *db)
 int
 migrations_look(sqlite3 *db)
 {
-	int id, version;
+	int id, version, r = pragma(db, "PRAGMA application_id", &id);
 
-	if (pragma(db, "PRAGMA application_id", &id) || pragma(db, "PRAGMA user_version", &version))
-		return STORE_E_CORRUPT;
+	if (!r)
+		r = pragma(db, "PRAGMA user_version", &version);
+	if (r)
+		return r;
 	if (id != APPLICATION_ID || version < 1)
 		return STORE_E_CORRUPT;
 	return version > SCHEMA_VERSION ? STORE_E_NEWER : version < SCHEMA_VERSION ? STORE_E_OLDER : 0;
@@ -145,10 +176,12 @@ migrations_look(sqlite3 *db)
 int
 migrations_run(sqlite3 *db)
 {
-	int id, version;
+	int id, version, r = pragma(db, "PRAGMA application_id", &id);
 
-	if (pragma(db, "PRAGMA application_id", &id) || pragma(db, "PRAGMA user_version", &version))
-		return STORE_E_CORRUPT;
+	if (!r)
+		r = pragma(db, "PRAGMA user_version", &version);
+	if (r)
+		return r;
 	if (version == 0)
 		return create(db);
 	if (id != APPLICATION_ID || version < 1)
@@ -157,7 +190,7 @@ migrations_run(sqlite3 *db)
 		return STORE_E_NEWER;
 	for (; version < SCHEMA_VERSION; version++) {
 		/* cppcheck-suppress negativeIndex ; a version below 1 was refused above */
-		int r = apply(db, steps[version - 1], version + 1);
+		r = apply(db, steps[version - 1], version + 1);
 		if (r)
 			return r;
 	}

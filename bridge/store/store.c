@@ -137,7 +137,7 @@ configure(struct store *store)
 	sqlite3_busy_timeout(store->db, 5000);
 	for (size_t i = 0; i < sizeof(pragmas) / sizeof(pragmas[0]); i++)
 		if (!run(store, pragmas[i]))
-			return STORE_E_CORRUPT;
+			return migrations_fault(store->db);
 	sqlite3_wal_autocheckpoint(store->db, CHECKPOINT_PAGES);
 	return 0;
 }
@@ -149,10 +149,45 @@ prepare_all(struct store *store)
 		int r = sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
 		if (r != SQLITE_OK) {
 			note_failure(store, statement_names[i]);
-			return STORE_E_CORRUPT;
+			return migrations_fault(store->db);
 		}
 	}
 	return 0;
+}
+
+static void
+drop_database(struct store *store)
+{
+	for (int i = 0; i < STATEMENT_COUNT; i++) {
+		sqlite3_finalize(store->statements[i]);
+		store->statements[i] = NULL;
+	}
+	sqlite3_close(store->db);
+	store->db = NULL;
+}
+
+static bool
+drop_ballast(struct store *store)
+{
+	if (unlink(store->ballast) < 0)
+		return false;
+	log_warning(LOG_STORE, "ballast freed bytes=%d: make room on this disk", BALLAST_BYTES);
+	return true;
+}
+
+static int
+try_database(struct store *store)
+{
+	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+
+	if (sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK)
+		return migrations_fault(store->db);
+	int r = configure(store);
+	if (!r)
+		r = migrations_run(store->db);
+	if (!r)
+		r = prepare_all(store);
+	return r;
 }
 
 static int
@@ -163,14 +198,13 @@ open_database(struct store *store, const char *directory, bool *created)
 	store->path = xasprintf("%s/sourdine.db", directory);
 	store->ballast = xasprintf("%s/ballast", directory);
 	*created = stat(store->path, &info) < 0 && errno == ENOENT;
-	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
-			SQLITE_OK)
-		return -EIO;
-	int r = configure(store);
-	if (!r)
-		r = migrations_run(store->db);
-	if (!r)
-		r = prepare_all(store);
+	int r = try_database(store);
+	/* A start on a full disk: with what the ballast gives back it goes on, and takes nothing until there is room. */
+	if (r == -ENOSPC && drop_ballast(store)) {
+		drop_database(store);
+		store->failed = store->full = false;
+		r = try_database(store);
+	}
 	return r;
 }
 
@@ -223,10 +257,12 @@ store_open_reading(struct store **out, const char *directory)
 	store->last = &store->first;
 	store->path = xasprintf("%s/sourdine.db", directory);
 	AUTO_FREE char *name = reading_name(store->path);
-	int r = -EIO;
-	if (sqlite3_open_v2(name, &store->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL) == SQLITE_OK) {
+	int r = sqlite3_open_v2(name, &store->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
+	if (r == SQLITE_OK) {
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		r = migrations_look(store->db);
+	} else {
+		r = migrations_fault(store->db);
 	}
 	if (!r)
 		r = prepare_all(store);
@@ -251,9 +287,7 @@ store_close(struct store *store)
 		return;
 	if (store->open)
 		run(store, "ROLLBACK");
-	for (int i = 0; i < STATEMENT_COUNT; i++)
-		sqlite3_finalize(store->statements[i]);
-	sqlite3_close(store->db);
+	drop_database(store);
 	if (store->lock >= 0)
 		close(store->lock);
 	free(store->path);
@@ -525,8 +559,7 @@ store_keep_ballast(struct store *store)
 int
 store_probe(struct store *store)
 {
-	if (unlink(store->ballast) == 0)
-		log_warning(LOG_STORE, "ballast freed bytes=%d: make room on this disk", BALLAST_BYTES);
+	(void)drop_ballast(store);
 	store_set_value(store, "probe", "1");
 	return store_commit(store);
 }
@@ -646,7 +679,7 @@ store_copy_step(struct store_copy *copy)
 	if (r == SQLITE_OK || r == SQLITE_BUSY || r == SQLITE_LOCKED)
 		return 1;
 	if (r != SQLITE_DONE)
-		return -EIO;
+		return (r & 0xFF) == SQLITE_FULL ? -ENOSPC : -EIO;
 	free(copy->path);
 	copy->path = NULL;
 	return 0;

@@ -40,7 +40,7 @@ void store_close(struct store *store);
 struct store_copy;
 /* 0; -EEXIST; -errno. */
 int store_copy_begin(struct store_copy **out, struct store *store, const char *path) MUST_USE;
-/* 0: complete; 1: call again (nothing is done while a transaction is open); -EIO. */
+/* 0: complete; 1: call again (nothing is done while a transaction is open); -ENOSPC, -EIO. */
 int store_copy_step(struct store_copy *copy) MUST_USE;
 /* An incomplete file is removed. NULL is fine. */
 void store_copy_end(struct store_copy *copy);

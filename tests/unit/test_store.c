@@ -240,6 +240,31 @@ test_a_full_disk_loses_nothing(void **state)
 	assert_true(has(scene, "before", "1"));
 }
 
+/* A computer that starts again with its disk full: that is no damage, and the ballast is for this. */
+static void
+test_a_start_on_a_full_disk(void **state)
+{
+	struct scene *scene = *state;
+	struct store *looking = NULL;
+
+	set(scene, "before", "1");
+	assert_int_equal(store_commit(scene->store), 0);
+	assert_true(has_file(scene, "ballast"));
+	scratch_limit_files(1);
+	reopen(scene, -ENOSPC);
+	assert_false(has_file(scene, "ballast"));
+	reopen(scene, -ENOSPC);
+	scratch_limit_files(UINT64_MAX);
+	reopen(scene, 0);
+	assert_true(has(scene, "before", "1"));
+	/* Nor does a look at what a killed daemon left call it damage. */
+	scratch_limit_files(1);
+	int r = store_open_reading(&looking, scene->directory);
+	scratch_limit_files(UINT64_MAX);
+	assert_true(r <= 0);
+	store_close(looking);
+}
+
 /* ---- migrations ---- */
 
 static char *
@@ -389,6 +414,7 @@ main(void)
 		T(test_a_damaged_file_is_refused),
 		T(test_verify),
 		T(test_a_full_disk_loses_nothing),
+		T(test_a_start_on_a_full_disk),
 		T(test_an_old_schema_becomes_the_new_one),
 		T(test_no_statement_walks_through_the_past),
 #undef T
