@@ -75,6 +75,8 @@ write_new(const char *path, const char *p, size_t n, mode_t mode)
 	if (!error && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
 		error = -errno;
 	close(fd);
+	if (error)
+		unlink(fresh);
 	return error;
 }
 
@@ -164,7 +166,7 @@ copy_stopped(const struct config *config, const char *to)
 	store_close(store);
 	if (!r)
 		return CLI_FINE;
-	return cli_fail(CLI_PROBLEM, "the database in %s cannot be copied: %s", config->state, r == STORE_E_OLDER ?
+	return cli_fail(CLI_PROBLEM, "the database in %s cannot be copied to %s: %s", config->state, to, r == STORE_E_OLDER ?
 			"it is an older release's; start the daemon once" : r > 0 ? "\"sourdine check database\" says why" : strerror(-r));
 }
 
@@ -345,6 +347,7 @@ write_charter(void *context, const char *name, const char *p, size_t n)
 
 	if (strchr(name, '/') || name[0] == '.') {
 		restore->failed = true;
+		cli_fail(CLI_PROBLEM, "%s: it was tampered with: a charter's name leads elsewhere", restore->file);
 		return;
 	}
 	AUTO_FREE char *path = xasprintf("%s/%s", restore->config->charters, name);
@@ -447,10 +450,13 @@ tell_restored(const struct restore *restore)
 static int
 restore_locked(struct restore *restore)
 {
+	AUTO_FREE char *fresh = xasprintf("%s.new", restore->database);
 	int status = check_key(restore);
 
 	if (!status)
 		status = write_everything(restore);
+	if (status)
+		unlink(fresh); /* on a full disk above all */
 	if (!status)
 		status = install_everything(restore);
 	if (!status)

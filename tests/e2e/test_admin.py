@@ -6,12 +6,13 @@ import json
 import shutil
 import sqlite3
 import stat
+import subprocess
 import time
 
 from checks import ask_matrix, crosses, once_in_matrix, once_in_muc, saying
 from clients import until
 from test_configuration import change
-from world import own
+from world import own, unprivileged
 
 
 def test_status(team):
@@ -122,9 +123,22 @@ def test_what_is_no_backup(team):
         assert done.returncode == 1 and words in done.stderr
     done = bridge.run("backup", bridge.folder / "a.db")
     assert done.returncode == 0, done.stderr
+    before = (bridge.state / "sourdine.db").read_bytes()
+    full = subprocess.run(
+        [*unprivileged(), "sh", "-c", 'trap "" XFSZ; ulimit -f 100; exec "$@"', "sh", bridge.world.sourdine, "-c", bridge.config, "restore", bridge.folder / "a.db"],
+        capture_output=True,
+        text=True,
+    )
+    assert full.returncode == 1 and "is the disk full?" in full.stderr, full.stderr
+    assert not list(bridge.state.glob("*.new")), "half a database on a full disk"
+    with sqlite3.connect(own(shutil.copy(bridge.folder / "a.db", bridge.folder / "b.db"))) as database:
+        database.execute("INSERT INTO backup_file VALUES ('charter/../evil.charter', x'41')")
+    done = bridge.run("restore", bridge.folder / "b.db")
+    assert done.returncode == 1 and "was tampered with" in done.stderr, done.stderr
+    (bridge.folder / "b.db").unlink()
+    assert (bridge.state / "sourdine.db").read_bytes() == before
     with sqlite3.connect(bridge.folder / "a.db") as database:
         database.execute("PRAGMA user_version = 9999")
-    before = (bridge.state / "sourdine.db").read_bytes()
     done = bridge.run("restore", bridge.folder / "a.db")
     assert done.returncode == 78 and "newer Sourdine" in done.stderr
     assert (bridge.state / "sourdine.db").read_bytes() == before
