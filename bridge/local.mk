@@ -98,7 +98,9 @@ core_sources = \
 	bridge/core/restored.c \
 	bridge/core/restored.h \
 	bridge/core/speech.c \
-	bridge/core/speech.h
+	bridge/core/speech.h \
+	bridge/core/withdrawal.c \
+	bridge/core/withdrawal.h
 
 matrix_sources = \
 	bridge/matrix/appservice.c bridge/matrix/appservice.h \

@@ -52,6 +52,7 @@ enum incoming_kind {
 	 */
 	INCOMING_ASIDE,
 	INCOMING_VERIFICATION, /* somebody asks one of ours, `asked`, to prove who he is, interactively: declined */
+	INCOMING_WITHDRAWAL,   /* `author`, or a `moderator`, takes back what was said as `reply_to` in the same room */
 	INCOMING_LOST,    /* will never be read: destroyed, counted as refused; its author is told `reason`, unless he was before */
 };
 

@@ -24,6 +24,7 @@
 #include "core/refusals.h"
 #include "core/outbox_rows.h"
 #include "core/speech.h"
+#include "core/withdrawal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -504,6 +505,8 @@ finish(struct relay *relay, const struct inbox_row *row, const struct incoming *
 
 	if (in->kind == INCOMING_MESSAGE)
 		handle(relay, row, in, &end);
+	else if (in->kind == INCOMING_WITHDRAWAL)
+		withdrawal_carry_out(relay->core, row, in);
 	else if (in->kind == INCOMING_VERIFICATION)
 		notices_decline(relay->core, row, in);
 	else if (in->kind == INCOMING_LOST)
@@ -537,6 +540,7 @@ dispatch(struct relay *relay, const struct inbox_row *row, const struct incoming
 	case INCOMING_NOTHING:
 	case INCOMING_MESSAGE:
 	case INCOMING_VERIFICATION:
+	case INCOMING_WITHDRAWAL:
 		finish(relay, row, in);
 		break;
 	}

@@ -168,6 +168,16 @@ read_tombstone(const json_t *content, struct arena *arena, struct event *out)
 	out->kind = EVENT_TOMBSTONE;
 }
 
+/* Room versions before 11 have the id outside of the content. */
+static void
+read_redaction(const json_t *content, struct arena *arena, struct event *out)
+{
+	const char *outside = json_text(out->json, "redacts"), *redacts = outside ? outside : json_text(content, "redacts");
+
+	out->kind = redacts ? EVENT_WITHDRAWAL : EVENT_MALFORMED;
+	out->subject = clean_copy(arena, redacts ? redacts : "");
+}
+
 static void
 read_encrypted(const json_t *content, struct arena *arena, struct event *out)
 {
@@ -187,6 +197,7 @@ static const struct {
 	{ "m.room.member", read_member, true },
 	{ "m.room.power_levels", read_power, true },
 	{ "m.room.tombstone", read_tombstone, true },
+	{ EVENT_REDACTION, read_redaction, true },
 };
 
 static void

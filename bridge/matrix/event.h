@@ -29,12 +29,13 @@
 #define EVENT_OUT_MAX (44 * 1024)
 
 enum event_kind {
-	EVENT_NOTHING, /* of no interest here: edits, redactions, reactions */
+	EVENT_NOTHING, /* of no interest here: edits, reactions */
 	EVENT_MESSAGE,
 	EVENT_MEMBER,  /* m.room.member: `subject` is now `membership` under `name` */
 	EVENT_POWER,   /* m.room.power_levels: its `content` */
 	EVENT_TOMBSTONE, /* the room is closed in favour of `name` */
 	EVENT_CIPHER, /* `json` is to be decrypted */
+	EVENT_WITHDRAWAL, /* the event `subject` is taken back */
 	EVENT_VERIFICATION, /* `subject` is asked to prove who he is */
 	EVENT_MALFORMED, /* a field is missing or of a wrong type */
 	EVENT_POISON,  /* refused: `reason` */

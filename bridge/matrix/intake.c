@@ -227,6 +227,16 @@ read_message(struct matrix *matrix, const char *room, const struct event *event,
 	name_author(matrix, room, event->sender, arena, &out->author);
 }
 
+/* The homeserver has judged whether he may; a message of somebody else's is taken back by moderators alone. */
+static void
+read_withdrawal(struct matrix *matrix, const char *room, const struct event *event, struct arena *arena, struct incoming *out)
+{
+	out->kind = INCOMING_WITHDRAWAL;
+	out->reply_to = event->subject;
+	out->moderator = matrix_is_operator(matrix, event->sender) || room_moderates(matrix, room, event->sender);
+	name_author(matrix, room, event->sender, arena, &out->author);
+}
+
 /* Who wrote it can often be seen all the same, by the scanner that asks for less than the parser. */
 static void
 read_poison(const char *raw, size_t size, struct arena *arena, struct incoming *out)
@@ -312,7 +322,7 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 	if (event.archive)
 		cipher_see(matrix, room, event.json, true);
 	/* Ours is not kept in the first place, unless the settings changed in between. */
-	bool said = event.kind == EVENT_MESSAGE || event.kind == EVENT_CIPHER || event.kind == EVENT_VERIFICATION;
+	bool said = event.kind == EVENT_MESSAGE || event.kind == EVENT_CIPHER || event.kind == EVENT_VERIFICATION || event.kind == EVENT_WITHDRAWAL;
 	if (event.sender && said && matrix_is_own(matrix, event.sender, strlen(event.sender)))
 		event.kind = EVENT_NOTHING;
 	switch (event.kind) {
@@ -324,6 +334,9 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 		break;
 	case EVENT_VERIFICATION:
 		read_verification(matrix, room, &event, arena, out);
+		break;
+	case EVENT_WITHDRAWAL:
+		read_withdrawal(matrix, room, &event, arena, out);
 		break;
 	case EVENT_MEMBER:
 		if (!see_member(matrix, room, &event))

@@ -27,6 +27,7 @@
 #include <string.h>
 
 #define NS_ROW "urn:sourdine:row"
+#define NS_RETRACT "urn:xmpp:message-retract:1"
 #define RETRY_MS 5000
 #define BUCKET_MS (10 * 60000)
 #define AHEAD_MS (5 * 60000)
@@ -54,6 +55,13 @@ static xmpp_stanza_t *
 body_of(xmpp_stanza_t *message)
 {
 	return message ? stanza_find(message, "body", xmpp_stanza_get_ns(message)) : NULL;
+}
+
+/* XEP-0424: the id of what its author takes back, or "". */
+static const char *
+retracted(xmpp_stanza_t *message)
+{
+	return stanza_get(stanza_find(message, "retract", NS_RETRACT), "id");
 }
 
 /* ---- the envelope ---- */
@@ -402,7 +410,9 @@ hear_groupchat(struct jabber *jabber, xmpp_stanza_t *message)
 	}
 	const char *stanza_id = trusted_id(room, message);
 	bool history = hear_delay(message, room->jid, &at_ms) || room->phase <= ROOM_JOINING;
-	if (!is_echo(room, nick, message, stanza_id) && body_of(message) && !comes_again(room, message))
+	/* Without ids of the room nobody can say which message is meant. */
+	bool says = body_of(message) || (stanza_id && retracted(message)[0]);
+	if (!is_echo(room, nick, message, stanza_id) && says && !comes_again(room, message))
 		accept_said(room, nick, message, stanza_id, !history, at_ms);
 	if (stanza_id && !history && !inbox_gate_closed(jabber->parts.inbox, room->address))
 		inbox_move_cursor(jabber->parts.inbox, NETWORK_XMPP, room->address, stanza_id, at_ms);
@@ -434,7 +444,7 @@ hear_archived(struct room *room, const char *id, xmpp_stanza_t *message, int64_t
 	AUTO_FREE char *jid = archived_jid(room, message, occupant_id);
 	if (jid ? jid_in_domain(jid, jabber->settings.component) : speak_marked(room, message))
 		return;
-	if (!body_of(message))
+	if (!body_of(message) && !retracted(message)[0])
 		return;
 	/* Whoever has the nick now need not be he who had it then: that is believed only where nothing else tells. */
 	struct occupant *occupant = occupant_id ? roster_find_id(room, occupant_id) : roster_find(room, nick);
@@ -652,6 +662,10 @@ read_message(xmpp_stanza_t *message, struct arena *arena, struct incoming *out)
 {
 	xmpp_stanza_t *body = body_of(message), *reply = stanza_find(message, "reply", NS_REPLY);
 
+	if (retracted(message)[0]) {
+		out->kind = INCOMING_WITHDRAWAL;
+		out->reply_to = arena_copy(arena, retracted(message));
+	}
 	if (!body || means_nothing(message))
 		return;
 	AUTO_FREE char *raw = stanza_text(body);

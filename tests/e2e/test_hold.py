@@ -73,6 +73,27 @@ def test_held_told_and_released_from_xmpp(team):
 
 
 @marked(evening)
+def test_what_is_taken_back_is_never_said(team):
+    """A Matrix redaction and an XEP-0424 retraction, while the message waits: its text crosses neither then nor later."""
+    event_id = team.alice.send(team.room, "Pardon, pas ici")
+    until(lambda: hourglass(team.alice, team.room, event_id), what="the hourglass")
+    team.alice.redact(team.room, event_id)
+    until(lambda: not hourglass(team.alice, team.room, event_id), what="the hourglass's end")
+    team.bob.send(team.muc, "Moi non plus")
+    said = team.bob.wait(team.muc, "Moi non plus")
+    assert "24 Nov" in ask_muc(team.bob, team.muc, "!sd held")
+    team.bob.raw(
+        f"<message xmlns='jabber:client' type='groupchat' to='{team.muc}' id='back'>"
+        f"<retract xmlns='urn:xmpp:message-retract:1' id='{said.stanza_id}'/><store xmlns='urn:xmpp:hints'/></message>"
+    )
+    until(lambda: "24 Nov" not in ask_muc(team.bob, team.muc, "!sd held"), what="the message's end")
+    team.bridge.set_clock("2026-11-24 08:30:00")
+    crosses(team)
+    assert not saying(team.carol.timeline(team.muc), "pas ici")
+    assert not saying(team.dave.timeline(team.room), "non plus")
+
+
+@marked(evening)
 def test_one_notice_per_person_and_closed_period(team):
     first = team.alice.send(team.room, "one")
     until(lambda: held_notices(team, team.alice), what="the notice")

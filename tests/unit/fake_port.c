@@ -54,6 +54,10 @@ fake_read(struct port *port, const char *room, const char *raw, size_t size, str
 			out->live = false;
 		if (strncmp(flag, "reply ", 6) == 0)
 			out->reply_to = flag + 6;
+		if (strncmp(flag, "withdraws ", 10) == 0) {
+			out->kind = INCOMING_WITHDRAWAL;
+			out->reply_to = flag + 10;
+		}
 		if (strncmp(flag, "needs ", 6) == 0)
 			need(((struct fake_port *)port), flag[6], out);
 	}

@@ -4,7 +4,7 @@
 
 /*
  * A network that remembers what it was given. Its raw format is lines: person, name, text, and optional flags
- * ("moderator", "direct", "archive", "reply ID", "needs X": only read when `keys` holds the letter X), so that a test can
+ * ("moderator", "direct", "archive", "reply ID", "withdraws ID", "needs X": only read when `keys` holds the letter X), so that a test can
  * read what it sends.
  */
 

@@ -302,6 +302,43 @@ test_what_is_moved_or_digested_is_told(void **state)
 	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "Messages: 2"));
 }
 
+/* What somebody takes back while it waits is said nowhere any more, and its text is gone; what others wrote he cannot take back. */
+static void
+test_what_waits_can_be_taken_back(void **state)
+{
+	struct scene *scene = *state;
+
+	apply(scene, "marketing", HEAD "  digest at 20:00\n  route 10 seo when tag seo then copy \"seo\"\n}\n");
+	apply(scene, "seo", "version 1\ngroup \"seo\" {\n  tz Europe/Paris\n  digest at 20:00\n  time 10 lot when open then digest next\n}\n");
+	scratch_set_clock(scene->directory, "2026-11-23T18:04:00Z");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n#seo first");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\nsecond");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@eve:hs\nEve\n\nwithdraws id2");
+	assert_int_equal(count_raw(scene), 2);
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n\nwithdraws id1");
+	assert_int_equal(count_raw(scene), 1);
+	assert_int_equal(count_told(&scene->matrix, "\xE2\x9C\x85"), 0);
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n\nwithdraws id1"); /* once more is harmless */
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n\nwithdraws unknown");
+	scratch_set_clock(scene->directory, "2026-11-23T19:00:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, "s@rooms.x"), 0);
+	assert_int_equal(fake_port_count(&scene->matrix, "!s:hs"), 0);
+	scratch_set_clock(scene->directory, "2026-11-24T07:30:00Z");
+	turns(scene);
+	assert_int_equal(fake_port_count(&scene->xmpp, MUC), 1);
+	assert_non_null(strstr(fake_port_last(&scene->xmpp)->payload, "second"));
+	/* A moderator may; and what was said already stays. */
+	scratch_set_clock(scene->directory, "2026-11-24T18:04:00Z");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:bob@x\nBob\nthird");
+	scene_hear(scene, NETWORK_XMPP, MUC, "xmpp:mod@x\nMod\n\nmoderator\nwithdraws id7");
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n\nwithdraws id2");
+	assert_int_equal(count_raw(scene), 0);
+	scratch_set_clock(scene->directory, "2026-11-25T07:30:00Z");
+	turns(scene);
+	assert_int_equal(count_told(&scene->matrix, "third"), 0);
+}
+
 static void
 ignore_line(enum log_level level, const char *text)
 {
@@ -323,6 +360,7 @@ main(void)
 		T(test_a_missing_room_is_named),
 		T(test_notices_have_an_end),
 		T(test_what_is_moved_or_digested_is_told),
+		T(test_what_waits_can_be_taken_back),
 #undef T
 	};
 
