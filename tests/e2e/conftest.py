@@ -69,11 +69,8 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            bridge = value if isinstance(value, Bridge) else getattr(value, "bridge", None)
-            if isinstance(bridge, Bridge):
-                report.sections.append(("sourdine", bridge.said()[-6000:]))
-                break
+        for bridge in getattr(getattr(item, "funcargs", {}).get("make_bridge"), "made", ()):
+            report.sections.append(("sourdine", bridge.said()[-6000:]))
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +151,7 @@ def make_bridge(world):
         made.append(Bridge(world, wiring, charters, clock, **keywords))
         return made[-1]
 
+    make.made = made
     yield make
     wrong = [fault for fault in [bridge.close() for bridge in made] if fault]
     assert not wrong, "\n".join(wrong)
