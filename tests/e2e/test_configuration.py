@@ -3,6 +3,7 @@
 
 import json
 import re
+import socket
 import stat
 import urllib.error
 import urllib.request
@@ -12,7 +13,7 @@ from checks import ask_matrix
 from clients import until
 from conftest import charter_of
 from prometheus_client.parser import text_string_to_metric_families
-from world import DOMAIN
+from world import DOMAIN, own
 
 UNREACHABLE, CONFIGURATION = 69, 78
 
@@ -141,6 +142,28 @@ def test_hangup_reads_the_configuration_again(team):
     bridge.hangup()
     until(lambda: "not read again, what was in force stays" in bridge.said(), what="the broken file being refused")
     assert "administrator says so" in ask_matrix(team.dave, team.room, "!sd whoami")
+
+
+@with_hours
+def test_what_the_supervisor_hears(team):
+    """sd_notify(3): systemd keeps a STATUS until the next one, so that of the start must end with it."""
+    bridge = team.bridge
+    bridge.stop()
+    heard = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        path = bridge.folder / "notify"
+        ear.bind(str(path))
+        own(path)
+        ear.settimeout(20)
+        bridge.env = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "400000"}
+        bridge.start()
+        bridge.stop()
+        while "STOPPING=1" not in heard:
+            heard += ear.recv(4096).decode().split("\n")
+    ready = heard.index("READY=1")
+    assert any("waiting for the homeserver" in line for line in heard[:ready]) and "WATCHDOG=1" in heard[ready:], heard
+    status = [line for line in heard if line.startswith("STATUS=")][-1]
+    assert status == "STATUS=", heard
 
 
 @with_hours
