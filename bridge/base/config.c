@@ -277,6 +277,14 @@ config_environment(enum config_variable variable)
 }
 
 const char *
+config_zones(void)
+{
+	const char *directory = config_environment(CONFIG_ENV_TZDIR);
+
+	return directory ? directory : "/usr/share/zoneinfo";
+}
+
+const char *
 config_default_path(void)
 {
 	const char *path = config_environment(CONFIG_ENV_FILE);

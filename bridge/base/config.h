@@ -127,13 +127,15 @@ enum config_variable {
 	CONFIG_ENV_JOURNAL,     /* JOURNAL_STREAM: "device:inode" of stderr */
 	CONFIG_ENV_NOTIFY,      /* NOTIFY_SOCKET, sd_notify(3) */
 	CONFIG_ENV_WATCHDOG,    /* WATCHDOG_USEC */
-	CONFIG_ENV_TZDIR,       /* TZDIR: where zone files are, /usr/share/zoneinfo when unset */
+	CONFIG_ENV_TZDIR,       /* TZDIR; see config_zones() */
 	CONFIG_ENV_CRASH_AT,    /* CRASH_AT, only read by builds with fault points */
 	CONFIG_ENV_BREAK,       /* SOURDINE_BREAK, likewise */
 	CONFIG_ENV_COUNT,
 };
 /* Its value, or NULL when unset or empty. Lent by the environment. */
 const char *config_environment(enum config_variable variable);
+/* Where zone files are: $TZDIR, else /usr/share/zoneinfo. */
+const char *config_zones(void);
 /* $SOURDINE_CONFIG, else CONFIG_DEFAULT_PATH. */
 const char *config_default_path(void);
 

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define BYTES_MAX (1 << 20)
-#define ZONES "/usr/share/zoneinfo"
 
 /* A whole file: 0 and *bytes (malloc'd), or -errno. */
 static int
@@ -53,8 +52,8 @@ parse_file(struct rules **out, const char *path, char *why, size_t size)
 static int
 read_zone(struct charter *charter, const char *path, char *why, size_t size)
 {
-	const char *name = rules_zone_name(charter->rules), *directory = config_environment(CONFIG_ENV_TZDIR);
-	AUTO_FREE char *file = xasprintf("%s/%s", directory ? directory : ZONES, name);
+	const char *name = rules_zone_name(charter->rules);
+	AUTO_FREE char *file = xasprintf("%s/%s", config_zones(), name);
 	struct str bytes;
 
 	if (str_equal(name, "UTC"))

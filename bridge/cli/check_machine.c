@@ -42,7 +42,7 @@ check_clock(struct check *check)
 static void
 check_zones(struct check *check)
 {
-	const char *given = config_environment(CONFIG_ENV_TZDIR), *directory = given ? given : "/usr/share/zoneinfo";
+	const char *directory = config_zones();
 	AUTO_FREE char *one = xasprintf("%s/Europe/Paris", directory);
 
 	if (access(one, R_OK) == 0)

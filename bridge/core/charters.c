@@ -2,6 +2,7 @@
 /* Files, revisions and zones: the only place where rules meet the file system. */
 #include "core/charters.h"
 
+#include "base/config.h"
 #include "base/log.h"
 #include "base/now.h"
 #include "core/digests.h"
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ZONES "/usr/share/zoneinfo"
 #define ZONE_MAX (1 << 20)
 
 struct named_zone {
@@ -81,7 +81,7 @@ read_file(const char *path, size_t most, char **out, size_t *size)
 static struct zone *
 read_zone(const char *name)
 {
-	AUTO_FREE char *path = xasprintf("%s/%s", ZONES, name);
+	AUTO_FREE char *path = xasprintf("%s/%s", config_zones(), name);
 	AUTO_FREE char *bytes = NULL;
 	struct zone *zone = NULL;
 	size_t size = 0;

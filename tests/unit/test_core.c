@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core between two fake networks: relay, outbox, digests and commands, restarts included. */
+#include "core/charters.h"
 #include "core/core.h"
 
 #include "base/log.h"
@@ -571,6 +572,21 @@ ignore_line(enum log_level level, const char *text)
 	(void)level, (void)text;
 }
 
+/* $TZDIR, as for "sourdine check" and "rules check": a machine may have its zones elsewhere. */
+static void
+test_zones_elsewhere(void **state)
+{
+	struct scene *scene = *state;
+	AUTO_FREE char *here = xasprintf("%s/zone", scene->directory);
+
+	assert_int_equal(symlink("/usr/share/zoneinfo/Europe/Paris", here), 0);
+	assert_int_equal(setenv("TZDIR", scene->directory, 1), 0);
+	assert_non_null(charters_zone(scene->core->charters, "zone"));
+	assert_null(charters_zone(scene->core->charters, "Europe/Berlin"));
+	unsetenv("TZDIR");
+	unlink(here);
+}
+
 int
 main(void)
 {
@@ -600,6 +616,7 @@ main(void)
 		T(test_what_was_accepted_survives_a_full_disk),
 		T(test_a_restored_database_waits_quietly),
 		T(test_the_ledger_adds_up),
+		T(test_zones_elsewhere),
 #undef T
 	};
 
