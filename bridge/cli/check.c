@@ -71,13 +71,17 @@ static void
 check_modes(struct check *check)
 {
 	const struct config *config = check->config;
-	const char *paths[] = { config->appservice.registration, config->xmpp.secret_file,
-		config->xmpp.secret_file ? NULL : config->path };
+	static const char component[] = "chmod o-rwx that file, then give the component another secret, here and on the XMPP server";
+	const struct {
+		const char *path, *fix;
+	} files[] = {
+		{ config->appservice.registration, "chmod o-rwx that file, then make new secrets (\"sourdine registration --rotate-tokens\")" },
+		{ config->xmpp.secret_file ? config->xmpp.secret_file : config->path, component },
+	};
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (paths[i] && others_may_read(paths[i]))
-			check_say(check, LEVEL_FAIL, "config", "chmod o-rwx that file, then make new secrets (\"sourdine registration --rotate-tokens\")",
-					"%s holds a secret, and everybody on this machine may read it", paths[i]);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (others_may_read(files[i].path))
+			check_say(check, LEVEL_FAIL, "config", files[i].fix, "%s holds a secret, and everybody on this machine may read it", files[i].path);
 }
 
 static void

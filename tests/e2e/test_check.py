@@ -244,7 +244,7 @@ def test_a_file_instead_of_a_state_directory(folder):
 
 def test_a_secret_that_everybody_may_read(folder):
     folder.config.chmod(0o644)
-    fails(folder, "config", PROBLEM, "everybody on this machine may read it", fix=["chmod o-rwx"])
+    fails(folder, "config", PROBLEM, "everybody on this machine may read it", fix=["chmod o-rwx", "give the component another secret"])
 
 
 CLOCK = """
