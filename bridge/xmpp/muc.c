@@ -586,8 +586,8 @@ muc_enter_group(struct port *port, struct group *group)
 	}
 	if (room->phase == ROOM_READY)
 		plumb_entered(jabber->parts.plumb, group, NETWORK_XMPP);
-	else if (room->phase == ROOM_OUT || room->phase == ROOM_SHUT)
-		muc_enter(room);
+	else if (room->phase == ROOM_OUT || (room->phase == ROOM_SHUT && !plumb_is_over(jabber->parts.plumb, group)))
+		muc_enter(room); /* not only to leave it: whoever sent us away wants no goodbye */
 }
 
 void

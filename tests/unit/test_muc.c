@@ -575,6 +575,31 @@ test_bot_kicked_and_stream_down(void **state)
 	READY(scene);
 }
 
+#define PLUMBED "p@rooms.localhost"
+
+/* Who sends the bot away from a room that was joined from chat ends that. It does not come back, not even to say goodbye. */
+static void
+test_kicked_from_a_plumbed_room(void **state)
+{
+	struct scene *scene = *state;
+	struct query query = store_query(scene->store, PLUMBING_SET);
+
+	query_text(&query, "p");
+	query_text(&query, "!p:hs");
+	query_text(&query, PLUMBED);
+	query_int(&query, now_rules_ms());
+	query_run(&query);
+	assert_int_equal(store_commit(scene->store), 0);
+	close_bridge(scene);
+	open_bridge(scene);
+	WAIT(scene, muc_find((struct jabber *)scene->port, PLUMBED) && muc_find((struct jabber *)scene->port, PLUMBED)->phase == ROOM_READY);
+	unsigned joins = scene->fake.joins;
+	fake_server_remove(&scene->fake, PLUMBED, "Sourdine", "307", "no bots");
+	WAIT(scene, !groups_find(&scene->core->groups, "p"));
+	WAIT(scene, !muc_find((struct jabber *)scene->port, PLUMBED));
+	assert_int_equal(scene->fake.joins, joins);
+}
+
 static void
 test_destroyed(void **state)
 {
@@ -1628,7 +1653,7 @@ main(void)
 		TEST(test_crosses), TEST(test_hidden_room), TEST(test_stream_lost), TEST(test_restart), TEST(test_reset),
 		TEST(test_every_nick_taken), TEST(test_simpler_nick), TEST(test_no_nick_for_the_bot), TEST(test_renamed),
 		TEST(test_kicked), TEST(test_banned), TEST(test_removed), TEST(test_bot_kicked), TEST(test_bot_kicked_and_stream_down),
-		TEST(test_late_echoes), TEST(test_banned), TEST(test_removed), TEST(test_bot_kicked), TEST(test_bot_kicked_and_stream_down),
+		TEST(test_late_echoes), TEST(test_kicked_from_a_plumbed_room),
 		TEST(test_destroyed), TEST(test_moderated), TEST(test_message_errors), TEST(test_wait_error),
 		TEST(test_members_only_as_owner), TEST(test_members_only_without_rights), TEST(test_members_only_grant_refused),
 		TEST(test_full_or_locked), TEST(test_bot_kept_out), TEST(test_bot_and_full_room), TEST(test_places), TEST(test_idle),
