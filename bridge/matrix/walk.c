@@ -99,6 +99,18 @@ walk_clear_trouble(struct room *room)
 	room->kept_out = false;
 }
 
+/* The homeserver fails on this room alone, or for the moment on all. Twice is soon mended; then its words are kept for the admin. */
+static enum walk_step
+again(struct room *room, const struct judged *judged)
+{
+	int64_t delay_ms = (int64_t)RETRY_MS << (room->failures < 4 ? room->failures : 4);
+
+	if (judged->status >= 400 && judged->status != 429 && ++room->failures > 2 && !room->replaced)
+		snprintf(room->trouble, sizeof(room->trouble), "the homeserver fails when the bot enters the room (%ld %s: %s)", judged->status,
+			judged->errcode, judged->error);
+	return later(room, judged->delay_ms > delay_ms ? judged->delay_ms : delay_ms);
+}
+
 /* Said once until it is mended; asked again ever more rarely. */
 static enum walk_step
 refused(struct room *room, const char *what, const struct judged *judged)
@@ -253,10 +265,12 @@ took_join(struct room *room, const struct judged *judged, const struct http_answ
 	const char *id = json_text(judged->json, "room_id");
 
 	(void)answer;
+	if (judged->is == JUDGED_FINE && id && is_joined_by_alias(room) && strcmp(id, room->id) != 0) {
+		/* The alias was moved while the bot was kept out. */
+		room->step = WALK_RESOLVE;
+		return later(room, RETRY_MS);
+	}
 	if (judged->is == JUDGED_FINE) {
-		/* Its alias may have been moved while the bot was kept out. */
-		if (id && is_joined_by_alias(room))
-			set_id(room, id);
 		room->inside = true;
 		room->read = false;
 		room->entered_ms = now_real_ms();
@@ -679,10 +693,12 @@ on_answer(void *context, const struct http_answer *answer)
 	room->request = NULL;
 	matrix->walking--;
 	matrix_judge(matrix, answer, &judged);
-	if (judged.is == JUDGED_AGAIN)
-		walk_enter(room, later(room, judged.delay_ms > RETRY_MS ? judged.delay_ms : RETRY_MS));
-	else
+	if (judged.is == JUDGED_AGAIN) {
+		walk_enter(room, again(room, &judged));
+	} else {
+		room->failures = 0;
 		walk_enter(room, steps[room->step].took(room, &judged, answer));
+	}
 	judged_fini(&judged);
 	walk(matrix);
 }

@@ -43,6 +43,7 @@ struct room {
 	struct http_request *request;
 	struct loop_timer timer;
 	unsigned refusals;   /* in a row */
+	unsigned failures;   /* in a row: answers that were none */
 	char trouble[320];   /* why the bot cannot be in it, or what else is wrong: for the log and the admin; "" */
 	bool replaced;       /* it has a tombstone, and its alias does not lead elsewhere */
 	bool kept_out;       /* the bot may not enter: what is to be said there is refused, for this reason: */

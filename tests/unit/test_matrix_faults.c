@@ -403,6 +403,25 @@ test_bot_kept_out(void **state)
 	WAIT(scene, scene_sends(scene) == 1 && scene_is_quiet(scene));
 }
 
+/* A room of elsewhere whose servers are away: it is tried ever more rarely, and the admin can see why. */
+static void
+test_room_that_cannot_be_reached(void **state)
+{
+	struct scene *scene = *state;
+	char trouble[400];
+
+	fake_homeserver_say(&scene->fake, "POST", "/join/", 502, "{\"errcode\":\"M_UNKNOWN\",\"error\":\"Failed to make_join via any server\"}", 3);
+	WAIT_FOR(scene, 10000, fake_homeserver_count(&scene->fake, 0, "POST", "/join/") == 3);
+	scene_spin(scene, 50);
+	matrix_trouble(scene->port, "m", trouble, sizeof(trouble));
+	assert_non_null(strstr(trouble, "Failed to make_join"));
+	scene_spin(scene, 4500);
+	assert_int_equal(fake_homeserver_count(&scene->fake, 0, "POST", "/join/"), 3);
+	WAIT_FOR(scene, 10000, matrix_joined(scene->port) == 1);
+	matrix_trouble(scene->port, "m", trouble, sizeof(trouble));
+	assert_string_equal(trouble, "");
+}
+
 static void
 test_bot_banned(void **state)
 {
@@ -530,6 +549,7 @@ test_alias_moves_meanwhile(void **state)
 	fake_homeserver_say(&scene->fake, "GET", "/rooms/" ROOM "/state/", 403, FORBIDDEN, -1);
 	WAIT(scene, fake_homeserver_count(&scene->fake, 0, "POST", "/join/") == 1);
 	scene_spin(scene, 50);
+	fake_homeserver_say(&scene->fake, "GET", "/directory/room/", 200, "{\"room_id\":\"!new:hs\"}", -1);
 	fake_homeserver_say(&scene->fake, "POST", "/join/#m:hs", 200, "{\"room_id\":\"!new:hs\"}", -1);
 	assert_int_equal(scene_push(scene, "{\"type\":\"m.room.member\",\"event_id\":\"$i\",\"sender\":\"@alice:hs\",\"room_id\":\"" ROOM "\","
 		"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"), 200);
@@ -674,6 +694,7 @@ main(void)
 		TEST(test_reset),
 		TEST(test_no_room),
 		TEST(test_bot_kept_out),
+		TEST(test_room_that_cannot_be_reached),
 		TEST(test_bot_banned),
 		TEST(test_kicked),
 		TEST(test_alias_gone),
