@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ANSWER_DEPTH_MAX 2000 /* jansson's own is 2,048, and a homeserver reads nothing deeper */
+
 struct scan {
 	const char *p, *end;
 };
@@ -298,9 +300,30 @@ repair_string(struct str *out, struct span text)
 	str_add_char(out, '"');
 }
 
+/* A number that jansson might find too large, or too precise, becomes 0. */
+static void
+repair_number(struct scan *scan, struct str *out)
+{
+	const char *start = scan->p;
+	bool exact = true;
+
+	for (; scan->p < scan->end && *scan->p && strchr("0123456789+-.eE", *scan->p); scan->p++)
+		exact = exact && *scan->p != 'e' && *scan->p != 'E';
+	size_t n = (size_t)(scan->p - start);
+	if (exact && n < 18)
+		str_add_n(out, start, n);
+	else
+		str_add_char(out, '0');
+}
+
+struct limits {
+	size_t depth, keys;
+	bool salvage; /* keys and numbers are repaired as well: whatever it holds, something of it must be read */
+};
+
 /* Copies the text with its values repaired; also counts what is limited. NULL or the reason for refusing it. */
 static const char *
-repair(const char *p, size_t n, size_t keys_max, struct str *out)
+repair(const char *p, size_t n, const struct limits *limits, struct str *out)
 {
 	struct scan scan = { p, p + n };
 	struct span text;
@@ -308,10 +331,14 @@ repair(const char *p, size_t n, size_t keys_max, struct str *out)
 
 	while (scan.p < scan.end) {
 		const char *start = scan.p;
+		if (limits->salvage && (*start == '-' || (*start >= '0' && *start <= '9'))) {
+			repair_number(&scan, out);
+			continue;
+		}
 		if (*start != '"') {
 			depth += *start == '{' || *start == '[';
 			depth -= depth > 0 && (*start == '}' || *start == ']');
-			if (depth > JSON_DEPTH_MAX)
+			if (depth > limits->depth)
 				return "nested too deep";
 			str_add_char(out, *start);
 			scan.p++;
@@ -320,13 +347,14 @@ repair(const char *p, size_t n, size_t keys_max, struct str *out)
 		if (!scan_string(&scan, &text))
 			return "no valid JSON";
 		struct scan after = scan;
-		if (!take(&after, ':')) {
-			repair_string(out, text);
-			continue;
-		}
-		if (++keys > keys_max)
+		bool key = take(&after, ':');
+		keys += key;
+		if (keys > limits->keys)
 			return "too many keys";
-		str_add_n(out, start, (size_t)(scan.p - start));
+		if (key && !limits->salvage)
+			str_add_n(out, start, (size_t)(scan.p - start));
+		else
+			repair_string(out, text);
 	}
 	return out->full ? "too large" : NULL;
 }
@@ -361,7 +389,7 @@ json_read(const char *p, size_t n, const char **why)
 	json_error_t error;
 
 	str_init(&text, 2 * JSON_EVENT_MAX);
-	*why = n > JSON_EVENT_MAX ? "too large" : repair(p, n, JSON_KEYS_MAX, &text);
+	*why = n > JSON_EVENT_MAX ? "too large" : repair(p, n, &(struct limits){ JSON_DEPTH_MAX, JSON_KEYS_MAX, false }, &text);
 	if (*why)
 		return NULL;
 	json_t *json = json_loadb(str_get(&text), text.n, JSON_REJECT_DUPLICATES, &error);
@@ -378,10 +406,10 @@ json_read_answer(const char *p, size_t n)
 	json_t *json = json_loadb(p, n, 0, NULL);
 
 	if (!json) {
-		/* Somebody's name in it may be what an event's body may be. */
+		/* What somebody sent us stands in it, with names, keys and numbers as he pleased; it must not hide the rest. */
 		AUTO_STR struct str text;
 		str_init(&text, 2 * n + 2);
-		if (!repair(p, n, n, &text))
+		if (!repair(p, n, &(struct limits){ ANSWER_DEPTH_MAX, n, true }, &text))
 			json = json_loadb(str_get(&text), text.n, 0, NULL);
 	}
 	if (json && json_is_object(json))

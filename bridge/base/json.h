@@ -49,7 +49,10 @@ struct span json_find_text(const char *p, size_t n, const char *key);
  */
 json_t *json_read(const char *p, size_t n, const char **why) MUST_USE;
 
-/* The same for a whole answer of our homeserver: of any size and number of keys (its size was bounded while it arrived). */
+/*
+ * The same for a whole answer of our homeserver: of any size and number of keys (its size was bounded while it arrived). Others'
+ * words stand in it, so names are repaired as values are, and a number that is out of range becomes 0.
+ */
 json_t *json_read_answer(const char *p, size_t n) MUST_USE;
 
 /* Members of an object, or NULL when `object` is NULL or no object, or the member is missing or of another type. Lent. */

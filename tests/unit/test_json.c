@@ -287,6 +287,42 @@ test_getters_and_order(void **state)
 	assert_null(json_read_answer("[]", 2));
 }
 
+/* An answer holds what strangers wrote; whatever that is, the rest of it is read. */
+static void
+test_answers_are_salvaged(void **state)
+{
+	static const char *const cases[] = {
+		"123456789012345678901234567890", "-99999999999999999999", "1e999", "[1E400,5]", "{\"a\\u0000\":1}", "{\"a\\ud800b\":-0.5}", "{\"a\":1,\"a\":1e999}",
+		"0.1234567890123456789e9999",
+	};
+	struct str deep AUTO_STR;
+
+	(void)state;
+	for (size_t i = 0; i <= sizeof(cases) / sizeof(*cases); i++) {
+		str_init(&deep, 100000);
+		if (i == sizeof(cases) / sizeof(*cases)) {
+			for (int n = 0; n < 900; n++)
+				str_add_char(&deep, '[');
+			str_add(&deep, "1e999");
+			for (int n = 0; n < 900; n++)
+				str_add_char(&deep, ']');
+		} else {
+			str_add(&deep, cases[i]);
+		}
+		AUTO_FREE char *text = xasprintf("{\"x\":%s,\"next_batch\":\"s1\",\"n\":[-5, 1700000000000 ,2.5,true]}", str_get(&deep));
+		json_t *json = json_read_answer(text, strlen(text));
+		if (!json)
+			fail_msg("%s", text);
+		assert_string_equal(json_text(json, "next_batch"), "s1");
+		const json_t *numbers = json_object_get(json, "n");
+		assert_int_equal(json_integer_value(json_array_get(numbers, 0)), -5);
+		assert_int_equal(json_integer_value(json_array_get(numbers, 1)), 1700000000000);
+		assert_true(json_real_value(json_array_get(numbers, 2)) > 2.4);
+		json_decref(json);
+		str_fini(&deep);
+	}
+}
+
 int
 main(void)
 {
@@ -301,6 +337,7 @@ main(void)
 		cmocka_unit_test(test_read_refuses),
 		cmocka_unit_test(test_read_limits),
 		cmocka_unit_test(test_getters_and_order),
+		cmocka_unit_test(test_answers_are_salvaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

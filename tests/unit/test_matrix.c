@@ -816,6 +816,20 @@ test_accepts_an_invitation(void **state)
 #define INVITATION(room) "{\"type\":\"m.room.member\",\"event_id\":\"$i" room "\",\"sender\":\"@alice:hs\",\"room_id\":\"" room "\"," \
 	"\"state_key\":\"@sourdine:hs\",\"content\":{\"membership\":\"invite\"}}"
 
+/* What somebody of elsewhere writes into an invitation must not hide the rest of the answer, or the homeserver would look ill for ever. */
+static void
+test_nasty_invitation(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->fake.invited = "{\"next_batch\":\"s1\",\"rooms\":{\"invite\":{\"!evil:away\":{\"invite_state\":{\"events\":[{\"type\":\"m.room.create\","
+		"\"sender\":\"@eve:away\",\"content\":{\"n\":123456789012345678901234567890,\"k\\u0000\":1}}]}}}}}";
+	JOINED(scene);
+	scene_spin(scene, 1000);
+	assert_true(matrix_connected(scene->port));
+	assert_int_equal(((struct matrix *)scene->port)->arrivals, 1);
+}
+
 /* The homeserver goes while the bot looks who is in the room that it was invited into. */
 static void
 test_invited_before_a_loss(void **state)
@@ -1064,6 +1078,7 @@ main(void)
 		TEST(test_put_out_and_killed),
 		TEST(test_members_gone_meanwhile),
 		TEST(test_invited_before_a_loss),
+		TEST(test_nasty_invitation),
 		TEST(test_leaves_the_older_direct_room),
 		TEST(test_leaves_when_its_person_does),
 		TEST(test_makes_no_heap_of_rooms),
