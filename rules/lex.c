@@ -153,11 +153,18 @@ is_at(const struct lexer *lexer, char c)
 	return lexer->p < lexer->end && *lexer->p == c;
 }
 
+/* French keyboards and telephones write no-break spaces (U+00A0, U+202F), and nobody sees the difference. */
+static bool
+is_no_break(const char *p, const char *end)
+{
+	return (end - p >= 2 && memcmp(p, "\xC2\xA0", 2) == 0) || (end - p >= 3 && memcmp(p, "\xE2\x80\xAF", 3) == 0);
+}
+
 /* Blanks and comments, not the ends of lines. */
 static void
 skip_blank(struct lexer *lexer)
 {
-	while (lexer->p < lexer->end && (*lexer->p == ' ' || *lexer->p == '\t' || *lexer->p == '\r'))
+	while (lexer->p < lexer->end && (*lexer->p == ' ' || *lexer->p == '\t' || *lexer->p == '\r' || is_no_break(lexer->p, lexer->end)))
 		step(lexer);
 	if (is_at(lexer, '#')) {
 		while (lexer->p < lexer->end && *lexer->p != '\n')
@@ -172,7 +179,7 @@ ends_word(const struct lexer *lexer, const char *start)
 	const char *p = lexer->p;
 	unsigned char c = (unsigned char)*p;
 
-	if (c <= ' ' || c == 0x7F || strchr("{}();,<>=\"#", (char)c))
+	if (c <= ' ' || c == 0x7F || strchr("{}();,<>=\"#", (char)c) || is_no_break(p, lexer->end))
 		return true;
 	if (c == '-')
 		return p + 1 < lexer->end && p[1] == '>';
@@ -195,12 +202,13 @@ word_end(const struct lexer *lexer)
 static bool
 continues(const struct lexer *lexer)
 {
-	const char *end = word_end(lexer), *p = end;
-	enum keyword key = lex_keyword(lexer->p, (size_t)(end - lexer->p));
+	struct lexer ahead = *lexer;
+	enum keyword key;
 
-	while (p < lexer->end && (*p == ' ' || *p == '\t'))
-		p++;
-	if (p < lexer->end && *p == ':')
+	ahead.p = word_end(lexer);
+	key = lex_keyword(lexer->p, (size_t)(ahead.p - lexer->p));
+	skip_blank(&ahead);
+	if (is_at(&ahead, ':'))
 		return false;
 	return key == KEY_WHEN || key == KEY_THEN || key == KEY_AND || key == KEY_OR || key == KEY_UNLESS
 			|| key == KEY_NOTICE || key == KEY_NUDGE;

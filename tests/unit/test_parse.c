@@ -349,6 +349,21 @@ test_manual_example(void **state)
 	free(page);
 }
 
+/* Blanks that French keyboards make: between words they are blanks, in quotes they are themselves. */
+static void
+test_no_break_spaces(void **state)
+{
+	struct rules *rules = fixture_rules("group \"a\xC2\xA0" "b\"\xC2\xA0{\n\xE2\x80\xAF hours lun-ven\xC2\xA0" "9h-18h\xE2\x80\xAF" "sam 9h-12h\n"
+		"  topics { seo: \"x\"\n avis\xC2\xA0: \"y\" }\n}\n");
+
+	(void)state;
+	assert_non_null(rules);
+	assert_string_equal(rules_group(rules), "a\xC2\xA0" "b");
+	assert_int_equal(rules->group.window_count, 2);
+	assert_int_equal(rules->group.topic_count, 2);
+	fixture_free(rules);
+}
+
 static void
 test_settings(void **state)
 {
@@ -610,6 +625,7 @@ main(void)
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_manual_words),
 		cmocka_unit_test(test_manual_example),
+		cmocka_unit_test(test_no_break_spaces),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_french),
