@@ -126,6 +126,7 @@ pragma(sqlite3 *db, const char *sql, int *out)
 {
 	sqlite3_stmt *statement;
 
+	*out = 0;
 	if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
 		return migrations_fault(db);
 	int r = sqlite3_step(statement) == SQLITE_ROW ? 0 : migrations_fault(db);
