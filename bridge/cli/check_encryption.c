@@ -162,7 +162,7 @@ compare_clocks(struct check *check, int64_t theirs_ms)
 	else
 		check_say(check, LEVEL_WARN, "encryption", "set both clocks by NTP",
 				"our clock is %" PRId64 " s %s the homeserver's: what was written before a room was encrypted cannot be told for sure",
-				apart_s < 0 ? -apart_s : apart_s, apart_s < 0 ? "behind" : "before");
+				apart_s < 0 ? -apart_s : apart_s, apart_s < 0 ? "behind" : "ahead of");
 }
 
 enum support { SUPPORT_NONE, SUPPORT_STRANGER /* but it does not know this device */, SUPPORT_FULL };

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "matrix/http.h"
+#include "matrix/power.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,20 @@ level_of(const json_t *levels, const char *key, int64_t fallback)
 	return fallback;
 }
 
+/* From room version 12 on he stands in no list, and may do everything. */
+static bool
+is_creator(const struct check *check, const char *bot, const char *room, const json_t *levels)
+{
+	AUTO_ANSWER struct check_answer creation = request_state(check, bot, room, "m.room.create?format=event");
+	struct power power = { .levels = NULL };
+
+	power_set_levels(&power, levels);
+	power_set_creation(&power, creation.json);
+	bool creator = power_is_creator(&power, bot);
+	power_fini(&power);
+	return creator;
+}
+
 /* What the ghosts need: a voice, and where the room is invite-only, a bot who may invite them. */
 static void
 check_power(struct check *check, const struct config_group *group, const char *room, const char *bot)
@@ -48,7 +63,8 @@ check_power(struct check *check, const struct config_group *group, const char *r
 	else if (plain < speak)
 		check_say(check, LEVEL_FAIL, "rooms", "lower events_default, or raise users_default", "%s: the ghosts may not speak in %s",
 				group->name, group->matrix);
-	else if (!str_equal(joining, "public") && level_of(users, bot, plain) < level_of(levels.json, "invite", 0))
+	else if (!str_equal(joining, "public") && level_of(users, bot, plain) < level_of(levels.json, "invite", 0) &&
+			!is_creator(check, bot, room, levels.json))
 		check_say(check, LEVEL_FAIL, "rooms", "give it the power to invite", "%s: %s may not invite the ghosts into %s", group->name, bot,
 				group->matrix);
 	else if (encrypted.status == 200 && !group->encrypted)

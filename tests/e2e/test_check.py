@@ -7,11 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 from test_configuration import change
-from world import COMPONENT, DOMAIN, SECRET, XMPP_SERVER, Server, answers, free_ports, own
+from world import BOT, COMPONENT, DOMAIN, SECRET, XMPP_SERVER, Server, answers, free_ports, own
 
 FINE, PROBLEM, UNREACHABLE, CONFIGURATION = 0, 1, 69, 78
 
@@ -165,6 +167,22 @@ def test_an_alias_that_does_not_exist(folder):
     text = folder.config.read_text()
     folder.world.write(folder.config, re.sub(r'matrix: ".*"', f'matrix: "#nothing:{DOMAIN}"', text), 0o640)
     fails(folder, "rooms", PROBLEM, f"there is no room #nothing:{DOMAIN}")
+
+
+def test_a_private_room_that_the_bot_made(team):
+    """Its power is in no list: from room version 12 on a creator's never ends."""
+    bridge = team.bridge
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{bridge.world.http}/_matrix/client/v3/createRoom?user_id={quote(BOT)}",
+        json.dumps({"preset": "private_chat", "room_version": "12", "power_level_content_override": {"invite": 50}}).encode(),
+        {"Authorization": f"Bearer {bridge.world.tokens()[0]}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked) as answer:
+        room = json.load(answer)["room_id"]
+    text = bridge.config.read_text()
+    bridge.world.write(bridge.config, re.sub(r'matrix: ".*"', f'matrix: "{room}"', text), 0o640)
+    code, said = say(bridge, "rooms")
+    assert f"ok    rooms: marketing: the bot is in {room}" in said, said
 
 
 def test_a_muc_service_that_does_not_exist(folder):
