@@ -82,6 +82,11 @@ run example-config
 cp "$work/out" "$work/config.yaml"
 [ $status -eq 0 ] && cmp -s "$work/config.yaml" "${top_srcdir:-.}/packaging/example.config.yaml"
 ok 'example-config prints the example' $?
+if [ -c /dev/full ]; then
+	"$sourdine" example-config >/dev/full 2>"$work/err"
+	[ $? -eq 1 ] && grep -q 'could not all be written: No space left' "$work/err"
+	ok 'a full disk is noticed' $?
+fi
 sed -i -e "s|/var/lib/sourdine|$work/state|" -e 's/^  #port: 9996/  port: 1/' "$work/config.yaml"
 chmod 640 "$work/config.yaml"
 expect 'no secret' 78 'xmpp.secret: the secret of the XMPP component cannot be read' -c "$work/config.yaml" run

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "config.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -321,5 +322,8 @@ cli_main(int argc, char **argv)
 	options.config = config_default_path();
 	int status = run_command(argc, argv, &options);
 	free(options.words);
+	/* A file that is cut short, a log or an example, must not pass for a whole one. */
+	if ((fflush(stdout) || ferror(stdout)) && status == CLI_FINE)
+		status = cli_fail(CLI_PROBLEM, "what was printed could not all be written: %s", strerror(errno));
 	return status;
 }
