@@ -34,6 +34,21 @@ find_decision(struct asking *asking, struct decision *out)
 	return decisions_last(asking->core->store, asking->group->name, in->author.person, out);
 }
 
+/* The rules' answer; of what did not get there all the same, not that it was delivered. malloc'd. */
+static char *
+say_why(const struct asking *asking, const struct decision *decision)
+{
+	struct query query = store_query(asking->core->store, OUTBOX_REFUSED_OF);
+	char *words = speech_why(asking->core, asking->group, &decision->verdict, asking->row->received_ms);
+
+	query_int(&query, decision->inbox_seq);
+	if (!query_any(&query))
+		return words;
+	AUTO_FREE char *stages = words;
+	const char *end = strchr(stages, '\n');
+	return xasprintf("%s%s", command_say(asking, N_("It did not cross, or not everywhere; its author was told why.")), end ? end : "");
+}
+
 void
 command_why(struct asking *asking)
 {
@@ -47,7 +62,7 @@ command_why(struct asking *asking)
 		command_answer(asking, command_say(asking, N_("That message is somebody else's: only its author and the moderators are told.")));
 		return;
 	}
-	command_answer_new(asking, speech_why(asking->core, asking->group, &decision.verdict, asking->row->received_ms));
+	command_answer_new(asking, say_why(asking, &decision));
 }
 
 static void

@@ -120,6 +120,8 @@
 	X(OUTBOX_DOUBT_ALL, "UPDATE outbox SET state = 1, first_try_ms = coalesce(first_try_ms, ?1)" \
 		" WHERE state IN (0, 1) AND (due_ms <= ?2 OR inbox_seq > ?3)") \
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \
+	X(OUTBOX_REFUSED_OF, "SELECT 1 FROM outbox WHERE inbox_seq = ?1 AND kind = 0 AND state = 4 AND reason <> 'withdrawn'" \
+		" UNION ALL SELECT 1 FROM inbox WHERE seq = ?1 AND fate = 5 LIMIT 1") \
 	X(OUTBOX_WITHDRAW, "UPDATE outbox SET state = 4, reason = 'withdrawn', text = NULL, payload = NULL WHERE inbox_seq = ? AND kind = 0 AND state = 0") \
 	X(OUTBOX_DUE_OF, "SELECT max(due_ms) FROM outbox WHERE inbox_seq = ? AND lane = ? AND state = 0") \
 	X(OUTBOX_RELEASING, "SELECT lane, network, grp, count(DISTINCT inbox_seq), min(place), min(inbox_seq) FROM outbox INDEXED BY outbox_due" \

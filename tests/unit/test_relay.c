@@ -162,6 +162,9 @@ test_parts_are_refused_together(void **state)
 		outbox_refused(scene->core->outbox, scene->xmpp.rows[i].id, REFUSAL_MODERATED, "forbidden");
 	turns(scene);
 	assert_int_equal(count_told(&scene->matrix, "does not let us speak"), 1);
+	scene_hear(scene, NETWORK_MATRIX, ROOM, "@alice:hs\nAlice\n!sd why");
+	assert_non_null(strstr(fake_port_last(&scene->matrix)->payload, "It did not cross, or not everywhere; its author was told why.\n admission"));
+	assert_null(strstr(fake_port_last(&scene->matrix)->payload, "Delivered at once"));
 	scratch_set_clock(scene->directory, "2026-11-23T10:30:00Z");
 	turns(scene);
 	assert_int_equal(count_told(&scene->matrix, "Within an hour"), 0);
