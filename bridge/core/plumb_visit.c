@@ -17,6 +17,7 @@
 #define DRAIN_MS (60 * 1000)          /* that its last words may take */
 #define LEAVE_AGAIN_MS (5 * 1000)
 #define VISITS_MAX 100
+#define VISITS_INVITED_MAX 50 /* anybody may invite; the rest is for whoever asks to join two rooms */
 #define VISITS_OF_ONE_MAX 5
 
 /* ---- rows ---- */
@@ -159,6 +160,18 @@ plumb_visit_recall(struct plumb *plumb)
 
 /* ---- beginning ---- */
 
+/* A MUC service writes what it likes about who invites, so no limit of one person's holds it. */
+static bool
+may_be_invited(struct plumb *plumb, const char *room)
+{
+	struct visit *visit;
+	int all = 0;
+
+	LIST_FOR_EACH(visit, &plumb->visits, struct visit, link)
+		all++;
+	return all < VISITS_INVITED_MAX || groups_wanting(&plumb->core->groups, room);
+}
+
 static bool
 may_visit(struct plumb *plumb, const char *person)
 {
@@ -197,7 +210,7 @@ plumb_invited(struct plumb *plumb, enum network network, const char *room, const
 {
 	if (!plumb)
 		return NULL;
-	struct visit *visit = plumb_visit_begin(plumb, network, room, by, STAY_MS);
+	struct visit *visit = may_be_invited(plumb, room) ? plumb_visit_begin(plumb, network, room, by, STAY_MS) : NULL;
 	if (!visit) {
 		log_notice(LOG_RELAY, "invitation not followed: too many rooms are being visited room=%s by=%s", room, by);
 		return NULL;

@@ -251,6 +251,26 @@ test_invitations(void **state)
 	assert_int_equal(plumb_wait_ms(scene->core->plumb), -1);
 }
 
+/* Whoever invites the bot into as many rooms as he can make up keeps nobody from joining two. */
+static void
+test_a_flood_of_invitations(void **state)
+{
+	struct scene *scene = *state;
+	int taken = 0;
+
+	invite(scene);
+	for (int i = 0; i < 120; i++) {
+		AUTO_FREE char *room = xasprintf("r%d@evil.x", i);
+		AUTO_FREE char *by = xasprintf("xmpp:nobody%d@evil.x", i);
+		taken += plumb_invited(scene->core->plumb, NETWORK_XMPP, room, by) != NULL;
+	}
+	assert_int_equal(taken, 49);
+	assert_non_null(plumb_invited(scene->core->plumb, NETWORK_XMPP, "r0@evil.x", "xmpp:nobody@evil.x")); /* it is there already */
+	alice_says(scene, "!sd plumb " MUC);
+	confirm(scene, &scene->matrix, bob_says);
+	assert_non_null(plumbed(scene));
+}
+
 static void
 test_too_many_visits_for_a_request(void **state)
 {
@@ -420,6 +440,7 @@ main(void)
 		TEST(test_banned_meanwhile),
 		TEST(test_moved),
 		TEST(test_invitations),
+		TEST(test_a_flood_of_invitations),
 		TEST(test_too_many_visits_for_a_request),
 		TEST(test_a_confirmation_that_is_undone),
 		TEST(test_a_parting_that_is_undone),
