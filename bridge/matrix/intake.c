@@ -341,9 +341,13 @@ intake_read(struct matrix *matrix, const char *room, const char *raw, size_t siz
 	case EVENT_MEMBER:
 		if (!see_member(matrix, room, &event))
 			out->kind = INCOMING_LATER;
+		else if (event.stray)
+			room_look_again(matrix, room);
 		break;
 	case EVENT_POWER:
 		room_set_power(matrix, room, event.content);
+		if (event.stray)
+			room_look_again(matrix, room);
 		break;
 	case EVENT_TOMBSTONE:
 		room_replaced(matrix, room, event.name);

@@ -169,6 +169,15 @@ room_set_power(struct matrix *matrix, const char *id, const json_t *content)
 		power_set_levels(&room->power, content);
 }
 
+void
+room_look_again(struct matrix *matrix, const char *id)
+{
+	struct room *room = room_find(matrix, id);
+
+	if (room && room->group && room->ready)
+		walk_restart(room, WALK_MEMBERS);
+}
+
 /* ---- asked from outside ---- */
 
 static struct room *

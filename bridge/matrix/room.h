@@ -60,6 +60,8 @@ enum encryption room_encryption(struct matrix *matrix, const char *id);
 
 /* The content of m.room.power_levels, as state events come. */
 void room_set_power(struct matrix *matrix, const char *id, const json_t *content);
+/* State came behind what had followed it: who is there, and what they may do, is asked again. */
+void room_look_again(struct matrix *matrix, const char *id);
 /* What somebody may do, by the state that the room has now; port_ops.rights. */
 void room_rights(struct matrix *matrix, const char *id, const char *person, struct rights *out);
 /* Power of at least state_default. False in a room that is not known. */

@@ -936,6 +936,33 @@ test_visits_a_room_of_more(void **state)
 	assert_true(rights.operator);
 }
 
+#define POWER(id, at, who) "{\"type\":\"m.room.power_levels\",\"event_id\":\"" id "\",\"sender\":\"@creator:hs\",\"room_id\":\"" ROOM "\"," \
+	"\"state_key\":\"\",\"origin_server_ts\":%" PRId64 ",\"content\":{\"users\":{\"" who "\":50}}}", at
+
+/* A change of power that the homeserver had forgotten comes to light behind the one that followed it. */
+static void
+test_power_out_of_its_place(void **state)
+{
+	struct scene *scene = *state;
+	int64_t now_ms = now_real_ms();
+	AUTO_FREE char *later = xasprintf(POWER("$p2", now_ms, "@alice:hs")), *earlier = xasprintf(POWER("$p1", now_ms - 5000, "@mod:hs"));
+	AUTO_FREE char *archive = xasprintf("{\"chunk\":[%s,%s]}", later, earlier);
+	struct rights rights;
+
+	JOINED(scene);
+	assert_int_equal(scene_push(scene, later), 200);
+	WAIT(scene, scene_is_quiet(scene));
+	fake_homeserver_say(&scene->fake, "GET", "/state/m.room.power_levels", 200, "{\"users\":{\"@alice:hs\":50}}", -1);
+	scene->fake.archive = archive;
+	room_refill_all((struct matrix *)scene->port);
+	JOINED(scene);
+	scene_spin(scene, 200);
+	JOINED(scene);
+	assert_true(inbox_knows(scene->core->inbox, ROOM, "$p1"));
+	scene->port->ops->rights(scene->port, ROOM, "@alice:hs", &rights);
+	assert_true(rights.known && rights.moderator);
+}
+
 static bool
 is_visited(struct scene *scene, const char *room)
 {
@@ -1084,6 +1111,7 @@ main(void)
 		TEST(test_makes_no_heap_of_rooms),
 		TEST(test_put_out_while_away),
 		TEST(test_survey),
+		TEST(test_power_out_of_its_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
