@@ -120,7 +120,7 @@
 	X(OUTBOX_DOUBT_ALL, "UPDATE outbox SET state = 1, first_try_ms = coalesce(first_try_ms, ?1)" \
 		" WHERE state IN (0, 1) AND (due_ms <= ?2 OR inbox_seq > ?3)") \
 	X(OUTBOX_REPLAN, "UPDATE outbox SET due_ms = ? WHERE inbox_seq = ? AND grp = ? AND state = 0 AND held = 1") \
-	X(OUTBOX_REFUSED_OF, "SELECT 1 FROM outbox WHERE inbox_seq = ?1 AND kind = 0 AND state = 4 AND reason <> 'withdrawn'" \
+	X(OUTBOX_REFUSED_OF, "SELECT 1 FROM outbox WHERE inbox_seq = ?1 AND kind = 0 AND state = 4 AND reason IS NOT 'withdrawn'" \
 		" UNION ALL SELECT 1 FROM inbox WHERE seq = ?1 AND fate = 5 LIMIT 1") \
 	X(OUTBOX_WITHDRAW, "UPDATE outbox SET state = 4, reason = 'withdrawn', text = NULL, payload = NULL WHERE inbox_seq = ? AND kind = 0 AND state = 0") \
 	X(OUTBOX_DUE_OF, "SELECT max(due_ms) FROM outbox WHERE inbox_seq = ? AND lane = ? AND state = 0") \
@@ -184,7 +184,7 @@
 	X(OUTBOX_COUNTS_OF, "SELECT (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND held <> 1 AND state IN (0, 1)) +" \
 		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND state = 2)," \
 		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND held = 1 AND state IN (0, 1))," \
-		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND state = 4 AND reason <> 'withdrawn')") \
+		" (SELECT count(*) FROM outbox WHERE grp = ?1 AND kind = 0 AND state = 4 AND reason IS NOT 'withdrawn')") \
 	X(OUTBOX_MARK_OF, "SELECT coalesce(remote_id, '') FROM outbox WHERE inbox_seq = ? AND kind = 3 AND state = 3") \
 	X(OUTBOX_FATE_OF, "SELECT coalesce(sum(state IN (0, 1, 2)), 0), coalesce(sum(state = 3), 0) FROM outbox WHERE inbox_seq = ? AND kind = 0") \
 	X(REFUSAL_COUNT_ONE, "INSERT INTO refusal (room, person, grp, why, hour, count, inbox_seq) VALUES (?, ?, ?, ?, ?, 1, ?)" \
