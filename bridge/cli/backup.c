@@ -80,7 +80,10 @@ write_new(const char *path, const char *p, size_t n, mode_t mode)
 	return error;
 }
 
-/* Takes over owner and group of what lies there, or of the directory: the daemon is another user than root. */
+/*
+ * Takes over owner and group of what lies there, or of the directory: the daemon is another user than root. It may write there, so a
+ * link that it puts in the place of the file is not followed.
+ */
 static void
 adopt(const char *fresh, const char *path)
 {
@@ -91,7 +94,7 @@ adopt(const char *fresh, const char *path)
 	if (slash)
 		*slash = '\0';
 	if (stat(path, &info) == 0 || stat(slash ? directory : ".", &info) == 0)
-		(void)!chown(fresh, info.st_uid, info.st_gid);
+		(void)!lchown(fresh, info.st_uid, info.st_gid);
 }
 
 static int

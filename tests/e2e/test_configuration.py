@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from checks import ask_matrix
+from checks import ask_matrix, crosses
 from clients import until
 from conftest import charter_of
 from prometheus_client.parser import text_string_to_metric_families
@@ -164,6 +164,22 @@ def test_what_the_supervisor_hears(team):
     assert any("waiting for the homeserver" in line for line in heard[:ready]) and "WATCHDOG=1" in heard[ready:], heard
     status = [line for line in heard if line.startswith("STATUS=")][-1]
     assert status == "STATUS=", heard
+
+
+@with_hours
+def test_a_supervisor_that_does_not_listen(team):
+    """Its queue is full soon; messages go on."""
+    bridge = team.bridge
+    bridge.stop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        path = bridge.folder / "deaf"
+        ear.bind(str(path))
+        own(path)
+        bridge.env = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "2000"}
+        bridge.start()
+        until(lambda: "notify failed" in bridge.said(), what="the queue being full")
+        crosses(team)
+        bridge.stop()
 
 
 @with_hours
