@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX (1u << 20)
@@ -139,6 +140,28 @@ config_read_registration(struct config *config, char *why, size_t size)
 	return r ? CONFIG_E_BAD : 0;
 }
 
+bool
+config_is_exposed(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0 && info.st_mode & S_IROTH;
+}
+
+static int
+refuse_exposed(const struct config *config, char *why, size_t size)
+{
+	const char *files[] = { config->appservice.registration, config->xmpp.secret_file ? config->xmpp.secret_file : config->path };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		if (!config_is_exposed(files[i]))
+			continue;
+		snprintf(why, size, "%s: it holds a secret, and everybody on this machine may read it: \"sourdine check\" says what to do", files[i]);
+		return CONFIG_E_BAD;
+	}
+	return 0;
+}
+
 int
 config_load(struct config **out, const char *path, char *why, size_t size)
 {
@@ -150,6 +173,8 @@ config_load(struct config **out, const char *path, char *why, size_t size)
 	r = config_read_secret(config, why, size);
 	if (!r)
 		r = config_read_registration(config, why, size);
+	if (!r)
+		r = refuse_exposed(config, why, size);
 	if (r) {
 		config_free(config);
 		return r;

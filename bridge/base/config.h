@@ -97,6 +97,8 @@ struct config {
  * 0 and *out (the caller's); CONFIG_E_BAD and one sentence in `why` (no secret ever stands in it).
  */
 int config_load(struct config **out, const char *path, char *why, size_t size) MUST_USE;
+/* Whether everybody on this machine may read the file. config_load() takes no secret from such a one. */
+bool config_is_exposed(const char *path);
 /* The same without secret and registration: for the sub-commands that make them or need none. */
 int config_read(struct config **out, const char *path, char *why, size_t size) MUST_USE;
 /* The two parts that config_load() adds. */

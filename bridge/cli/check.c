@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 void
@@ -52,14 +51,6 @@ check_leave(struct check *check, const char *area)
 
 /* ---- config ---- */
 
-static bool
-others_may_read(const char *path)
-{
-	struct stat info;
-
-	return stat(path, &info) == 0 && info.st_mode & S_IROTH;
-}
-
 static void
 misconfigured(struct check *check, const char *why, const char *fix)
 {
@@ -80,7 +71,7 @@ check_modes(struct check *check)
 	};
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		if (others_may_read(files[i].path))
+		if (config_is_exposed(files[i].path))
 			check_say(check, LEVEL_FAIL, "config", files[i].fix, "%s holds a secret, and everybody on this machine may read it", files[i].path);
 }
 

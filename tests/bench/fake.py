@@ -118,6 +118,7 @@ class Bench:
         self.config = self.folder / "config.yaml"
         self.log = self.folder / "daemon.log"
         self.config.write_text(self.configuration())
+        self.config.chmod(0o640)
         (self.folder / "charters").mkdir()
         for path in (self.folder, self.config, self.folder / "charters"):
             if os.geteuid() == 0:

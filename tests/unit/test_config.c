@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char directory[] = "/tmp/sourdine-config-XXXXXX";
@@ -336,6 +337,14 @@ test_registration(void **state)
 	refuse_registration("id: a\nas_token:\n", ":2:10: \"as_token\" has no value");
 	put("registration.yaml", REGISTRATION "namespaces: {users: [{exclusive: true, regex: 'x'}]}\nde.other: 1\n");
 	put("config.yaml", MINIMAL);
+	const char *const secret[] = { "registration.yaml", "config.yaml" };
+	for (size_t i = 0; i < 2; i++) { /* security S34 */
+		assert_int_equal(chmod(in_directory(secret[i]), 0644), 0);
+		assert_int_equal(config_load(&config, path, why, sizeof(why)), CONFIG_E_BAD);
+		assert_non_null(strstr(why, "everybody on this machine may read it"));
+		assert_ptr_equal(strstr(why, in_directory(secret[i])), why);
+		assert_int_equal(chmod(in_directory(secret[i]), 0640), 0);
+	}
 	assert_int_equal(config_load(&config, path, why, sizeof(why)), 0);
 	assert_string_equal(config->registration.id, "sourdine");
 	assert_string_equal(config->registration.as_token, "aaa");
