@@ -163,7 +163,7 @@ create(sqlite3 *db)
 int
 migrations_look(sqlite3 *db)
 {
-	int id, version, r = pragma(db, "PRAGMA application_id", &id);
+	int id, version = 0, r = pragma(db, "PRAGMA application_id", &id);
 
 	if (!r)
 		r = pragma(db, "PRAGMA user_version", &version);
@@ -177,7 +177,7 @@ migrations_look(sqlite3 *db)
 int
 migrations_run(sqlite3 *db)
 {
-	int id, version, r = pragma(db, "PRAGMA application_id", &id);
+	int id, version = 0, r = pragma(db, "PRAGMA application_id", &id);
 
 	if (!r)
 		r = pragma(db, "PRAGMA user_version", &version);
