@@ -47,6 +47,7 @@ test_levels(void **state)
 		{ "{\"users\":{\"@a:x\":[100]}}", "@a:x", false }, { "{\"users\":[\"@a:x\"]}", "@a:x", false },
 		{ "{\"users\":{\"@a:x\":50},\"state_default\":\"100\"}", "@a:x", false }, { "{\"users\":{\"@a:x\":50},\"state_default\":100.0}", "@a:x", false },
 		{ "{\"state_default\":\"high\"}", "@a:x", false }, { "{\"state_default\":\"\"}", "@a:x", false }, { "{\"users\":{\"@a:x\":1e300}}", "@a:x", false },
+		{ "{\"state_default\":\"0x\"}", "@a:x", false }, { "{\"users_default\":100,\"users\":{\"@a:x\":-1e300}}", "@a:x", true },
 		{ "{\"state_default\":\"0\"}", "@a:x", true }, { "{\"users\":{\"@a:x\":-1},\"state_default\":-2}", "@a:x", true },
 		{ "{\"users\":{\"@a:x\":9223372036854775807}}", "@a:x", true },
 	};
