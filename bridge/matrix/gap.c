@@ -20,7 +20,7 @@
 #define PAGE_LIMIT "50"
 #define PAGES_MAX 200 /* 10,000 events */
 #define OVERLAP 40    /* events read beyond the cursor; less than PAGE_EVENTS */
-#define OVERTAKEN_MS 500 /* two sends at the same moment may change places: nobody minds */
+#define OVERTAKEN_MS 100 /* two sends at the same moment may change places: nobody minds */
 
 /* An event of the archive. */
 struct found {
