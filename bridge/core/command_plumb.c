@@ -203,7 +203,7 @@ add_side(const struct asking *asking, enum network network, struct str *out)
 	struct port *port = asking->core->port[network];
 	struct standing standing = { 0 };
 
-	if (!*group->room[network] && !(network == NETWORK_MATRIX && group->matrix_wanted))
+	if (!*group->room[network] && !groups_lacks_room(group, network))
 		return;
 	if (port && port->ops->stand)
 		port->ops->stand(port, group->room[network], &standing);

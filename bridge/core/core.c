@@ -60,7 +60,7 @@ recall_rooms(struct core *core)
 	char room[256]; /* Matrix C-S v1.18 §A: an identifier has at most 255 bytes */
 
 	LIST_FOR_EACH(group, &core->groups.all, struct group, link) {
-		if (!group->matrix_wanted || *group->room[NETWORK_MATRIX])
+		if (!groups_lacks_room(group, NETWORK_MATRIX))
 			continue;
 		AUTO_FREE char *key = xasprintf("room %s", group->matrix_wanted);
 		if (store_get_value(core->store, key, room, sizeof(room)))

@@ -95,28 +95,21 @@ last_item(struct core *core)
 	return query_number(&query);
 }
 
-static void
-subscribe(struct digests *digests, const char *person, const char *group, enum network network, const char *lane, int64_t now_ms)
-{
-	struct core *core = digests->core;
-	struct query query = store_query(core->store, SUBSCRIPTION_SET);
-
-	query_text(&query, person);
-	query_text(&query, group);
-	query_int(&query, network);
-	query_text(&query, lane);
-	query_int(&query, last_item(core));
-	query_int(&query, now_ms);
-	query_run(&query);
-	note_slot(digests, now_ms);
-	digests_plan(digests);
-}
-
 void
 digests_subscribe(struct digests *digests, const struct group *group, const char *person, enum network network, const char *lane,
 		int64_t now_ms)
 {
-	subscribe(digests, person, group->name, network, lane, now_ms);
+	struct query query = store_query(digests->core->store, SUBSCRIPTION_SET);
+
+	query_text(&query, person);
+	query_text(&query, group->name);
+	query_int(&query, network);
+	query_text(&query, lane);
+	query_int(&query, last_item(digests->core));
+	query_int(&query, now_ms);
+	query_run(&query);
+	note_slot(digests, now_ms);
+	digests_plan(digests);
 }
 
 bool
@@ -135,7 +128,7 @@ subscribe_rooms(struct digests *digests, const struct group *group, unsigned roo
 {
 	for (int network = NETWORK_MATRIX; network <= NETWORK_XMPP; network++)
 		if (rooms & 1u << network && *group->room[network])
-			subscribe(digests, group->room[network], group->name, (enum network)network, group->room[network], now_ms);
+			digests_subscribe(digests, group, group->room[network], (enum network)network, group->room[network], now_ms);
 }
 
 void
@@ -422,13 +415,8 @@ serve(struct digests *digests, struct group *group, const struct subscriber *sub
 static void
 erase_read(struct digests *digests, int64_t now_ms)
 {
-	struct query query = store_query(digests->core->store, ITEM_FORGET);
-
-	query_int(&query, now_ms - KEEP_MS);
-	query_run(&query);
-	query = store_query(digests->core->store, ITEM_DROP);
-	query_int(&query, RULES_SETTLE_MS);
-	query_run(&query);
+	store_run_for(digests->core->store, ITEM_FORGET, now_ms - KEEP_MS);
+	store_run_for(digests->core->store, ITEM_DROP, RULES_SETTLE_MS);
 	digests->erased_hour = now_ms / HOUR_MS;
 }
 

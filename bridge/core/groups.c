@@ -136,6 +136,12 @@ groups_set_room(struct group *group, enum network network, const char *address)
 	free(old);
 }
 
+bool
+groups_lacks_room(const struct group *group, enum network network)
+{
+	return network == NETWORK_MATRIX && group->matrix_wanted && !*group->room[network];
+}
+
 const char *
 groups_call_room(const struct group *group, enum network network)
 {

@@ -68,6 +68,8 @@ const char *groups_call_room(const struct group *group, enum network network);
 
 /* Only among groups that have a name. */
 struct group *groups_find(struct groups *groups, const char *name);
+/* It has one on this network, but the alias leads to no room yet. A group may also be of one network only: then it lacks none. */
+bool groups_lacks_room(const struct group *group, enum network network);
 /* The group that a room belongs to, visits included, or NULL. Lent. */
 struct group *groups_of_room(struct groups *groups, const char *room);
 /* Likewise by how the Matrix room was written, so that an alias is found before it is resolved. */

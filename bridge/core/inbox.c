@@ -105,8 +105,7 @@ inbox_is_behind(struct inbox *inbox, const struct group *group, enum network net
 {
 	const char *room = group->room[network];
 
-	/* A Matrix room that is wanted by its alias has no id before that is resolved. */
-	return *room ? inbox_gate_closed(inbox, room) : network == NETWORK_MATRIX && group->matrix_wanted;
+	return *room ? inbox_gate_closed(inbox, room) : groups_lacks_room(group, network);
 }
 
 unsigned
@@ -214,10 +213,7 @@ retry_all(struct inbox *inbox)
 void
 inbox_put_aside(struct inbox *inbox, const struct inbox_row *row)
 {
-	struct query query = store_query(inbox->store, INBOX_SET_ASIDE);
-
-	query_int(&query, row->seq);
-	query_run(&query);
+	store_run_for(inbox->store, INBOX_SET_ASIDE, row->seq);
 }
 
 void
@@ -446,10 +442,7 @@ inbox_row_fini(struct inbox_row *row)
 void
 inbox_attempt(struct inbox *inbox, int64_t seq)
 {
-	struct query query = store_query(inbox->store, INBOX_ATTEMPT);
-
-	query_int(&query, seq);
-	query_run(&query);
+	store_run_for(inbox->store, INBOX_ATTEMPT, seq);
 }
 
 void
@@ -469,10 +462,7 @@ inbox_finish(struct inbox *inbox, int64_t seq, const struct inbox_end *end)
 void
 inbox_erase(struct inbox *inbox, int64_t seq)
 {
-	struct query query = store_query(inbox->store, INBOX_ERASE);
-
-	query_int(&query, seq);
-	query_run(&query);
+	store_run_for(inbox->store, INBOX_ERASE, seq);
 }
 
 int64_t

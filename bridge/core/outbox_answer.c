@@ -20,10 +20,7 @@
 static void
 land_all(struct outbox *outbox, enum network network)
 {
-	struct query query = store_query(outbox->core->store, OUTBOX_LAND_ALL);
-
-	query_int(&query, network);
-	query_run(&query);
+	store_run_for(outbox->core->store, OUTBOX_LAND_ALL, network);
 }
 
 void
@@ -159,10 +156,7 @@ void
 outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms)
 {
 	struct flight *flight = find_flight(outbox, id);
-	struct query query = store_query(outbox->core->store, OUTBOX_LAND);
-
-	query_int(&query, id);
-	query_run(&query);
+	store_run_for(outbox->core->store, OUTBOX_LAND, id);
 	if (!flight)
 		return;
 	flight->lane->blocked_until_ms = now_monotonic_ms() + delay_ms;
@@ -172,10 +166,7 @@ outbox_again(struct outbox *outbox, int64_t id, int64_t delay_ms)
 static void
 strike(struct outbox *outbox, int64_t id)
 {
-	struct query query = store_query(outbox->core->store, OUTBOX_STRIKE);
-
-	query_int(&query, id);
-	query_run(&query);
+	store_run_for(outbox->core->store, OUTBOX_STRIKE, id);
 	metric_add(METRIC_STRIKES, 1);
 }
 

@@ -79,9 +79,7 @@ release(struct outbox *outbox, int64_t now_ms)
 	if (!any)
 		return;
 	FAULT_POINT("mid_release");
-	query = store_query(outbox->core->store, OUTBOX_RELEASED);
-	query_int(&query, now_ms);
-	query_run(&query);
+	store_run_for(outbox->core->store, OUTBOX_RELEASED, now_ms);
 }
 
 static int64_t

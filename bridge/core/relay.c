@@ -153,13 +153,6 @@ named(const struct passage *passage, const char *text)
 	return xasprintf("%s: %s", name[0] ? name : "?", text);
 }
 
-/* It has one on this network, but the alias leads to no room yet. A group may also be of one network only. */
-static bool
-is_missing(const struct group *group, enum network network)
-{
-	return network == NETWORK_MATRIX && group->matrix_wanted && !*group->room[network];
-}
-
 /* One crossing: the message into one room. By his ghost on the other network, by the bot where he is at home (decisions 2.5). */
 static bool
 say(const struct passage *passage, const struct group *group, enum network network, int64_t due_ms, const char *origin)
@@ -170,7 +163,7 @@ say(const struct passage *passage, const struct group *group, enum network netwo
 	char reply[512], seq[24];
 
 	if (!*lane)
-		return !is_missing(group, network);
+		return !groups_lacks_room(group, network);
 	due_ms = not_before_parent(passage, lane, due_ms);
 	late = due_ms > passage->row->received_ms;
 	AUTO_FREE char *text = framed(passage, group, late, origin);
@@ -219,7 +212,7 @@ deliver(const struct passage *passage, struct group *group, unsigned rooms, cons
 	note_for_digests(passage, group, verdict->due_ms, digest ? rooms : 0, origin);
 	for (int n = NETWORK_MATRIX; n <= NETWORK_XMPP; n++) {
 		enum network network = (enum network)n;
-		if (!(rooms & 1u << n) || (digest ? !is_missing(group, network) : say(passage, group, network, verdict->due_ms, origin)))
+		if (!(rooms & 1u << n) || (digest ? !groups_lacks_room(group, network) : say(passage, group, network, verdict->due_ms, origin)))
 			continue;
 		refusals_note(passage->core, passage->row->seq, group->name, *group->room[n] ? REFUSAL_TOO_BIG : REFUSAL_ROOM_GONE, NULL);
 		good = false;
@@ -257,24 +250,33 @@ is_program(const struct passage *passage)
 	return passage->group->rules && rules_is_automated(passage->group->rules, &message);
 }
 
+/* When it goes by these rules (NULL: none), as if it came at that instant. */
+static void
+judge_timing(const struct passage *passage, const struct rules *rules, int64_t now_ms, struct verdict *verdict)
+{
+	struct message message;
+	struct facts facts;
+
+	default_verdict(verdict, now_ms);
+	if (!rules)
+		return;
+	describe(passage, &message, &facts);
+	rules_judge_timing(rules, &message, &facts, now_ms, verdict);
+}
+
 /* Into both rooms of a sub-group, under that group's own hours. False when nothing may go there. */
 static bool
 route(const struct passage *passage, const struct decision *decision)
 {
 	const char *target = decision->verdict.target;
 	struct group *group = groups_find(&passage->core->groups, target);
-	struct message message;
-	struct facts facts;
 	struct verdict verdict;
 
 	if (!consent_allows_copy(passage->core, passage->group, group)) {
 		refusals_note(passage->core, passage->row->seq, target, REFUSAL_COPY, NULL);
 		return false;
 	}
-	default_verdict(&verdict, passage->row->received_ms);
-	describe(passage, &message, &facts);
-	if (group->rules)
-		rules_judge_timing(group->rules, &message, &facts, passage->row->received_ms, &verdict);
+	judge_timing(passage, group->rules, passage->row->received_ms, &verdict);
 	deliver(passage, group, 1u << NETWORK_MATRIX | 1u << NETWORK_XMPP, &verdict, passage->group->name);
 	if (verdict.stage[STAGE_TIMING].action != ACTION_DIGEST && !is_program(passage))
 		notices_held_there(passage->core, passage->group, group, decision, &verdict, passage->row->network, passage->row->room,
@@ -293,7 +295,7 @@ take_timing(struct verdict *verdict, const struct verdict *from)
 
 /* A charter may name a group that is no longer configured, or its own: the message stays here then, under the hours of this group. */
 static void
-stay_here(const struct passage *passage, const struct message *message, const struct facts *facts, struct verdict *verdict)
+stay_here(const struct passage *passage, struct verdict *verdict)
 {
 	const struct group *group = groups_find(&passage->core->groups, verdict->target);
 	enum action *routing = &verdict->stage[STAGE_ROUTING].action;
@@ -303,7 +305,7 @@ stay_here(const struct passage *passage, const struct message *message, const st
 		return;
 	log_warning(LOG_RELAY, "route leads nowhere target=%s group=%s", verdict->target, passage->group->name);
 	if (*routing == ACTION_MOVE) {
-		rules_judge_timing(passage->group->rules, message, facts, verdict->now_ms, &timing);
+		judge_timing(passage, passage->group->rules, verdict->now_ms, &timing);
 		take_timing(verdict, &timing);
 	}
 	*routing = ACTION_HERE;
@@ -321,7 +323,7 @@ judge(const struct passage *passage, struct verdict *verdict)
 		return;
 	describe(passage, &message, &facts);
 	rules_judge(passage->group->rules, &message, &facts, passage->row->received_ms, verdict);
-	stay_here(passage, &message, &facts, verdict);
+	stay_here(passage, verdict);
 }
 
 /* A row of its own goes to the other room, and may have to wait there for the one that it answers. */
@@ -636,14 +638,8 @@ static void
 judge_again(const struct passage *passage, int64_t now_ms, struct verdict *verdict)
 {
 	const struct rules *rules = passage->group->rules;
-	struct message message;
-	struct facts facts;
 
-	default_verdict(verdict, now_ms);
-	if (!rules)
-		return;
-	describe(passage, &message, &facts);
-	rules_judge_timing(rules, &message, &facts, now_ms, verdict);
+	judge_timing(passage, rules, now_ms, verdict);
 	if (verdict->stage[STAGE_TIMING].action != ACTION_DIGEST)
 		return;
 	verdict->due_ms = rules_next_opening(rules, now_ms);

@@ -10,16 +10,6 @@
 
 #include <string.h>
 
-/* One statement about what is kept of a message. */
-static void
-strike_out(struct core *core, enum statement statement, int64_t seq)
-{
-	struct query query = store_query(core->store, statement);
-
-	query_int(&query, seq);
-	query_run(&query);
-}
-
 void
 withdrawal_carry_out(struct core *core, const struct inbox_row *row, const struct incoming *in)
 {
@@ -28,8 +18,8 @@ withdrawal_carry_out(struct core *core, const struct inbox_row *row, const struc
 
 	if (!seq || !decisions_get(core->store, seq, &decision) || !(in->moderator || strcmp(decision.person, in->author.person) == 0))
 		return;
-	strike_out(core, OUTBOX_WITHDRAW, seq);
-	strike_out(core, ITEM_WITHDRAW, seq);
+	store_run_for(core->store, OUTBOX_WITHDRAW, seq);
+	store_run_for(core->store, ITEM_WITHDRAW, seq);
 	inbox_erase(core->inbox, seq);
 	notices_released(core, seq, decision.group);
 }

@@ -126,13 +126,21 @@ pragma(sqlite3 *db, const char *sql, int *out)
 {
 	sqlite3_stmt *statement;
 
-	*out = 0;
 	if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
 		return migrations_fault(db);
 	int r = sqlite3_step(statement) == SQLITE_ROW ? 0 : migrations_fault(db);
 	*out = sqlite3_column_int(statement, 0);
 	sqlite3_finalize(statement);
 	return r;
+}
+
+/* Whose file it is, and of which version. */
+static int
+identify(sqlite3 *db, int *id, int *version)
+{
+	int r = pragma(db, "PRAGMA application_id", id);
+
+	return r ? r : pragma(db, "PRAGMA user_version", version);
 }
 
 static int
@@ -163,10 +171,8 @@ create(sqlite3 *db)
 int
 migrations_look(sqlite3 *db)
 {
-	int id, version = 0, r = pragma(db, "PRAGMA application_id", &id);
+	int id = 0, version = 0, r = identify(db, &id, &version);
 
-	if (!r)
-		r = pragma(db, "PRAGMA user_version", &version);
 	if (r)
 		return r;
 	if (id != APPLICATION_ID || version < 1)
@@ -177,10 +183,8 @@ migrations_look(sqlite3 *db)
 int
 migrations_run(sqlite3 *db)
 {
-	int id, version = 0, r = pragma(db, "PRAGMA application_id", &id);
+	int id = 0, version = 0, r = identify(db, &id, &version);
 
-	if (!r)
-		r = pragma(db, "PRAGMA user_version", &version);
 	if (r)
 		return r;
 	if (version == 0)

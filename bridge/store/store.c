@@ -395,6 +395,15 @@ query_run(struct query *query)
 	query_done(query);
 }
 
+void
+store_run_for(struct store *store, enum statement statement, int64_t number)
+{
+	struct query query = store_query(store, statement);
+
+	query_int(&query, number);
+	query_run(&query);
+}
+
 bool
 query_any(struct query *query)
 {

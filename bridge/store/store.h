@@ -74,6 +74,8 @@ void query_run(struct query *query);
 bool query_any(struct query *query);
 /* The same: the number in its first column, 0 when there is no row. */
 int64_t query_number(struct query *query);
+/* A write that wants one number, whole. */
+void store_run_for(struct store *store, enum statement statement, int64_t number);
 /*
  * A single named value of this database, not a row of anything. get: false when there is none or it does not fit into `size`
  * bytes with its NUL; `out` is then "". set: replaces what was there, in the turn's transaction.

@@ -267,15 +267,6 @@ keep_is_dead(struct keep *keep, const char *user, const char *device)
 	return query_any(&query);
 }
 
-static void
-run_for(struct keep *keep, enum statement statement, int64_t id)
-{
-	struct query query = store_query(keep->store, statement);
-
-	query_int(&query, id);
-	query_run(&query);
-}
-
 void
 keep_kill_account(struct keep *keep, int64_t id)
 {
@@ -284,7 +275,7 @@ keep_kill_account(struct keep *keep, int64_t id)
 		C_ACCOUNT_KILL };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		run_for(keep, all[i], id);
+		store_run_for(keep->store, all[i], id);
 }
 
 void
@@ -302,7 +293,7 @@ keep_kill_all(struct keep *keep)
 void
 keep_forget_account(struct keep *keep, int64_t id)
 {
-	run_for(keep, C_ACCOUNT_END, id);
+	store_run_for(keep->store, C_ACCOUNT_END, id);
 }
 
 /* ---- Olm sessions ---- */

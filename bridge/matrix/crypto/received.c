@@ -151,23 +151,14 @@ received_find_device(struct crypto *crypto, const char *user, const char *curve,
 	return found;
 }
 
-static void
-trim(struct crypto *crypto, enum statement statement, int64_t before_ms)
-{
-	struct query query = store_query(crypto->store, statement);
-
-	query_int(&query, before_ms);
-	query_run(&query);
-}
-
 void
 received_trim(struct crypto *crypto)
 {
 	int64_t now_ms = now_real_ms();
 
-	trim(crypto, C_OLM_SEEN_TRIM, now_ms - READ_KEPT_MS);
+	store_run_for(crypto->store, C_OLM_SEEN_TRIM, now_ms - READ_KEPT_MS);
 	/* For twice as long as one lives. What is held is kept as it was read, so it needs none. */
-	trim(crypto, C_MG_IN_TRIM, now_ms);
+	store_run_for(crypto->store, C_MG_IN_TRIM, now_ms);
 	struct query query = store_query(crypto->store, C_MG_INDEX_TRIM);
 	query_run(&query);
 }

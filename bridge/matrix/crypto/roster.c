@@ -371,10 +371,7 @@ roster_next_letter(struct store *store, int64_t account, const char *session, st
 void
 roster_drop_letter(struct store *store, int64_t id)
 {
-	struct query query = store_query(store, C_POST_DROP);
-
-	query_int(&query, id);
-	query_run(&query);
+	store_run_for(store, C_POST_DROP, id);
 }
 
 void
