@@ -13,6 +13,7 @@
 #include "matrix/crypto/received.h"
 #include "matrix/crypto/roster.h"
 #include "matrix/crypto/waiting.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,12 +59,6 @@ struct client {
 	struct ratchet_outbound *room;
 	char curve[RATCHET_ID_SIZE], ed[RATCHET_ID_SIZE];
 };
-
-static void
-ignore_line(enum log_level level, const char *line)
-{
-	(void)level, (void)line;
-}
 
 /* ---- the bridge ---- */
 
@@ -138,7 +133,7 @@ set_up(void **state)
 {
 	struct scene *scene = xcalloc(1, sizeof(*scene));
 
-	log_register(ignore_line);
+	log_register(scratch_drop_line);
 	clock_ms = INT64_C(1790000000000);
 	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
 	if (!mkdtemp(scene->directory))

@@ -7,6 +7,7 @@
 #include "matrix/crypto/crosssign.h"
 #include "matrix/crypto/devicekeys.h"
 #include "matrix/crypto/keep.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,19 +31,13 @@ struct scene {
 	json_t *answer; /* what a homeserver says of the bot */
 };
 
-static void
-ignore_line(enum log_level level, const char *line)
-{
-	(void)level, (void)line;
-}
-
 static int
 set_up(void **state)
 {
 	struct scene *scene = xcalloc(1, sizeof(*scene));
 	bool created;
 
-	log_register(ignore_line);
+	log_register(scratch_drop_line);
 	snprintf(scene->directory, sizeof(scene->directory), "/tmp/sourdine-test-XXXXXX");
 	*state = scene;
 	assert_non_null(mkdtemp(scene->directory));
